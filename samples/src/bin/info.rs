@@ -1,0 +1,2 @@
+//! info
+fn main() {}

@@ -1,0 +1,2 @@
+//! scanout
+fn main() {}
