@@ -1,0 +1,93 @@
+//! A device's connection to a buffer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::shared_buffer::BufferInner;
+use crate::{Backing, BufferDesc, ImportError, Importer, MapError, Mapping};
+
+/// Identity of an attachment, unique in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttachmentId(u64);
+
+impl AttachmentId {
+    pub(crate) fn unique() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What every kind of attachment is to its buffer: an entry in its list, which goes (and with it
+/// its pins) when the last holder drops this. Mappings hold it too, so a device stays attached for
+/// as long as it can touch the memory.
+#[derive(Debug)]
+pub(crate) struct AttachmentCore {
+    buffer: Arc<BufferInner>,
+    id: AttachmentId,
+}
+
+impl AttachmentCore {
+    pub(crate) fn new(buffer: Arc<BufferInner>, id: AttachmentId) -> Self {
+        Self { buffer, id }
+    }
+
+    pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
+        &self.buffer
+    }
+
+    pub(crate) fn id(&self) -> AttachmentId {
+        self.id
+    }
+}
+
+impl Drop for AttachmentCore {
+    fn drop(&mut self) {
+        self.buffer.detach(self.id);
+        tracing::debug!(buffer = self.buffer.name(), "detached");
+    }
+}
+
+/// An attachment of a device that is not told when the buffer moves: so the buffer does not. It is
+/// pinned and mapped from [`SharedBuffer::attach`](crate::SharedBuffer::attach) until the attachment
+/// and every clone of its mapping are dropped.
+pub struct StaticAttachment<I: Importer> {
+    core: Arc<AttachmentCore>,
+    mapping: Mapping<I>,
+}
+
+impl<I: Importer> StaticAttachment<I> {
+    pub(crate) fn new(
+        core: Arc<AttachmentCore>,
+        importer: &I,
+        desc: &BufferDesc,
+        backing: &Backing,
+    ) -> Result<Self, ImportError> {
+        let object = importer.import(desc, backing)?;
+        let mapping = Mapping::new(core.clone(), importer.clone(), backing.clone(), object);
+        Ok(Self { core, mapping })
+    }
+
+    /// Its identity, as in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
+    pub fn id(&self) -> AttachmentId {
+        self.core.id()
+    }
+
+    /// The mapping that was made at attach: a clone of it, without any system call.
+    ///
+    /// # Errors
+    /// None for a static attachment: the buffer was mapped at attach and cannot move. The result
+    /// has an error because an attachment that lets the buffer move has one.
+    pub fn map(&self) -> Result<Mapping<I>, MapError> {
+        Ok(self.mapping.clone())
+    }
+}
+
+impl<I: Importer> fmt::Debug for StaticAttachment<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticAttachment")
+            .field("buffer", &self.core.buffer().name())
+            .field("id", &self.core.id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! An image in one to four dma-bufs, with a layout that was checked against their sizes.
+
+use std::os::fd::OwnedFd;
+
+use smallvec::SmallVec;
+
+use crate::layout::MAX_PLANES;
+use crate::{
+    DmaBufError, DmaBufMemory, Extent, Fourcc, Layout, LayoutError, MemoryId, Modifier, PlaneLayout,
+};
+
+/// One plane as it comes from another API or process: the descriptor of its memory, and where the
+/// plane lies in it.
+#[derive(Debug)]
+pub struct PlaneFd {
+    /// A dma-buf. Several planes may come with descriptors of the same one.
+    pub fd: OwnedFd,
+    /// Bytes from the start of the memory.
+    pub offset: u64,
+    /// Bytes between rows.
+    pub stride: u32,
+}
+
+/// An image in dma-buf memory. Clones share the descriptors.
+#[derive(Clone, Debug)]
+pub struct DmaBuf {
+    format: Fourcc,
+    extent: Extent,
+    layout: Layout,
+    memories: SmallVec<[DmaBufMemory; MAX_PLANES]>,
+}
+
+impl DmaBuf {
+    /// Takes ownership of the planes' descriptors and checks them all: each must be a dma-buf, and
+    /// each plane must fit into it (see [`Layout::new`]). Descriptors of the same dma-buf are
+    /// recognised by inode and become one memory. On error all are closed.
+    ///
+    /// # Errors
+    /// - [`DmaBufError::NotDmaBuf`], [`DmaBufError::Os`]: a descriptor is not a dma-buf, or closed.
+    /// - [`DmaBufError::Layout`]: the planes do not fit the format, the extent or the memory.
+    pub fn new(
+        format: Fourcc,
+        extent: Extent,
+        modifier: Modifier,
+        planes: impl IntoIterator<Item = PlaneFd>,
+    ) -> Result<Self, DmaBufError> {
+        let mut memories = SmallVec::<[DmaBufMemory; MAX_PLANES]>::new();
+        let mut layouts = SmallVec::<[PlaneLayout; MAX_PLANES]>::new();
+        for plane in planes {
+            let memory = DmaBufMemory::new(plane.fd)?;
+            let index = memories.iter().position(|known| known.id() == memory.id());
+            let index = index.unwrap_or_else(|| {
+                memories.push(memory);
+                memories.len() - 1
+            });
+            layouts.push(PlaneLayout {
+                memory: index,
+                offset: plane.offset,
+                stride: plane.stride,
+            });
+        }
+        Self::from_memories(format, extent, modifier, &layouts, memories)
+    }
+
+    /// The same from memories that were checked before; plane layouts name them by index.
+    ///
+    /// # Errors
+    /// [`DmaBufError::Layout`]: the planes do not fit the format, the extent or the memory.
+    pub fn from_memories(
+        format: Fourcc,
+        extent: Extent,
+        modifier: Modifier,
+        planes: &[PlaneLayout],
+        memories: impl IntoIterator<Item = DmaBufMemory>,
+    ) -> Result<Self, DmaBufError> {
+        let memories: SmallVec<[DmaBufMemory; MAX_PLANES]> = memories.into_iter().collect();
+        let sizes: SmallVec<[u64; MAX_PLANES]> = memories.iter().map(DmaBufMemory::size).collect();
+        let layout = Layout::new(format, extent, modifier, planes, &sizes)?;
+        if memories.len() > MAX_PLANES {
+            return Err(LayoutError::PlaneCount {
+                format,
+                modifier,
+                expected: layout.planes().len(),
+                given: memories.len(),
+            }
+            .into());
+        }
+        Ok(Self {
+            format,
+            extent,
+            layout,
+            memories,
+        })
+    }
+
+    /// Pixel format.
+    pub fn format(&self) -> Fourcc {
+        self.format
+    }
+
+    /// Size in pixels.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// Modifier and planes.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The dma-bufs that hold the planes, one to four, each only once.
+    pub fn memories(&self) -> &[DmaBufMemory] {
+        &self.memories
+    }
+
+    /// The identity of the first memory: with one memory, that of the image.
+    pub fn id(&self) -> MemoryId {
+        self.memories[0].id()
+    }
+
+    /// Names every memory in the kernel's lists; see [`DmaBufMemory::set_name`].
+    ///
+    /// # Errors
+    /// [`DmaBufError::Os`] when the ioctl fails.
+    pub fn set_name(&self, name: &str) -> Result<(), DmaBufError> {
+        self.memories
+            .iter()
+            .try_for_each(|memory| memory.set_name(name))
+    }
+}

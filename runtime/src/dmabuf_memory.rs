@@ -1,0 +1,160 @@
+//! One dma-buf: a file descriptor that was checked, its identity and its size.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::sys::stat::fstat;
+use nix::sys::statfs::fstatfs;
+use nix::unistd::{Whence, lseek64};
+
+use crate::{Access, DmaBufError, SyncFile, sys};
+
+/// What makes a dma-buf the same dma-buf: its inode. Duplicated descriptors, and descriptors that
+/// went through a socket or through PRIME and back, keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemoryId {
+    device: u64,
+    inode: u64,
+}
+
+impl MemoryId {
+    /// The inode number, as in `/proc/PID/fdinfo` and `debugfs/dma_buf/bufinfo`.
+    pub fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
+/// One dma-buf, checked to be one. Clones share the descriptor; it is closed with the last clone.
+#[derive(Clone, Debug)]
+pub struct DmaBufMemory {
+    fd: Arc<OwnedFd>,
+    id: MemoryId,
+    size: u64,
+}
+
+impl DmaBufMemory {
+    /// Takes ownership of `fd`, after checking with fstatfs(2) that it is a dma-buf. It is closed
+    /// on error.
+    ///
+    /// Drivers do not check this: one of them imports a memfd "as a dma-buf" and answers questions
+    /// about a pipe's memory.
+    ///
+    /// # Errors
+    /// - [`DmaBufError::NotDmaBuf`]: it is another kind of file.
+    /// - [`DmaBufError::Os`]: a system call failed (`EBADF`: the descriptor is closed).
+    pub fn new(fd: OwnedFd) -> Result<Self, DmaBufError> {
+        let magic = fstatfs(&fd)
+            .map_err(|errno| os("fstatfs", errno))?
+            .filesystem_type()
+            .0;
+        let magic = u64::try_from(magic).unwrap_or(0);
+        if magic != sys::dma_buf::DMA_BUF_MAGIC {
+            return Err(DmaBufError::NotDmaBuf {
+                fd: fd.as_raw_fd(),
+                magic,
+            });
+        }
+        let stat = fstat(&fd).map_err(|errno| os("fstat", errno))?;
+        // dma_buf_llseek answers SEEK_END with the size and keeps no position.
+        let size = lseek64(&fd, 0, Whence::SeekEnd).map_err(|errno| os("lseek", errno))?;
+        let size = u64::try_from(size).unwrap_or(0);
+        Ok(Self {
+            fd: Arc::new(fd),
+            id: MemoryId {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+            },
+            size,
+        })
+    }
+
+    /// Which dma-buf this is.
+    pub fn id(&self) -> MemoryId {
+        self.id
+    }
+
+    /// Its size in bytes, as the kernel reports it.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// A new descriptor of the same dma-buf, owned by the caller, closed on exec.
+    ///
+    /// # Errors
+    /// [`DmaBufError::Os`] when the process has no descriptor left (`EMFILE`).
+    pub fn duplicate_fd(&self) -> Result<OwnedFd, DmaBufError> {
+        self.fd.try_clone().map_err(|source| DmaBufError::Os {
+            operation: "fcntl(F_DUPFD_CLOEXEC)",
+            source,
+        })
+    }
+
+    /// Names the dma-buf in the kernel's lists (`DMA_BUF_SET_NAME`). Of a longer name the first 31
+    /// bytes are kept, cut at a character, and everything from a zero byte on is left out.
+    ///
+    /// # Errors
+    /// [`DmaBufError::Os`] when the ioctl fails.
+    pub fn set_name(&self, name: &str) -> Result<(), DmaBufError> {
+        let end = name.find('\0').unwrap_or(name.len()).min(31);
+        let end = (0..=end)
+            .rev()
+            .find(|&end| name.is_char_boundary(end))
+            .unwrap_or(0);
+        let name = CString::new(&name[..end]).map_err(|error| DmaBufError::Os {
+            operation: "DMA_BUF_SET_NAME",
+            source: error.into(),
+        })?;
+        sys::dma_buf::set_name(self.as_fd(), &name).map_err(|source| DmaBufError::Os {
+            operation: "DMA_BUF_SET_NAME",
+            source,
+        })
+    }
+
+    /// A snapshot of the dma-buf's own (implicit) fences that an access of this kind must wait for
+    /// (`DMA_BUF_IOCTL_EXPORT_SYNC_FILE`). Fences that are added later are not in it.
+    ///
+    /// # Errors
+    /// [`DmaBufError::Os`] when the ioctl fails (`ENOTTY` before Linux 6.0).
+    pub fn export_sync_file(&self, access: Access) -> Result<SyncFile, DmaBufError> {
+        const OPERATION: &str = "DMA_BUF_IOCTL_EXPORT_SYNC_FILE";
+        let fd = sys::dma_buf::export_sync_file(self.as_fd(), access).map_err(|source| {
+            DmaBufError::Os {
+                operation: OPERATION,
+                source,
+            }
+        })?;
+        SyncFile::new(fd).map_err(|error| DmaBufError::Os {
+            operation: OPERATION,
+            source: io::Error::other(error),
+        })
+    }
+
+    /// Adds a fence of ours to the dma-buf's own (implicit) fences, as that of a reader or a writer
+    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`).
+    ///
+    /// # Errors
+    /// [`DmaBufError::Os`] when the ioctl fails (`ENOTTY` before Linux 6.0).
+    pub fn import_sync_file(&self, fence: &SyncFile, access: Access) -> Result<(), DmaBufError> {
+        sys::dma_buf::import_sync_file(self.as_fd(), fence.as_fd(), access).map_err(|source| {
+            DmaBufError::Os {
+                operation: "DMA_BUF_IOCTL_IMPORT_SYNC_FILE",
+                source,
+            }
+        })
+    }
+}
+
+impl AsFd for DmaBufMemory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn os(operation: &'static str, errno: nix::Error) -> DmaBufError {
+    DmaBufError::Os {
+        operation,
+        source: errno.into(),
+    }
+}

@@ -1,0 +1,53 @@
+//! Descriptors that leave the library.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::attachment::AttachmentCore;
+use crate::{AttachmentId, Backing, DmaBuf, DmaBufError};
+
+/// Holds a buffer where it is while someone outside the library has its descriptors: a Wayland
+/// client, an encoder, the application itself. Whoever gave them away keeps the guard.
+pub struct ExportGuard {
+    core: Arc<AttachmentCore>,
+    backing: Backing,
+    fds: Vec<OwnedFd>,
+}
+
+impl ExportGuard {
+    pub(crate) fn new(core: Arc<AttachmentCore>, backing: Backing) -> Result<Self, DmaBufError> {
+        let fds = backing
+            .dmabuf()
+            .memories()
+            .iter()
+            .map(crate::DmaBufMemory::duplicate_fd)
+            .collect::<Result<_, _>>()?;
+        Ok(Self { core, backing, fds })
+    }
+
+    /// Its identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
+    pub fn id(&self) -> AttachmentId {
+        self.core.id()
+    }
+
+    /// The image's layout; its planes name the memories by index.
+    pub fn dmabuf(&self) -> &DmaBuf {
+        self.backing.dmabuf()
+    }
+
+    /// Takes the descriptors, one for each memory, in order. They are the caller's from here on;
+    /// a second call gives none.
+    pub fn take_fds(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.fds)
+    }
+}
+
+impl fmt::Debug for ExportGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExportGuard")
+            .field("buffer", &self.core.buffer().name())
+            .field("id", &self.core.id())
+            .finish_non_exhaustive()
+    }
+}

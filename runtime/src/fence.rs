@@ -1,0 +1,152 @@
+//! Fences: something that signals once a piece of work is done.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::{FenceError, SyncFile};
+
+/// Whether the work behind a fence is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceStatus {
+    /// Not yet.
+    Pending,
+    /// Done.
+    Signalled,
+    /// Over, with an error: what it should have written is not there.
+    Failed(Errno),
+}
+
+impl FenceStatus {
+    /// Whether nobody needs to wait any more.
+    pub fn is_over(self) -> bool {
+        self != Self::Pending
+    }
+}
+
+/// Identity of a timeline, unique in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimelineId(u64);
+
+impl TimelineId {
+    /// An identity that no other timeline has.
+    pub fn unique() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A counter that only grows: point `n` has signalled when the counter has reached `n`. A Vulkan
+/// timeline semaphore, a display's count of flips, a counter in software.
+pub trait Timeline: Send + Sync + fmt::Debug {
+    /// Its identity.
+    fn id(&self) -> TimelineId;
+
+    /// Who signals it, for reports: "Vulkan llvmpipe", "display Virtual-1".
+    fn producer(&self) -> &str;
+
+    /// Whether `point` has signalled. Must not block.
+    fn status(&self, point: u64) -> FenceStatus;
+
+    /// Waits until `point` has signalled, for `timeout` at most.
+    ///
+    /// # Errors
+    /// [`FenceError::Timeout`]; [`FenceError::Failed`], [`FenceError::ProducerGone`] when the work
+    /// ended without being done; [`FenceError::Device`].
+    fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError>;
+
+    /// A sync_file that signals with `point`. A driver may block here until the work is done, so
+    /// this is never called while a reservation is held.
+    ///
+    /// # Errors
+    /// [`FenceError::NoSyncFile`] if this kind of timeline has none; [`FenceError::Device`].
+    fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError>;
+
+    /// The timeline as its own type, with which a backend recognises its own.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A fence: a point on a timeline, or a sync_file. Cloning one allocates nothing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fence {
+    /// Signals when the timeline has reached the point.
+    Point {
+        /// The timeline.
+        timeline: Arc<dyn Timeline>,
+        /// The point on it.
+        point: u64,
+    },
+    /// Signals with the sync_file.
+    SyncFile(Arc<SyncFile>),
+}
+
+impl Fence {
+    /// Whether it has signalled. Does not block.
+    pub fn status(&self) -> FenceStatus {
+        match self {
+            Self::Point { timeline, point } => timeline.status(*point),
+            Self::SyncFile(file) => file.status().unwrap_or_else(|error| {
+                tracing::error!(%error, "a sync_file cannot be read");
+                FenceStatus::Failed(Errno::EIO)
+            }),
+        }
+    }
+
+    /// Who signals it.
+    pub fn producer(&self) -> &str {
+        match self {
+            Self::Point { timeline, .. } => timeline.producer(),
+            Self::SyncFile(_) => "sync_file",
+        }
+    }
+
+    /// Waits on the CPU until it has signalled, for `timeout` at most.
+    ///
+    /// # Errors
+    /// As [`Timeline::wait`] and [`SyncFile::wait`].
+    pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
+        match self {
+            Self::Point { timeline, point } => timeline.wait(*point, timeout),
+            Self::SyncFile(file) => file.wait(timeout),
+        }
+    }
+
+    /// A sync_file that signals with this fence, owned by the caller. May block in a driver; not to
+    /// be called while a submission is open.
+    ///
+    /// # Errors
+    /// As [`Timeline::export_sync_file`]; [`FenceError::SyncFile`] when no descriptor is left.
+    pub fn export_sync_file(&self) -> Result<SyncFile, FenceError> {
+        match self {
+            Self::Point { timeline, point } => timeline.export_sync_file(*point),
+            Self::SyncFile(file) => Ok(file.try_clone()?),
+        }
+    }
+
+    /// Whether this fence signals no earlier than `other` on the same timeline, so that waiting for
+    /// this one is waiting for both.
+    pub fn supersedes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Point { timeline, point },
+                Self::Point {
+                    timeline: other_timeline,
+                    point: other_point,
+                },
+            ) => timeline.id() == other_timeline.id() && point >= other_point,
+            (Self::SyncFile(file), Self::SyncFile(other)) => Arc::ptr_eq(file, other),
+            _ => false,
+        }
+    }
+}
+
+impl From<SyncFile> for Fence {
+    fn from(file: SyncFile) -> Self {
+        Self::SyncFile(Arc::new(file))
+    }
+}

@@ -1,0 +1,77 @@
+//! `/dev/dma_heap/*`.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use super::linear::{LinearPlan, require_linear};
+use crate::{Allocation, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, sys};
+
+/// One of the kernel's dma-heaps (`CONFIG_DMABUF_HEAPS`), such as "system". Clones share the open
+/// device.
+#[derive(Clone, Debug)]
+pub struct DmaHeap {
+    device: Arc<OwnedFd>,
+    name: Arc<str>,
+}
+
+impl DmaHeap {
+    /// Opens `/dev/dma_heap/NAME`.
+    ///
+    /// # Errors
+    /// That of open(2): `ENOENT` if the kernel has no such heap, `EACCES` without permission.
+    pub fn open(name: &str) -> io::Result<Self> {
+        // A heap's name is one component: no way out of the directory.
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a heap's name",
+            ));
+        }
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(format!("/dev/dma_heap/{name}"))?;
+        Ok(Self {
+            device: Arc::new(device.into()),
+            name: format!("dma-heap {name}").into(),
+        })
+    }
+
+    /// Allocates a dma-buf of at least `size` bytes.
+    ///
+    /// # Errors
+    /// [`ExportError::Device`] when the heap refuses (`ENOMEM`, `EINVAL` for 0 bytes).
+    pub fn allocate_memory(&self, size: u64) -> Result<DmaBufMemory, ExportError> {
+        let fd = sys::dma_heap::allocate(self.device.as_fd(), size).map_err(|source| {
+            ExportError::Device {
+                exporter: self.name.to_string(),
+                operation: "DMA_HEAP_IOCTL_ALLOC",
+                source: source.into(),
+            }
+        })?;
+        Ok(DmaBufMemory::new(fd)?)
+    }
+}
+
+impl Exporter for DmaHeap {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
+        LinearPlan::new(&self.name, desc)?;
+        Ok(vec![Modifier::LINEAR])
+    }
+
+    fn allocate(
+        &self,
+        desc: &BufferDesc,
+        modifiers: &[Modifier],
+    ) -> Result<Allocation, ExportError> {
+        require_linear(&self.name, desc, modifiers)?;
+        let plan = LinearPlan::new(&self.name, desc)?;
+        plan.allocation(desc, self.allocate_memory(plan.size())?)
+    }
+}

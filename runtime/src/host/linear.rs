@@ -1,0 +1,91 @@
+//! Linear layouts for memory that no device lays out.
+
+use smallvec::SmallVec;
+
+use crate::layout::MAX_PLANES;
+use crate::{
+    Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, LayoutError, Modifier, Placement,
+    PlaneLayout,
+};
+use std::sync::Arc;
+
+/// 256 bytes between rows' starts satisfy every GPU that is known to have a demand.
+const STRIDE_ALIGNMENT: u64 = 256;
+/// Planes begin on a page, as decoders and displays with an MMU like them.
+const PLANE_ALIGNMENT: u64 = 4096;
+
+/// Planes one after the other, and the bytes that they take.
+pub(super) struct LinearPlan {
+    planes: SmallVec<[PlaneLayout; MAX_PLANES]>,
+    size: u64,
+}
+
+impl LinearPlan {
+    pub(super) fn new(exporter: &str, desc: &BufferDesc) -> Result<Self, ExportError> {
+        desc.validate()?;
+        let info = desc.format.info().ok_or(LayoutError::UnknownFormat {
+            format: desc.format,
+        })?;
+        let mut planes = SmallVec::new();
+        let mut size = 0_u64;
+        for plane in info.planes {
+            let too_large = || ExportError::TooLarge {
+                exporter: exporter.to_owned(),
+                extent: desc.extent,
+                maximum: crate::Extent::new(u32::MAX / 8, u32::MAX / 8),
+            };
+            let stride = plane
+                .row_bytes(desc.extent.width)
+                .next_multiple_of(STRIDE_ALIGNMENT);
+            let stride32 = u32::try_from(stride).map_err(|_| too_large())?;
+            planes.push(PlaneLayout {
+                memory: 0,
+                offset: size,
+                stride: stride32,
+            });
+            // A u32 stride times u32 rows fits a u64; the sum of four planes is checked.
+            size = (stride * u64::from(plane.rows(desc.extent.height)))
+                .checked_next_multiple_of(PLANE_ALIGNMENT)
+                .and_then(|bytes| bytes.checked_add(size))
+                .ok_or_else(too_large)?;
+        }
+        Ok(Self { planes, size })
+    }
+
+    /// Bytes of memory, whole pages.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn allocation(
+        &self,
+        desc: &BufferDesc,
+        memory: DmaBufMemory,
+    ) -> Result<Allocation, ExportError> {
+        let dmabuf = DmaBuf::from_memories(
+            desc.format,
+            desc.extent,
+            Modifier::LINEAR,
+            &self.planes,
+            [memory],
+        )?;
+        Ok(Allocation::new(dmabuf, Placement::Host, Arc::new(())))
+    }
+}
+
+/// Refuses a list of modifiers that has no LINEAR.
+pub(super) fn require_linear(
+    exporter: &str,
+    desc: &BufferDesc,
+    modifiers: &[Modifier],
+) -> Result<(), ExportError> {
+    if modifiers.contains(&Modifier::LINEAR) {
+        return Ok(());
+    }
+    Err(ExportError::UnsupportedModifier {
+        exporter: exporter.to_owned(),
+        format: desc.format,
+        asked: modifiers.to_vec(),
+        offered: vec![Modifier::LINEAR],
+    })
+}

@@ -1,0 +1,94 @@
+//! `/dev/udmabuf`.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+
+use super::linear::{LinearPlan, require_linear};
+use crate::{Allocation, BoxError, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, sys};
+
+const NAME: &str = "udmabuf";
+
+/// The kernel's udmabuf driver (`CONFIG_UDMABUF`), which makes a dma-buf of a memfd's pages. Clones
+/// share the open device.
+///
+/// Kernels before 7.3 allow 64 MiB a buffer unless the module's parameter `size_limit_mb` says
+/// otherwise.
+#[derive(Clone, Debug)]
+pub struct Udmabuf {
+    device: Arc<OwnedFd>,
+}
+
+impl Udmabuf {
+    /// Opens `/dev/udmabuf`.
+    ///
+    /// # Errors
+    /// That of open(2): `ENOENT` if the kernel has no udmabuf, `EACCES` without permission.
+    pub fn open() -> io::Result<Self> {
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/udmabuf")?;
+        Ok(Self {
+            device: Arc::new(device.into()),
+        })
+    }
+
+    /// Allocates a dma-buf of `size` bytes, rounded up to whole pages, over a new memfd that is
+    /// sealed against shrinking. The memfd itself is closed: the dma-buf keeps the pages.
+    ///
+    /// # Errors
+    /// [`ExportError::Device`] with the operation that failed.
+    pub fn allocate_memory(&self, size: u64) -> Result<DmaBufMemory, ExportError> {
+        let failed = |operation: &'static str| {
+            move |source: BoxError| ExportError::Device {
+                exporter: NAME.to_owned(),
+                operation,
+                source,
+            }
+        };
+        let size = size.checked_next_multiple_of(4096).unwrap_or(0);
+        let length = i64::try_from(size)
+            .ok()
+            .filter(|length| *length > 0)
+            .ok_or_else(|| failed("ftruncate")(nix::Error::EINVAL.into()))?;
+        let memfd = memfd_create(
+            c"dmashare",
+            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+        )
+        .map_err(|errno| failed("memfd_create")(errno.into()))?;
+        ftruncate(&memfd, length).map_err(|errno| failed("ftruncate")(errno.into()))?;
+        // udmabuf_create wants F_SEAL_SHRINK, and refuses F_SEAL_WRITE.
+        fcntl(&memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))
+            .map_err(|errno| failed("fcntl(F_ADD_SEALS)")(errno.into()))?;
+        let fd = sys::udmabuf::create(self.device.as_fd(), memfd.as_fd(), size)
+            .map_err(|source| failed("UDMABUF_CREATE")(source.into()))?;
+        Ok(DmaBufMemory::new(fd)?)
+    }
+}
+
+impl Exporter for Udmabuf {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
+        LinearPlan::new(NAME, desc)?;
+        Ok(vec![Modifier::LINEAR])
+    }
+
+    fn allocate(
+        &self,
+        desc: &BufferDesc,
+        modifiers: &[Modifier],
+    ) -> Result<Allocation, ExportError> {
+        require_linear(NAME, desc, modifiers)?;
+        let plan = LinearPlan::new(NAME, desc)?;
+        plan.allocation(desc, self.allocate_memory(plan.size())?)
+    }
+}

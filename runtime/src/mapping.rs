@@ -1,0 +1,143 @@
+//! An importer's own object for a buffer's memory, while someone holds it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::attachment::AttachmentCore;
+use crate::shared_buffer::BufferInner;
+use crate::{Access, AttachmentId, Backing, Generation, Importer};
+
+struct Inner<I: Importer> {
+    // `None` only while `drop` runs.
+    object: Option<I::Object>,
+    importer: I,
+    backing: Backing,
+    core: Arc<AttachmentCore>,
+}
+
+impl<I: Importer> Drop for Inner<I> {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            let after = self.core.buffer().reservation().fences_of(self.core.id());
+            self.importer.retire(object, after);
+        }
+    }
+}
+
+/// The importer's object (a `VkImage`, a framebuffer) for one generation of a buffer.
+///
+/// An owned guard: clones share the object, none borrows anything, and dropping the last one never
+/// waits (see [`Importer::retire`]).
+pub struct Mapping<I: Importer> {
+    inner: Arc<Inner<I>>,
+}
+
+impl<I: Importer> Clone for Mapping<I> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<I: Importer> Mapping<I> {
+    pub(crate) fn new(
+        core: Arc<AttachmentCore>,
+        importer: I,
+        backing: Backing,
+        object: I::Object,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                object: Some(object),
+                importer,
+                backing,
+                core,
+            }),
+        }
+    }
+
+    /// The importer's object.
+    pub fn object(&self) -> &I::Object {
+        match &self.inner.object {
+            Some(object) => object,
+            // `object` is taken in `Inner::drop` only, which no `&self` outlives.
+            None => unreachable!("a mapping's object is there until the mapping is dropped"),
+        }
+    }
+
+    /// Whose object it is.
+    pub fn importer(&self) -> &I {
+        &self.inner.importer
+    }
+
+    /// The memory that is mapped.
+    pub fn backing(&self) -> &Backing {
+        &self.inner.backing
+    }
+
+    /// The buffer's name.
+    pub fn buffer_name(&self) -> &str {
+        self.inner.core.buffer().name()
+    }
+
+    /// Whether `other` is a mapping of the same attachment and generation.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// A use that only reads.
+    pub fn read(&self) -> MappingUse {
+        self.used_for(Access::Read)
+    }
+
+    /// A use that writes, or reads and writes.
+    pub fn write(&self) -> MappingUse {
+        self.used_for(Access::Write)
+    }
+
+    /// A use of the given kind.
+    pub fn used_for(&self, access: Access) -> MappingUse {
+        MappingUse {
+            core: self.inner.core.clone(),
+            generation: self.inner.backing.generation(),
+            access,
+        }
+    }
+}
+
+impl<I: Importer> fmt::Debug for Mapping<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("buffer", &self.buffer_name())
+            .field("generation", &self.inner.backing.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a piece of work does with one mapping; given to [`Submission::begin`](crate::Submission::begin).
+#[derive(Clone, Debug)]
+pub struct MappingUse {
+    core: Arc<AttachmentCore>,
+    generation: Generation,
+    pub(crate) access: Access,
+}
+
+impl MappingUse {
+    pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
+        self.core.buffer()
+    }
+
+    pub(crate) fn attachment(&self) -> AttachmentId {
+        self.core.id()
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.core.buffer().generation() != self.generation
+    }
+
+    /// Whether the work reads or writes.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+}

@@ -1,0 +1,151 @@
+//! A timeline whose points the program itself signals.
+
+use std::any::Any;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
+
+#[derive(Debug)]
+struct State {
+    signalled: u64,
+    /// Set when the producer is dropped: points beyond `signalled` will never signal.
+    gone: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    id: TimelineId,
+    producer: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The producer's end of a timeline in software: a display's flips, a worker thread's copies.
+///
+/// It has no sync_file, because outside a test kernel user space can make none that it signals
+/// itself; whoever needs one waits first. When the producer is dropped, its pending fences end in
+/// [`FenceError::ProducerGone`], so that nobody waits for ever.
+#[derive(Debug)]
+pub struct SoftwareTimeline {
+    shared: Arc<Shared>,
+}
+
+impl SoftwareTimeline {
+    /// A timeline at 0, whose fences name `producer` in reports.
+    pub fn new(producer: impl Into<String>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                id: TimelineId::unique(),
+                producer: producer.into(),
+                state: Mutex::new(State {
+                    signalled: 0,
+                    gone: false,
+                }),
+                changed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// The fence that signals when `point` is reached.
+    pub fn fence(&self, point: u64) -> Fence {
+        Fence::Point {
+            timeline: self.shared.clone(),
+            point,
+        }
+    }
+
+    /// Signals every point up to `point`. Points never go back: a smaller one does nothing.
+    pub fn signal(&self, point: u64) {
+        let mut state = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.signalled = state.signalled.max(point);
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// The last point that was signalled.
+    pub fn signalled(&self) -> u64 {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .signalled
+    }
+}
+
+impl Drop for SoftwareTimeline {
+    fn drop(&mut self) {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .gone = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Timeline for Shared {
+    fn id(&self) -> TimelineId {
+        self.id
+    }
+
+    fn producer(&self) -> &str {
+        &self.producer
+    }
+
+    fn status(&self, point: u64) -> FenceStatus {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.signalled >= point {
+            FenceStatus::Signalled
+        } else if state.gone {
+            FenceStatus::Failed(Errno::EOWNERDEAD)
+        } else {
+            FenceStatus::Pending
+        }
+    }
+
+    fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.signalled >= point {
+                return Ok(());
+            }
+            if state.gone {
+                return Err(FenceError::ProducerGone {
+                    producer: self.producer.clone(),
+                });
+            }
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                return Err(FenceError::Timeout {
+                    producer: self.producer.clone(),
+                });
+            }
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn export_sync_file(&self, _point: u64) -> Result<SyncFile, FenceError> {
+        Err(FenceError::NoSyncFile {
+            producer: self.producer.clone(),
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

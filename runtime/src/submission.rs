@@ -1,0 +1,127 @@
+//! One piece of work over any number of mappings.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::mapping::MappingUse;
+use crate::reservation::{LockRefused, Ticket};
+use crate::{Access, Fence, FenceStatus, FenceUsage, SubmitError};
+
+/// A piece of work that is about to be submitted. While it exists the reservations of all its
+/// buffers are locked, so no eviction can come between the check of its mappings and the fence that
+/// protects them.
+///
+/// Between [`begin`](Self::begin) and [`commit`](Self::commit) the caller hands the work to the
+/// device and does nothing else: nothing blocks, allocates, imports or asks a driver for a sync_file
+/// there. Dropping a submission adds no fence anywhere.
+///
+/// Backends wrap this type and turn the fences into their own waits.
+#[derive(Debug)]
+pub struct Submission {
+    uses: SmallVec<[MappingUse; 8]>,
+}
+
+impl Submission {
+    /// Locks the reservations of all buffers, and checks that every mapping is of its buffer's
+    /// current backing. A buffer may be named several times; a write among its uses wins.
+    ///
+    /// Blocks only while another thread is between its `begin` and its `commit` on one of the
+    /// buffers. Up to eight uses take no allocation.
+    ///
+    /// # Errors
+    /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
+    /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission on one of the buffers.
+    pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
+        let mut uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
+        // One lock per buffer, in an order that all submissions share; of several uses the write
+        // comes first and is kept.
+        uses.sort_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
+        uses.dedup_by(|later, first| Arc::ptr_eq(later.buffer(), first.buffer()));
+        lock_all(&uses)?;
+        let submission = Self { uses };
+        match submission.uses.iter().find(|used| used.is_stale()) {
+            Some(stale) => Err(SubmitError::Stale {
+                buffer: stale.buffer().name().to_owned(),
+            }),
+            None => Ok(submission),
+        }
+    }
+
+    /// Calls `visit` for every fence that the work must wait for and that has not signalled, with
+    /// its class and its buffer's name. A fence may come several times.
+    ///
+    /// # Errors
+    /// The first error of `visit`.
+    pub fn visit_waits<E>(
+        &self,
+        mut visit: impl FnMut(&Fence, FenceUsage, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut result = Ok(());
+        for used in &self.uses {
+            let buffer = used.buffer();
+            buffer
+                .reservation()
+                .visit(FenceUsage::waited_by(used.access), |fence, usage| {
+                    if result.is_ok() && fence.status() != FenceStatus::Signalled {
+                        result = visit(fence, usage, buffer.name());
+                    }
+                });
+        }
+        result
+    }
+
+    /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
+    /// a writer, and unlocks them.
+    pub fn commit(self, fence: &Fence) {
+        for used in &self.uses {
+            let reservation = used.buffer().reservation();
+            reservation.add(used.access.into(), fence.clone(), Some(used.attachment()));
+        }
+    }
+}
+
+impl Drop for Submission {
+    fn drop(&mut self) {
+        for used in &self.uses {
+            used.buffer().reservation().unlock();
+        }
+    }
+}
+
+/// Locks in order; when an older submission is in the way, lets go of everything, waits for that one
+/// reservation and begins again with it.
+fn lock_all(uses: &[MappingUse]) -> Result<(), SubmitError> {
+    let ticket = Ticket::next();
+    let mut held_first: Option<usize> = None;
+    'again: loop {
+        for (index, used) in uses.iter().enumerate() {
+            if held_first == Some(index) {
+                continue;
+            }
+            let Err(refused) = used.buffer().reservation().lock(ticket) else {
+                continue;
+            };
+            for held in uses.iter().enumerate().filter(|(held, _)| {
+                *held < index || held_first.is_some_and(|first| first == *held && first > index)
+            }) {
+                held.1.buffer().reservation().unlock();
+            }
+            let would_deadlock = || SubmitError::WouldDeadlock {
+                buffer: used.buffer().name().to_owned(),
+            };
+            match refused {
+                LockRefused::HeldByThisThread => return Err(would_deadlock()),
+                LockRefused::Die => {
+                    used.buffer()
+                        .reservation()
+                        .lock_slow(ticket)
+                        .map_err(|_| would_deadlock())?;
+                    held_first = Some(index);
+                    continue 'again;
+                }
+            }
+        }
+        return Ok(());
+    }
+}

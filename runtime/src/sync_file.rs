@@ -1,0 +1,146 @@
+//! The kernel's sync_file: a fence in a file descriptor.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::{FenceError, FenceStatus, SyncFileError, sys};
+
+/// A sync_file, checked to be one. It becomes readable (poll) when its fences have signalled.
+#[derive(Debug)]
+pub struct SyncFile {
+    fd: OwnedFd,
+}
+
+impl SyncFile {
+    /// Takes ownership of `fd`, after checking with `SYNC_IOC_FILE_INFO` that it is a sync_file. It
+    /// is closed on error.
+    ///
+    /// # Errors
+    /// - [`SyncFileError::NotSyncFile`]: it is another kind of file.
+    /// - [`SyncFileError::Os`]: the ioctl failed (`EBADF`: the descriptor is closed).
+    pub fn new(fd: OwnedFd) -> Result<Self, SyncFileError> {
+        let file = Self { fd };
+        file.info()?;
+        Ok(file)
+    }
+
+    fn info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
+        sys::sync_file::info(self.fd.as_fd()).map_err(|source| match source.raw_os_error() {
+            // Files without ioctls answer ENOTTY; some device files answer EINVAL or EPERM to
+            // numbers that they do not know.
+            Some(nix::libc::ENOTTY | nix::libc::EINVAL | nix::libc::EPERM) => {
+                SyncFileError::NotSyncFile {
+                    fd: self.fd.as_raw_fd(),
+                }
+            }
+            _ => SyncFileError::Os {
+                operation: "SYNC_IOC_FILE_INFO",
+                source,
+            },
+        })
+    }
+
+    /// Whether the fences are pending, have signalled, or ended in an error.
+    ///
+    /// # Errors
+    /// [`SyncFileError::Os`] when the ioctl fails.
+    pub fn status(&self) -> Result<FenceStatus, SyncFileError> {
+        Ok(match self.info()?.status {
+            0 => FenceStatus::Pending,
+            status if status < 0 => FenceStatus::Failed(Errno::from_raw(-status)),
+            _ => FenceStatus::Signalled,
+        })
+    }
+
+    /// How many fences the file holds.
+    ///
+    /// # Errors
+    /// [`SyncFileError::Os`] when the ioctl fails.
+    pub fn fence_count(&self) -> Result<u32, SyncFileError> {
+        Ok(self.info()?.fences)
+    }
+
+    /// A new sync_file that signals when this and `other` both have (`SYNC_IOC_MERGE`).
+    ///
+    /// # Errors
+    /// [`SyncFileError::Os`] when the ioctl fails.
+    pub fn merge(&self, other: &Self) -> Result<Self, SyncFileError> {
+        let fd = sys::sync_file::merge(self.as_fd(), other.as_fd()).map_err(|source| {
+            SyncFileError::Os {
+                operation: "SYNC_IOC_MERGE",
+                source,
+            }
+        })?;
+        Ok(Self { fd })
+    }
+
+    /// A new descriptor of the same sync_file.
+    ///
+    /// # Errors
+    /// [`SyncFileError::Os`] when the process has no descriptor left.
+    pub fn try_clone(&self) -> Result<Self, SyncFileError> {
+        let fd = self.fd.try_clone().map_err(|source| SyncFileError::Os {
+            operation: "fcntl(F_DUPFD_CLOEXEC)",
+            source,
+        })?;
+        Ok(Self { fd })
+    }
+
+    /// Waits until the fences have signalled, for `timeout` at most.
+    ///
+    /// # Errors
+    /// - [`FenceError::Timeout`]: they have not.
+    /// - [`FenceError::Failed`]: they signalled with an error.
+    /// - [`FenceError::SyncFile`]: a system call failed.
+    pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // Whole milliseconds, rounded up, so that the loop does not spin through the last one.
+            let timeout = match left {
+                Some(left) => PollTimeout::try_from(left.as_micros().div_ceil(1000))
+                    .unwrap_or(PollTimeout::MAX),
+                None => PollTimeout::MAX,
+            };
+            let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, timeout) {
+                Ok(0) if left.is_some_and(|left| left.is_zero()) => {
+                    return Err(FenceError::Timeout {
+                        producer: "sync_file".to_owned(),
+                    });
+                }
+                Ok(0) | Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Ok(_) => break,
+                Err(errno) => {
+                    return Err(SyncFileError::Os {
+                        operation: "poll",
+                        source: errno.into(),
+                    }
+                    .into());
+                }
+            }
+        }
+        match self.status()? {
+            FenceStatus::Failed(errno) => Err(FenceError::Failed {
+                producer: "sync_file".to_owned(),
+                source: io::Error::from(errno),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the descriptor away, to an API that takes ownership of it.
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+}
+
+impl AsFd for SyncFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

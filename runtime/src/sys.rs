@@ -1,0 +1,9 @@
+//! System calls that no safe crate offers: the ioctls of dma-buf, sync_file, udmabuf and dma-heap,
+//! and mappings of memory that devices write. The only place in this crate with `unsafe`.
+#![allow(unsafe_code)]
+
+pub(crate) mod dma_buf;
+pub(crate) mod dma_heap;
+pub(crate) mod mapping;
+pub(crate) mod sync_file;
+pub(crate) mod udmabuf;

@@ -1,0 +1,93 @@
+//! A shared mapping of a dma-buf, read and written by copies only.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+/// Memory of a dma-buf in this process. Devices may write it at any time, so no reference to it is
+/// ever made: bytes are copied in and out through raw pointers.
+#[derive(Debug)]
+pub(crate) struct SharedMapping {
+    address: NonNull<u8>,
+    length: NonZeroUsize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread; nothing in it depends on the thread.
+unsafe impl Send for SharedMapping {}
+// SAFETY: all access copies bytes through raw pointers and makes no reference; concurrent copies
+// race as they race with the device, which can change pixels but no Rust value.
+unsafe impl Sync for SharedMapping {}
+
+impl SharedMapping {
+    /// Maps the first `length` bytes of `fd` for reading, and for writing if `write`.
+    pub(crate) fn new(fd: BorrowedFd<'_>, length: NonZeroUsize, write: bool) -> io::Result<Self> {
+        let protection = if write {
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
+        } else {
+            ProtFlags::PROT_READ
+        };
+        // SAFETY: no address is asked for, so no existing mapping is replaced.
+        let address = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd, 0) }?;
+        Ok(Self {
+            address: address.cast(),
+            length,
+        })
+    }
+
+    fn check(&self, offset: usize, bytes: usize) {
+        // The callers have checked rows against the layout, and the layout against the memory's
+        // size; this holds the line should one of them ever be wrong.
+        assert!(
+            offset
+                .checked_add(bytes)
+                .is_some_and(|end| end <= self.length.get()),
+            "access past the end of a mapping"
+        );
+    }
+
+    /// Copies bytes out, from `offset`.
+    ///
+    /// # Panics
+    /// If the range is not inside the mapping.
+    pub(crate) fn read(&self, offset: usize, destination: &mut [u8]) {
+        self.check(offset, destination.len());
+        // SAFETY: `check` has just shown that the offset lies inside the mapping.
+        let source = unsafe { self.address.add(offset) };
+        // SAFETY: `check` covers the whole range; `destination` is ours alone and cannot overlap a
+        // mapping that no reference points into.
+        unsafe {
+            source
+                .as_ptr()
+                .copy_to_nonoverlapping(destination.as_mut_ptr(), destination.len())
+        };
+    }
+
+    /// Copies bytes in, to `offset`. The mapping must have been made for writing.
+    ///
+    /// # Panics
+    /// If the range is not inside the mapping.
+    pub(crate) fn write(&self, offset: usize, source: &[u8]) {
+        self.check(offset, source.len());
+        // SAFETY: `check` has just shown that the offset lies inside the mapping.
+        let destination = unsafe { self.address.add(offset) };
+        // SAFETY: `check` covers the whole range; `source` cannot overlap a mapping that no
+        // reference points into.
+        unsafe {
+            destination
+                .as_ptr()
+                .copy_from_nonoverlapping(source.as_ptr(), source.len())
+        };
+    }
+}
+
+impl Drop for SharedMapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is exactly what mmap returned, and no reference into it was ever made.
+        if let Err(error) = unsafe { munmap(self.address.cast(), self.length.get()) } {
+            tracing::error!(%error, "munmap of a dma-buf failed");
+        }
+    }
+}
