@@ -1,0 +1,31 @@
+//! Why the CPU could not read or write a buffer.
+
+use crate::{DmaBufError, Modifier};
+
+/// Why the CPU could not read or write a buffer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuAccessError {
+    /// Only linear memory has rows that a CPU can address.
+    #[error("a buffer with modifier {modifier} has no rows that the CPU can address")]
+    NotLinear {
+        /// The modifier.
+        modifier: Modifier,
+    },
+    /// No such plane or row, or more bytes than a row has.
+    #[error("plane {plane} has no {bytes} bytes in row {row}")]
+    OutOfBounds {
+        /// The plane.
+        plane: usize,
+        /// The row.
+        row: u32,
+        /// Bytes asked for.
+        bytes: usize,
+    },
+    /// The guard was taken for reading.
+    #[error("this CPU access is for reading only")]
+    ReadOnly,
+    /// A system call failed.
+    #[error(transparent)]
+    DmaBuf(#[from] DmaBufError),
+}

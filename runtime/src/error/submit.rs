@@ -1,0 +1,45 @@
+//! Why a piece of work could not begin.
+
+use crate::{BoxError, FenceError, FenceUsage};
+
+/// Why a submission could not begin. Nothing was submitted and no reservation changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The mapping is of a backing that the buffer has left; map the attachment again.
+    #[error("the mapping of '{buffer}' is stale: map its attachment again")]
+    Stale {
+        /// The buffer's name.
+        buffer: String,
+    },
+    /// This thread already holds the buffer's reservation: waiting for it would never end.
+    #[error("this thread has a submission on '{buffer}' that was neither committed nor dropped")]
+    WouldDeadlock {
+        /// The buffer's name.
+        buffer: String,
+    },
+    /// A fence of this class is of a kind that the device cannot wait for by itself, and it has not
+    /// signalled. Wait for [`SharedBuffer::ready`](crate::SharedBuffer::ready) first.
+    #[error(
+        "'{buffer}' is still in use ({usage:?}) by '{producer}', whose fence the device cannot wait for: wait until it is ready, then submit"
+    )]
+    NotReady {
+        /// The buffer's name.
+        buffer: String,
+        /// The class of the fence.
+        usage: FenceUsage,
+        /// Who signals it.
+        producer: String,
+    },
+    /// A fence could not be converted for the device, or has failed.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// An operation of the device failed.
+    #[error("{operation} failed")]
+    Device {
+        /// The device's operation.
+        operation: &'static str,
+        /// Its error.
+        source: BoxError,
+    },
+}
