@@ -1,0 +1,21 @@
+//! The kernel's own view, for tests: which files this process has open, which dma-bufs there are and
+//! who is attached to them, fences that wait until they are told, and allocations that fail on
+//! demand.
+//!
+//! Everything here panics with a message when the kernel does not offer it: a test that needs it and
+//! can't find it must fail, not pass. `cargo lab test` runs tests where it is there.
+
+mod bufinfo;
+mod descriptors;
+mod fail_nth;
+mod sw_sync;
+
+pub use bufinfo::{BufInfo, bufinfo, parse_bufinfo};
+pub use descriptors::{OpenFile, open_files};
+pub use fail_nth::{FailNth, for_each_failing_allocation};
+pub use sw_sync::SwSyncTimeline;
+
+/// Panics, naming what is missing and how to run the test where it is there.
+pub(crate) fn missing(what: &str, error: &dyn std::fmt::Display) -> ! {
+    panic!("{what}: {error}. This test needs the lab's kernel: run it with `cargo lab test`.");
+}

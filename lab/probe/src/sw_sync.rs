@@ -1,0 +1,79 @@
+//! sw_sync: fences that stay unsignalled until they are told (`drivers/dma-buf/sw_sync.c`).
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// `struct sw_sync_create_fence_data`.
+#[repr(C)]
+struct CreateFence {
+    value: u32,
+    name: [u8; 32],
+    fence: i32,
+}
+
+mod ioctls {
+    nix::ioctl_readwrite!(create_fence, b'W', 0, super::CreateFence);
+    nix::ioctl_write_ptr!(increment, b'W', 1, u32);
+}
+
+/// A timeline of the kernel's test driver. Closing it (dropping this) signals its pending fences
+/// with `ENOENT`.
+#[derive(Debug)]
+pub struct SwSyncTimeline {
+    file: File,
+}
+
+impl SwSyncTimeline {
+    /// A timeline at 0.
+    ///
+    /// # Panics
+    /// If the kernel was built without `CONFIG_SW_SYNC`.
+    pub fn new() -> Self {
+        match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/sys/kernel/debug/sync/sw_sync")
+        {
+            Ok(file) => Self { file },
+            Err(error) => crate::missing("/sys/kernel/debug/sync/sw_sync", &error),
+        }
+    }
+
+    /// A sync_file that signals when the timeline reaches `value`.
+    ///
+    /// # Panics
+    /// If the kernel refuses.
+    pub fn fence(&self, value: u32) -> OwnedFd {
+        let mut data = CreateFence {
+            value,
+            name: [0; 32],
+            fence: -1,
+        };
+        // SAFETY: `data` has the layout of `struct sw_sync_create_fence_data` and is writable.
+        let result = unsafe { ioctls::create_fence(self.file.as_raw_fd(), &raw mut data) };
+        if let Err(errno) = result {
+            crate::missing("SW_SYNC_IOC_CREATE_FENCE", &errno);
+        }
+        // SAFETY: the ioctl succeeded, so the kernel put a new descriptor there that nobody owns.
+        unsafe { OwnedFd::from_raw_fd(data.fence) }
+    }
+
+    /// Moves the timeline on by `count`.
+    ///
+    /// # Panics
+    /// If the kernel refuses.
+    pub fn increment(&self, count: u32) {
+        // SAFETY: the kernel reads one u32, which outlives the call.
+        let result = unsafe { ioctls::increment(self.file.as_raw_fd(), &raw const count) };
+        if let Err(errno) = result {
+            crate::missing("SW_SYNC_IOC_INC", &errno);
+        }
+    }
+}
+
+impl Default for SwSyncTimeline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
