@@ -1,2 +1,95 @@
-//! The lab.
-fn main() {}
+//! The lab: a Linux kernel in one ordinary process, with displays, dma-buf exporters and Mesa's
+//! software Vulkan, in which dmashare is tested on any machine. It is used as `cargo lab`.
+#![allow(clippy::print_stdout, reason = "a program's answers go to its standard output")]
+
+mod agent;
+mod cache;
+mod debian;
+mod environment;
+mod guest;
+mod guest_memory;
+mod host_packages;
+mod interrupt;
+mod kernel;
+mod kernel_config;
+mod kernel_log;
+mod mountable;
+mod output_relay;
+mod progress;
+mod request;
+mod root_file_system;
+mod run_command;
+mod setup;
+mod stdin_frames;
+mod validation;
+mod watched_child;
+mod workspace;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::interrupt::Interrupted;
+
+/// A Linux kernel in one process, with displays and software Vulkan, to test dmashare in
+#[derive(Debug, Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LabCommand {
+    /// Build kernel and root file system, unless the cache has them
+    Setup {
+        /// Print where they are as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a command in a guest
+    Run(run_command::RunArguments),
+    /// The guest's first process after the init script
+    #[command(hide = true)]
+    Agent,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "lab: {error:#}");
+            match error.downcast_ref::<Interrupted>() {
+                Some(Interrupted(signal)) => {
+                    ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+                }
+                None => ExitCode::from(125),
+            }
+        }
+    }
+}
+
+/// Runs a subcommand; returns the exit status.
+fn run(command: LabCommand) -> Result<i32> {
+    if let LabCommand::Agent = command {
+        agent::run()?;
+        return Ok(0);
+    }
+    interrupt::install()?;
+    match command {
+        LabCommand::Setup { json } => {
+            let built = setup::ensure()?;
+            if json {
+                println!("{}", serde_json::to_string(&built)?);
+            } else {
+                println!("kernel {}\nroot   {}", built.kernel.display(), built.root.display());
+            }
+            Ok(0)
+        }
+        LabCommand::Run(arguments) => run_command::run(arguments),
+        LabCommand::Agent => Ok(0),
+    }
+}

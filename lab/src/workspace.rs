@@ -1,0 +1,183 @@
+//! The cargo workspace that the lab is used in: its folders and its binaries.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// The workspace of the current folder.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Workspace {
+    /// The folder of the workspace's Cargo.toml.
+    #[serde(rename = "workspace_root")]
+    pub(crate) root: PathBuf,
+    /// Where cargo puts what it builds.
+    #[serde(rename = "target_directory")]
+    pub(crate) target: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+/// A cargo command that is not confused by the cargo that started us.
+pub(crate) fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut cargo = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(describes_one_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Whether cargo sets this variable for the one package that it runs (for us, the lab itself).
+pub(crate) fn describes_one_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
+}
+
+impl Workspace {
+    /// Asks cargo for the workspace of the current folder.
+    ///
+    /// # Errors
+    /// When there is none, or cargo fails.
+    pub(crate) fn find() -> Result<Self> {
+        let output = cargo()
+            .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+            .output()
+            .context("cannot run cargo metadata")?;
+        if !output.status.success() {
+            bail!(
+                "cargo metadata failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        let mut workspace: Self =
+            serde_json::from_slice(&output.stdout).context("cannot read cargo metadata's answer")?;
+        std::fs::create_dir_all(&workspace.target)
+            .with_context(|| format!("cannot make {}", workspace.target.display()))?;
+        workspace.root = workspace.root.canonicalize()?;
+        workspace.target = workspace.target.canonicalize()?;
+        Ok(workspace)
+    }
+
+    /// The package that has the binary `name`.
+    fn package_of(&self, name: &str) -> Option<&str> {
+        self.packages
+            .iter()
+            .find(|package| {
+                package.targets.iter().any(|target| {
+                    target.name == name && target.kind.iter().any(|kind| kind == "bin")
+                })
+            })
+            .map(|package| package.name.as_str())
+    }
+
+    /// Whether the workspace has the package `name`.
+    pub(crate) fn has_package(&self, name: &str) -> bool {
+        self.packages.iter().any(|package| package.name == name)
+    }
+
+    /// Builds the workspace's own binary `name` and returns its path; `None` if it has none of
+    /// that name.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub(crate) fn build(&self, name: &str, release: bool) -> Result<Option<PathBuf>> {
+        let Some(package) = self.package_of(name) else {
+            return Ok(None);
+        };
+        let mut build = cargo();
+        build
+            .args(["build", "--quiet", "--package", package, "--bin", name])
+            .current_dir(&self.root);
+        if release {
+            build.arg("--release");
+        }
+        let status = build.status().context("cannot run cargo build")?;
+        if !status.success() {
+            bail!("cargo could not build the binary {name} of {package}");
+        }
+        let profile = if release { "release" } else { "debug" };
+        Ok(Some(self.target.join(profile).join(name)))
+    }
+
+    /// The host folders that a guest mounts so that paths mean the same inside: the workspace, the
+    /// target folder, the current folder and `more`; none of them inside another.
+    pub(crate) fn mounts(&self, current: &Path, more: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        let mut folders = vec![self.root.clone(), self.target.clone()];
+        if !is_system_folder(current) {
+            folders.push(current.to_owned());
+        }
+        for folder in more {
+            let folder = folder
+                .canonicalize()
+                .with_context(|| format!("cannot mount {}", folder.display()))?;
+            if is_system_folder(&folder) {
+                bail!("{} would hide a folder that the guest needs", folder.display());
+            }
+            folders.push(folder);
+        }
+        folders.sort();
+        folders.dedup();
+        let outermost = folders
+            .iter()
+            .filter(|folder| !folders.iter().any(|o| o != *folder && folder.starts_with(o)));
+        Ok(outermost.cloned().collect())
+    }
+}
+
+/// Whether the guest has its own folder there, which a mount of the host's would hide.
+fn is_system_folder(folder: &Path) -> bool {
+    let own = [
+        "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
+    ];
+    // Of these, folders below may be the host's, but not the folder itself.
+    let shared = [
+        "/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var",
+    ];
+    shared.iter().any(|top| folder == Path::new(top)) || own.iter().any(|own| folder.starts_with(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace() -> Workspace {
+        let text = r#"{"workspace_root":"/w","target_directory":"/w/target","packages":[
+            {"name":"p","targets":[{"name":"p","kind":["lib"]},{"name":"tool","kind":["bin"]}]}]}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn binaries_are_found_and_libraries_are_not() {
+        assert_eq!(workspace().package_of("tool"), Some("p"));
+        assert_eq!(workspace().package_of("p"), None);
+        assert!(workspace().has_package("p"));
+    }
+
+    #[test]
+    fn folders_inside_others_and_system_folders_are_not_mounted() {
+        let mounts = |current: &str| workspace().mounts(Path::new(current), &[]).unwrap();
+        assert_eq!(mounts("/w/p"), [Path::new("/w")]);
+        assert_eq!(mounts("/v"), [Path::new("/v"), Path::new("/w")]);
+        for system in ["/", "/tmp", "/usr/lib", "/root", "/proc/1"] {
+            assert_eq!(mounts(system), [Path::new("/w")], "{system}");
+        }
+        assert!(workspace().mounts(Path::new("/w"), &["/usr".into()]).is_err());
+    }
+}
