@@ -1,0 +1,125 @@
+//! `FenceSet`, `SoftwareTimeline`, `RetireQueue`: no kernel needed.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::thread;
+use std::time::Duration;
+
+use dmashare::{FenceError, FenceSet, FenceStatus, RetireQueue, SoftwareTimeline};
+use nix::errno::Errno;
+use proptest::prelude::*;
+
+#[test]
+fn points_signal_in_order_and_never_go_back() {
+    let timeline = SoftwareTimeline::new("test");
+    let (first, second) = (timeline.fence(1), timeline.fence(2));
+    timeline.signal(1);
+    assert_eq!(
+        (first.status(), second.status()),
+        (FenceStatus::Signalled, FenceStatus::Pending)
+    );
+    timeline.signal(2);
+    timeline.signal(1);
+    assert_eq!(second.status(), FenceStatus::Signalled);
+    assert_eq!(timeline.signalled(), 2);
+}
+
+#[test]
+fn waiting_ends_with_the_signal_the_limit_or_the_producer() {
+    let timeline = SoftwareTimeline::new("display Virtual-1");
+    let (soon, never) = (timeline.fence(1), timeline.fence(2));
+    assert!(matches!(
+        soon.wait(Duration::from_millis(5)),
+        Err(FenceError::Timeout { .. })
+    ));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| soon.wait(Duration::from_secs(30)));
+        timeline.signal(1);
+        waiter.join().unwrap().unwrap();
+    });
+    assert!(matches!(
+        never.export_sync_file(),
+        Err(FenceError::NoSyncFile { .. })
+    ));
+    drop(timeline);
+    assert_eq!(never.status(), FenceStatus::Failed(Errno::EOWNERDEAD));
+    match never.wait(Duration::from_secs(30)) {
+        Err(FenceError::ProducerGone { producer }) => assert_eq!(producer, "display Virtual-1"),
+        other => panic!("{other:?}"),
+    }
+    soon.wait(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_set_keeps_the_latest_point_of_each_timeline() {
+    let (a, b) = (SoftwareTimeline::new("a"), SoftwareTimeline::new("b"));
+    let set: FenceSet = [a.fence(2), b.fence(1), a.fence(1), a.fence(3)]
+        .into_iter()
+        .collect();
+    assert_eq!(set.iter().count(), 2);
+    a.signal(2);
+    b.signal(1);
+    assert_eq!(set.status(), FenceStatus::Pending);
+    a.signal(3);
+    assert_eq!(set.status(), FenceStatus::Signalled);
+    assert_eq!(FenceSet::new().status(), FenceStatus::Signalled);
+}
+
+#[test]
+fn a_failed_fence_fails_the_set_once_nothing_is_pending() {
+    let (a, b) = (SoftwareTimeline::new("a"), SoftwareTimeline::new("b"));
+    let set: FenceSet = [a.fence(1), b.fence(1)].into_iter().collect();
+    drop(a);
+    assert_eq!(set.status(), FenceStatus::Pending);
+    b.signal(1);
+    assert_eq!(set.status(), FenceStatus::Failed(Errno::EOWNERDEAD));
+}
+
+#[test]
+fn i6_a_retired_object_goes_after_its_fences_and_not_before() {
+    let timeline = SoftwareTimeline::new("gpu");
+    let queue = RetireQueue::new();
+    queue.push("late", [timeline.fence(2)].into_iter().collect());
+    queue.push("soon", [timeline.fence(1)].into_iter().collect());
+    queue.push("now", FenceSet::new());
+    let mut gone = Vec::new();
+    assert_eq!(queue.collect(|object| gone.push(object)), 1);
+    timeline.signal(1);
+    queue.collect(|object| gone.push(object));
+    assert_eq!(
+        (gone.as_slice(), queue.len()),
+        (["now", "soon"].as_slice(), 1)
+    );
+    // A producer that dies does not keep memory for ever.
+    drop(timeline);
+    queue.collect(|object| gone.push(object));
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn destroying_may_retire_more() {
+    let queue = RetireQueue::new();
+    queue.push(3, FenceSet::new());
+    let collected = queue.collect(|left| {
+        if left > 0 {
+            queue.push(left - 1, FenceSet::new());
+        }
+    });
+    assert_eq!((collected, queue.len()), (1, 1));
+}
+
+proptest! {
+    /// A set is over exactly when every fence that was put in is.
+    #[test]
+    fn a_set_is_over_when_all_its_fences_are(
+        points in prop::collection::vec((0_usize..3, 1_u64..6), 0..12),
+        signalled in prop::array::uniform3(0_u64..6),
+    ) {
+        let timelines = [SoftwareTimeline::new("0"), SoftwareTimeline::new("1"), SoftwareTimeline::new("2")];
+        let set: FenceSet = points.iter().map(|(timeline, point)| timelines[*timeline].fence(*point)).collect();
+        for (timeline, point) in timelines.iter().zip(signalled) {
+            timeline.signal(point);
+        }
+        let over = points.iter().all(|(timeline, point)| *point <= signalled[*timeline]);
+        prop_assert_eq!(set.status().is_over(), over);
+    }
+}

@@ -1,0 +1,162 @@
+//! `host::DmaHeap`, `host::Udmabuf`, `CpuAccess`.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use dmashare::{
+    Access, BufferDesc, CpuAccess, CpuAccessError, DmaBuf, ExportError, Exporter, Extent, Fourcc,
+    LayoutError, Modifier, SharedBuffer, Usage,
+};
+use dmashare_lab_probe::bufinfo;
+
+fn exporters() -> Vec<(&'static str, Box<dyn Exporter>)> {
+    vec![
+        ("system", Box::new(support::heap())),
+        ("udmabuf", Box::new(support::udmabuf())),
+    ]
+}
+
+fn allocate(exporter: &dyn Exporter, format: Fourcc, width: u32, height: u32) -> DmaBuf {
+    let desc = BufferDesc::new("host", Extent::new(width, height), format, Usage::CPU_WRITE);
+    let modifiers = exporter.modifiers(&desc).unwrap();
+    exporter.allocate(&desc, &modifiers).unwrap().dmabuf
+}
+
+#[test]
+fn what_the_cpu_writes_it_reads_back_through_another_descriptor() {
+    let formats = [
+        Fourcc::XRGB8888,
+        Fourcc::RGB565,
+        Fourcc::NV12,
+        Fourcc::YUV420,
+        Fourcc::ABGR16161616,
+    ];
+    for (kernel_name, exporter) in exporters() {
+        for format in formats {
+            for (width, height) in [(1, 1), (333, 77), (64, 64)] {
+                let image = allocate(exporter.as_ref(), format, width, height);
+                let listed = bufinfo()
+                    .into_iter()
+                    .find(|info| info.inode == image.id().inode());
+                assert_eq!(listed.unwrap().exporter, kernel_name);
+                let pattern = |plane: usize, row: u32, column: usize| {
+                    u8::try_from((plane * 101 + row as usize * 31 + column * 7) % 251).unwrap()
+                };
+                let info = format.info().unwrap();
+                let access = CpuAccess::begin(&image, Access::Write).unwrap();
+                for (index, plane) in info.planes.iter().enumerate() {
+                    for row in 0..plane.rows(height) {
+                        let bytes: Vec<u8> = (0..access.row_bytes(index).unwrap())
+                            .map(|column| pattern(index, row, column))
+                            .collect();
+                        access.write_row(index, row, &bytes).unwrap();
+                    }
+                }
+                drop(access);
+                let again =
+                    dmashare::DmaBufMemory::new(image.memories()[0].duplicate_fd().unwrap())
+                        .unwrap();
+                let image = DmaBuf::from_memories(
+                    format,
+                    image.extent(),
+                    Modifier::LINEAR,
+                    image.layout().planes(),
+                    [again],
+                )
+                .unwrap();
+                let access = CpuAccess::begin(&image, Access::Read).unwrap();
+                for (index, plane) in info.planes.iter().enumerate() {
+                    for row in 0..plane.rows(height) {
+                        let mut bytes = vec![0; access.row_bytes(index).unwrap()];
+                        access.read_row(index, row, &mut bytes).unwrap();
+                        assert!(
+                            bytes
+                                .iter()
+                                .enumerate()
+                                .all(|(column, byte)| *byte == pattern(index, row, column))
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn access_outside_a_row_is_refused() {
+    let image = allocate(&support::heap(), Fourcc::XRGB8888, 10, 10);
+    let access = CpuAccess::begin(&image, Access::Read).unwrap();
+    let mut row = [0; 41];
+    assert!(matches!(
+        access.read_row(0, 0, &mut row),
+        Err(CpuAccessError::OutOfBounds { bytes: 41, .. })
+    ));
+    assert!(matches!(
+        access.read_row(0, 10, &mut row[..40]),
+        Err(CpuAccessError::OutOfBounds { row: 10, .. })
+    ));
+    assert!(matches!(
+        access.read_row(1, 0, &mut row[..40]),
+        Err(CpuAccessError::OutOfBounds { plane: 1, .. })
+    ));
+    assert!(matches!(
+        access.write_row(0, 0, &row[..40]),
+        Err(CpuAccessError::ReadOnly)
+    ));
+    access.read_row(0, 9, &mut row[..40]).unwrap();
+}
+
+#[test]
+fn descriptions_that_cannot_be_met_are_refused() {
+    let heap = support::heap();
+    let new = |desc: BufferDesc, modifiers: &[Modifier]| {
+        SharedBuffer::new(&heap, desc, modifiers).unwrap_err()
+    };
+    let linear = &[Modifier::LINEAR];
+    let mut desc = support::desc("");
+    assert!(matches!(
+        new(desc.clone(), linear),
+        ExportError::Layout(LayoutError::EmptyName)
+    ));
+    desc.name = "named".into();
+    desc.extent = Extent::new(0, 5);
+    assert!(matches!(
+        new(desc.clone(), linear),
+        ExportError::Layout(LayoutError::EmptyExtent { .. })
+    ));
+    desc.extent = Extent::new(5, 5);
+    assert!(matches!(
+        new(desc.clone(), &[Modifier::new(7)]),
+        ExportError::UnsupportedModifier { .. }
+    ));
+    desc.protected = true;
+    assert!(matches!(
+        new(desc.clone(), linear),
+        ExportError::ProtectedMemory { .. }
+    ));
+    desc.protected = false;
+    desc.extent = Extent::new(u32::MAX, u32::MAX);
+    assert!(matches!(new(desc, linear), ExportError::TooLarge { .. }));
+}
+
+#[test]
+fn a_foreign_dma_buf_must_be_what_its_description_says() {
+    let image = allocate(&support::heap(), Fourcc::XRGB8888, 64, 32);
+    let desc = support::desc("foreign");
+    let buffer = SharedBuffer::from_dmabuf(desc.clone(), image.clone()).unwrap();
+    assert!(buffer.exporter().is_none());
+    let mut other = desc;
+    other.format = Fourcc::ARGB8888;
+    assert!(matches!(
+        SharedBuffer::from_dmabuf(other, image),
+        Err(ExportError::Layout(LayoutError::DescMismatch { .. }))
+    ));
+}
+
+#[test]
+fn a_heaps_name_is_one_component() {
+    for name in ["", "../null", "a/b", "."] {
+        let error = dmashare::host::DmaHeap::open(name).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
+    }
+}
