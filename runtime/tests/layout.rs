@@ -27,7 +27,15 @@ fn check(
 #[test]
 fn right_layouts_are_taken() {
     let x = Fourcc::XRGB8888;
-    let table: &[(&str, Fourcc, (u32, u32), Modifier, &[PlaneLayout], u64)] = &[
+    type Row<'a> = (
+        &'a str,
+        Fourcc,
+        (u32, u32),
+        Modifier,
+        &'a [PlaneLayout],
+        u64,
+    );
+    let table: &[Row<'_>] = &[
         ("one pixel", x, (1, 1), Modifier::LINEAR, &[plane(0, 4)], 4),
         (
             "last row without padding",
