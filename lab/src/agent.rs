@@ -20,10 +20,10 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::request::{
-    CHANNEL, CommandEnd, GUEST_STATE, READY, REQUEST, Request, STATUS, STDERR, STDOUT, VALIDATION,
+    CHANNEL, CommandEnd, GUEST_STATE, REQUEST, Request, STATUS, STDERR, STDIN, STDOUT, VALIDATION,
     VALIDATION_PIPE,
 };
-use crate::stdin_frames;
+use crate::stdin_pieces;
 
 /// Runs the request of the state folder and switches the guest off.
 ///
@@ -81,8 +81,8 @@ fn run_on_files(request: &Request, state: &Path) -> Result<CommandEnd> {
     ];
     if let Some(pipe) = child.stdin.take() {
         // Not joined: it ends with the guest, because the command need not read its input.
-        let ready = state.join(READY);
-        std::thread::spawn(move || stdin_frames::decode(CHANNEL, &ready, pipe));
+        let pieces = state.join(STDIN);
+        std::thread::spawn(move || stdin_pieces::receive(&pieces, pipe));
     }
     let end = wait(&mut child)?;
     for relay in relays.into_iter().flatten() {

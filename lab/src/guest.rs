@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,11 +17,11 @@ use crate::interrupt::{self, Interrupted};
 use crate::kernel_log::KernelLog;
 use crate::output_relay::OutputRelay;
 use crate::request::{
-    CommandEnd, GUEST_STATE, LAYER_SETTINGS, READY, REQUEST, Request, STATUS, STDERR, STDOUT,
+    CommandEnd, GUEST_STATE, LAYER_SETTINGS, REQUEST, Request, STATUS, STDERR, STDIN, STDOUT,
     VALIDATION,
 };
 use crate::setup::Built;
-use crate::{mountable, stdin_frames, validation};
+use crate::{mountable, stdin_pieces, validation};
 
 /// Longest time between the agent's answer and the kernel's end.
 const POWER_OFF: Duration = Duration::from_secs(10);
@@ -98,13 +99,11 @@ impl Guest {
         ];
         let mut kernel = Kernel::start(&mut self.kernel_command(built, folder, &memory))?;
         let log = kernel.log(copy);
-        match kernel.child.stdin.take() {
-            Some(console) if self.request.terminal.is_none() => {
-                send_stdin(folder.join(READY), console);
-            }
-            _ => {}
-        }
-
+        send_stdin(
+            self.request.terminal.is_some(),
+            folder.join(STDIN),
+            kernel.console()?,
+        );
         let mut end = self.wait(&mut kernel, folder, &relays)?;
         kernel.kill();
         let kernel_log = log.finish();
@@ -145,6 +144,7 @@ impl Guest {
         fs::write(folder.join(REQUEST), serde_json::to_vec(&self.request)?)?;
         fs::write(folder.join(LAYER_SETTINGS), validation::settings())?;
         File::create_new(folder.join(VALIDATION))?;
+        fs::create_dir(folder.join(STDIN))?;
         fs::create_dir(folder.join("uml"))?;
         // The agent is this very program. A link keeps it even when a build replaces it meanwhile.
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -167,7 +167,12 @@ impl Guest {
             // Everything the kernel says goes to its standard error; the second console is the
             // channel to the command.
             .args(["quiet", "loglevel=7"])
-            .args(["con=null", "con0=null,fd:2", "con1=fd:0,fd:1"])
+            .args(["con=null", "con0=null,fd:2"])
+            .arg(if self.request.terminal.is_some() {
+                "con1=fd:0,fd:1"
+            } else {
+                "con1=fd:0,null"
+            })
             .arg("vkms.create_default_dev=0")
             .arg(format!("uml_dir={}/", state.join("uml").display()))
             .args(["umid=guest", "init=/bin/sh", "--", "-c"])
@@ -230,6 +235,9 @@ impl Guest {
 }
 
 /// The kernel's process; killed with everything that it started when dropped.
+///
+/// It owns the writing end of the guest's second console: the kernel crashes when a console's
+/// input ends while it is open.
 struct Kernel {
     child: Child,
 }
@@ -261,6 +269,13 @@ impl Kernel {
         Ok(Self { child })
     }
 
+    /// A second handle on the writing end of the guest's second console.
+    fn console(&self) -> Result<File> {
+        let console = self.child.stdin.as_ref().context("the kernel has no console")?;
+        let console = console.as_fd().try_clone_to_owned();
+        Ok(console.context("cannot duplicate the console")?.into())
+    }
+
     fn log(&mut self, copy: Option<File>) -> KernelLog {
         match self.child.stderr.take() {
             Some(pipe) => KernelLog::follow(pipe, copy),
@@ -274,7 +289,10 @@ impl Kernel {
             // Also after the kernel's own end: nothing of the group may stay.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
+        // wait() would first close the console, see above.
+        let console = self.child.stdin.take();
         let _ = self.child.wait();
+        drop(console);
     }
 }
 
@@ -284,18 +302,16 @@ impl Drop for Kernel {
     }
 }
 
-/// Sends our standard input once the agent is `ready` for it. The thread ends with the program: it
-/// may be waiting for input that never comes.
-fn send_stdin(ready: PathBuf, console: impl Write + Send + 'static) {
+/// Sends our standard input to the guest: as it is to a terminal, else in pieces. The thread ends
+/// with the program: it may be waiting for input that never comes.
+fn send_stdin(terminal: bool, pieces: PathBuf, mut console: File) {
     std::thread::spawn(move || {
-        while !ready.exists() {
-            // The state folder's end is the run's end.
-            if ready.parent().is_none_or(|state| !state.exists()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        if terminal {
+            // A shell that has ended reads no more.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut console);
+        } else {
+            stdin_pieces::send(std::io::stdin(), &pieces);
         }
-        stdin_frames::encode(std::io::stdin(), console);
     });
 }
 

@@ -20,7 +20,7 @@ mod request;
 mod root_file_system;
 mod run_command;
 mod setup;
-mod stdin_frames;
+mod stdin_pieces;
 mod validation;
 mod watched_child;
 mod workspace;

@@ -17,15 +17,15 @@ pub(crate) const STDOUT: &str = "stdout";
 pub(crate) const STDERR: &str = "stderr";
 /// How the command ended, written by the agent as its last act.
 pub(crate) const STATUS: &str = "status.json";
-/// Made by the agent once it reads the command's standard input from [`CHANNEL`].
-pub(crate) const READY: &str = "ready";
+/// The folder with the pieces of the command's standard input.
+pub(crate) const STDIN: &str = "stdin";
 /// What the Vulkan validation layers said.
 pub(crate) const VALIDATION: &str = "validation";
 /// The layers' settings.
 pub(crate) const LAYER_SETTINGS: &str = "vk_layer_settings.txt";
 /// The pipe in the guest through which every process's layers write.
 pub(crate) const VALIDATION_PIPE: &str = "/run/vulkan-validation";
-/// The guest's second console: carries the command's standard input, or a shell's terminal.
+/// The guest's second console: a shell's terminal.
 pub(crate) const CHANNEL: &str = "/dev/tty1";
 
 /// A command to run in the guest.
@@ -44,7 +44,7 @@ pub(crate) struct Request {
 }
 
 /// A terminal's size, in characters.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TerminalSize {
     /// Rows.
     pub(crate) rows: u16,

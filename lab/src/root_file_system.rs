@@ -15,7 +15,7 @@ use crate::watched_child;
 const PACKAGES: &str = include_str!("../debian/root-packages");
 
 /// About how many packages are unpacked and set up: only for the estimate of time.
-const PACKAGE_STEPS: u64 = 400;
+const PACKAGE_STEPS: u64 = 280;
 
 /// A name for the root file system that this version of the lab builds.
 pub(crate) fn key() -> String {

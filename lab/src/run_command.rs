@@ -88,14 +88,6 @@ pub(crate) enum Caller {
     Terminal(TerminalSize),
 }
 
-impl PartialEq for TerminalSize {
-    fn eq(&self, other: &Self) -> bool {
-        (self.rows, self.columns) == (other.rows, other.columns)
-    }
-}
-
-impl Eq for TerminalSize {}
-
 /// Runs `cargo lab run`; returns the exit status.
 ///
 /// # Errors
@@ -177,7 +169,7 @@ fn judge(report: GuestReport) -> Result<i32> {
             end.exit_status()
         }
         GuestEnd::TimedOut => {
-            show("the kernel log", &report.kernel_log);
+            show("the kernel log", kernel_log::after_boot(&report.kernel_log));
             say("lab: the time limit was reached");
             return Ok(TIMED_OUT);
         }
@@ -185,7 +177,7 @@ fn judge(report: GuestReport) -> Result<i32> {
         // As if the pipe's signal had ended the command itself.
         GuestEnd::OutputClosed => 128 + 13,
         GuestEnd::KernelEnded(how) => {
-            show("the kernel log", &report.kernel_log);
+            show("the kernel log", kernel_log::after_boot(&report.kernel_log));
             bail!("the guest's kernel ended before the command ({how})");
         }
     };
