@@ -2,9 +2,10 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek64};
@@ -45,10 +46,17 @@ impl DmaBufMemory {
     /// - [`DmaBufError::NotDmaBuf`]: it is another kind of file.
     /// - [`DmaBufError::Os`]: a system call failed (`EBADF`: the descriptor is closed).
     pub fn new(fd: OwnedFd) -> Result<Self, DmaBufError> {
-        let magic = fstatfs(&fd)
-            .map_err(|errno| os("fstatfs", errno))?
-            .filesystem_type()
-            .0;
+        let magic = match fstatfs(&fd) {
+            Ok(statfs) => statfs.filesystem_type().0,
+            Err(errno) => {
+                if errno == Errno::EBADF {
+                    // Nothing is open under this number. Closing it all the same could close a file
+                    // that another thread opens meanwhile.
+                    let _ = fd.into_raw_fd();
+                }
+                return Err(os("fstatfs", errno));
+            }
+        };
         let magic = u64::try_from(magic).unwrap_or(0);
         if magic != sys::dma_buf::DMA_BUF_MAGIC {
             return Err(DmaBufError::NotDmaBuf {

@@ -1,7 +1,7 @@
 //! The kernel's sync_file: a fence in a file descriptor.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -24,8 +24,17 @@ impl SyncFile {
     /// - [`SyncFileError::Os`]: the ioctl failed (`EBADF`: the descriptor is closed).
     pub fn new(fd: OwnedFd) -> Result<Self, SyncFileError> {
         let file = Self { fd };
-        file.info()?;
-        Ok(file)
+        match file.info() {
+            Ok(_) => Ok(file),
+            Err(error) => {
+                if matches!(&error, SyncFileError::Os { source, .. } if source.raw_os_error() == Some(nix::libc::EBADF))
+                {
+                    // Nothing is open under this number, so there is nothing to close.
+                    let _ = file.fd.into_raw_fd();
+                }
+                Err(error)
+            }
+        }
     }
 
     fn info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {

@@ -1,6 +1,7 @@
 //! `SyncFile` on the kernel's own fences.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use dmashare::{FenceError, FenceStatus, SyncFile, SyncFileError};
@@ -59,6 +60,12 @@ fn what_is_no_sync_file_is_refused() {
         SyncFile::new(memfd),
         Err(SyncFileError::NotSyncFile { .. })
     ));
+    // SAFETY: deliberately a number that no file is open under, as a careless caller may hand over.
+    let closed = unsafe { OwnedFd::from_raw_fd(900) };
+    match SyncFile::new(closed) {
+        Err(SyncFileError::Os { source, .. }) => assert_eq!(source.raw_os_error(), Some(9)),
+        other => panic!("{other:?}"),
+    }
     let null = std::fs::File::open("/dev/null").unwrap();
     assert!(matches!(
         SyncFile::new(null.into()),

@@ -28,9 +28,10 @@ pub fn open_files() -> Vec<OpenFile> {
                 .ok()?
                 .to_string_lossy()
                 .into_owned();
-            // The descriptor that is reading this very list.
-            (!target.ends_with("/fd") || !target.starts_with("/proc/"))
-                .then_some(OpenFile { fd, target })
+            // What the probe itself has open: this very list, and the fault injection's file.
+            let ours = target.starts_with("/proc/")
+                && (target.ends_with("/fd") || target.ends_with("/fail-nth"));
+            (!ours).then_some(OpenFile { fd, target })
         })
         .collect();
     files.sort();
