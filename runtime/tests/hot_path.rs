@@ -1,0 +1,84 @@
+//! The hot path allocates nothing: map, begin, commit, ask whether a buffer is ready.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use dmashare::{Access, FenceStatus, SoftwareTimeline, Submission};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps `alloc`'s conditions, and they are the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `alloc` above, which is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while `work` runs.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+#[test]
+fn a_steady_use_of_eight_buffers_allocates_nothing() {
+    let importer = support::Recorder::default();
+    let buffers: Vec<_> = (0..8)
+        .map(|index| support::buffer(&format!("hot-{index}")))
+        .collect();
+    let attachments: Vec<_> = buffers
+        .iter()
+        .map(|buffer| buffer.attach(&importer).unwrap())
+        .collect();
+    let (gpu, display) = (
+        SoftwareTimeline::new("gpu"),
+        SoftwareTimeline::new("display"),
+    );
+    let frame = |number: u64| {
+        let draw = attachments
+            .iter()
+            .map(|attachment| attachment.map().unwrap().write());
+        Submission::begin(draw).unwrap().commit(&gpu.fence(number));
+        gpu.signal(number);
+        let show = attachments
+            .iter()
+            .map(|attachment| attachment.map().unwrap().read());
+        Submission::begin(show)
+            .unwrap()
+            .commit(&display.fence(number));
+        display.signal(number);
+        for buffer in &buffers {
+            assert_eq!(buffer.ready(Access::Write).status(), FenceStatus::Signalled);
+        }
+    };
+    frame(1);
+    let count = allocations(|| (2..1000).for_each(frame));
+    assert_eq!(count, 0);
+    // The counter counts: a ninth buffer in one submission is one more than fits on the stack.
+    let ninth = support::buffer("hot-8").attach(&importer).unwrap();
+    let uses = || {
+        attachments
+            .iter()
+            .chain([&ninth])
+            .map(|attachment| attachment.map().unwrap().read())
+    };
+    assert!(allocations(|| drop(Submission::begin(uses()).unwrap())) > 0);
+}
