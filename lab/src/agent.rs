@@ -25,11 +25,11 @@ use crate::request::{
 };
 use crate::stdin_pieces;
 
-/// Runs the request of the state folder and switches the guest off.
+/// Runs the request of the state folder and switches the guest off; does not return if it could.
 ///
 /// # Errors
 /// When the state folder cannot be read or written: the guest then panics, which the host reports.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run() -> Result<i32> {
     let state = Path::new(GUEST_STATE);
     let request: Request = serde_json::from_slice(&fs::read(state.join(REQUEST))?)?;
     let validation = request.validate.then(|| collect_validation(state));
@@ -76,8 +76,14 @@ fn run_on_files(request: &Request, state: &Path) -> Result<CommandEnd> {
         Err(error) => return Ok(not_started(request, &error)),
     };
     let relays = [
-        child.stdout.take().map(|pipe| relay(pipe, state.join(STDOUT))),
-        child.stderr.take().map(|pipe| relay(pipe, state.join(STDERR))),
+        child
+            .stdout
+            .take()
+            .map(|pipe| relay(pipe, state.join(STDOUT))),
+        child
+            .stderr
+            .take()
+            .map(|pipe| relay(pipe, state.join(STDERR))),
     ];
     if let Some(pipe) = child.stdin.take() {
         // Not joined: it ends with the guest, because the command need not read its input.
@@ -171,10 +177,7 @@ fn wait(child: &mut Child) -> Result<CommandEnd> {
 }
 
 /// Copies `pipe` to the host's file `path` until the pipe ends.
-fn relay(
-    mut pipe: impl Read + Send + 'static,
-    path: PathBuf,
-) -> JoinHandle<Result<()>> {
+fn relay(mut pipe: impl Read + Send + 'static, path: PathBuf) -> JoinHandle<Result<()>> {
     std::thread::spawn(move || {
         let mut piece = vec![0; 1 << 16];
         let mut position = 0;
@@ -202,7 +205,12 @@ struct ValidationCollector {
 /// Makes the pipe for the layers and starts to copy what comes through it.
 fn collect_validation(state: &Path) -> Result<ValidationCollector> {
     nix::unistd::mkfifo(VALIDATION_PIPE, Mode::from_bits_truncate(0o666))?;
-    let open = |read, write| OpenOptions::new().read(read).write(write).open(VALIDATION_PIPE);
+    let open = |read, write| {
+        OpenOptions::new()
+            .read(read)
+            .write(write)
+            .open(VALIDATION_PIPE)
+    };
     // Opening one end of a pipe waits for the other end, opening both does not.
     let both = open(true, true)?;
     let reader = open(true, false)?;

@@ -18,8 +18,17 @@ const NAMES: &[&str] = &[
 
 /// Variables passed on by the beginning of their name.
 const PREFIXES: &[&str] = &[
-    "CARGO_", "CLICOLOR", "CRITERION_", "DMASHARE_", "INSTA_", "LC_", "LP_", "MESA_", "PROPTEST_",
-    "RUST_", "VK_",
+    "CARGO_",
+    "CLICOLOR",
+    "CRITERION_",
+    "DMASHARE_",
+    "INSTA_",
+    "LC_",
+    "LP_",
+    "MESA_",
+    "PROPTEST_",
+    "RUST_",
+    "VK_",
 ];
 
 /// The environment for a command; `package` says whether the caller is cargo running something of
@@ -29,7 +38,10 @@ pub(crate) fn for_command(
     package: bool,
 ) -> BTreeMap<String, OsString> {
     let fixed = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
         ("HOME", "/root"),
         ("USER", "root"),
         ("SHELL", "/bin/bash"),

@@ -112,8 +112,7 @@ impl Guest {
                 end = GuestEnd::OutputClosed;
             }
         }
-        let validation =
-            String::from_utf8_lossy(&fs::read(folder.join(VALIDATION))?).into_owned();
+        let validation = String::from_utf8_lossy(&fs::read(folder.join(VALIDATION))?).into_owned();
         state.close().context("cannot remove the state folder")?;
         Ok(GuestReport {
             end,
@@ -192,17 +191,15 @@ impl Guest {
     }
 
     /// Waits for the guest's end or a reason to end it.
-    fn wait(
-        &self,
-        kernel: &mut Kernel,
-        state: &Path,
-        relays: &[OutputRelay],
-    ) -> Result<GuestEnd> {
+    fn wait(&self, kernel: &mut Kernel, state: &Path, relays: &[OutputRelay]) -> Result<GuestEnd> {
         let started = Instant::now();
         let status_file = state.join(STATUS);
         let mut answered: Option<(CommandEnd, Instant)> = None;
         loop {
-            let ended = kernel.child.try_wait().context("cannot wait for the kernel")?;
+            let ended = kernel
+                .child
+                .try_wait()
+                .context("cannot wait for the kernel")?;
             if answered.is_none() {
                 // Unreadable until it has been written whole.
                 answered = fs::read(&status_file)
@@ -222,7 +219,10 @@ impl Guest {
                 return Ok(GuestEnd::Interrupted(interrupted));
             }
             if answered.is_none() {
-                if self.time_limit.is_some_and(|limit| started.elapsed() >= limit) {
+                if self
+                    .time_limit
+                    .is_some_and(|limit| started.elapsed() >= limit)
+                {
                     return Ok(GuestEnd::TimedOut);
                 }
                 if relays.iter().any(OutputRelay::is_broken) {
@@ -264,14 +264,21 @@ impl Kernel {
             });
         }
         let child = command.spawn().with_context(|| {
-            format!("cannot start the kernel {}", command.get_program().display())
+            format!(
+                "cannot start the kernel {}",
+                command.get_program().display()
+            )
         })?;
         Ok(Self { child })
     }
 
     /// A second handle on the writing end of the guest's second console.
     fn console(&self) -> Result<File> {
-        let console = self.child.stdin.as_ref().context("the kernel has no console")?;
+        let console = self
+            .child
+            .stdin
+            .as_ref()
+            .context("the kernel has no console")?;
         let console = console.as_fd().try_clone_to_owned();
         Ok(console.context("cannot duplicate the console")?.into())
     }

@@ -12,6 +12,9 @@ pub(crate) struct MemorySize {
 }
 
 impl MemorySize {
+    /// Enough for several 8K images and everything that a test holds besides.
+    pub(crate) const DEFAULT: Self = Self { mebibytes: 4096 };
+
     /// The kernel parameter's value.
     pub(crate) fn kernel_value(self) -> String {
         format!("{}M", self.mebibytes)
@@ -19,6 +22,12 @@ impl MemorySize {
 
     fn bytes(self) -> u64 {
         self.mebibytes << 20
+    }
+}
+
+impl std::fmt::Display for MemorySize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.kernel_value())
     }
 }
 

@@ -78,7 +78,10 @@ fn fetch_source(folder: &Path) -> Result<()> {
     )?;
     let options = [
         format!("--customize-hook=sh {} \"$1\"", download.display()),
-        format!("--customize-hook=copy-out /kernel-source {}", folder.display()),
+        format!(
+            "--customize-hook=copy-out /kernel-source {}",
+            folder.display()
+        ),
     ];
     let empty_root = folder.join("empty-root.tar");
     remove(&folder.join("kernel-source"))?;
@@ -122,10 +125,7 @@ fn fetch_source(folder: &Path) -> Result<()> {
 /// Fails for a kernel that is too old.
 fn check_version(version: &str) -> Result<()> {
     let mut numbers = version.split('.').map_while(|number| number.parse().ok());
-    let found = (
-        numbers.next().unwrap_or(0),
-        numbers.next().unwrap_or(0_u32),
-    );
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0_u32));
     if found < OLDEST {
         bail!(
             "the newest kernel source is {version:?}, the lab needs {}.{} or newer",

@@ -59,8 +59,12 @@ pub(crate) fn complaints(lines: &[String]) -> Vec<String> {
 
 /// What a log says after the kernel's own start; all of it if it did not get that far.
 pub(crate) fn after_boot(lines: &[String]) -> &[String] {
-    let booted = lines.iter().position(|line| line.contains(" as init process"));
-    lines.get(booted.map_or(0, |index| index + 1)..).unwrap_or_default()
+    let booted = lines
+        .iter()
+        .position(|line| line.contains(" as init process"));
+    lines
+        .get(booted.map_or(0, |index| index + 1)..)
+        .unwrap_or_default()
 }
 
 /// A kernel log that is being written.

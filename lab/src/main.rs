@@ -1,14 +1,21 @@
 //! The lab: a Linux kernel in one ordinary process, with displays, dma-buf exporters and Mesa's
 //! software Vulkan, in which dmashare is tested on any machine. It is used as `cargo lab`.
-#![allow(clippy::print_stdout, reason = "a program's answers go to its standard output")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a program's answers go to its standard output"
+)]
 
 mod agent;
+mod bench;
 mod cache;
 mod debian;
+mod demo;
+mod doctor;
 mod environment;
 mod guest;
 mod guest_memory;
 mod host_packages;
+mod inherited_child;
 mod interrupt;
 mod kernel;
 mod kernel_config;
@@ -16,11 +23,15 @@ mod kernel_log;
 mod mountable;
 mod output_relay;
 mod progress;
+mod ratios;
 mod request;
 mod root_file_system;
 mod run_command;
+mod runner;
 mod setup;
+mod shell;
 mod stdin_pieces;
+mod test_command;
 mod validation;
 mod watched_child;
 mod workspace;
@@ -51,6 +62,19 @@ enum LabCommand {
     },
     /// Run a command in a guest
     Run(run_command::RunArguments),
+    /// An interactive shell in a guest
+    Shell(shell::ShellArguments),
+    /// Show a Vulkan image on a display without a copy, and check every pixel of what it showed
+    Demo(demo::DemoArguments),
+    /// Run the workspace's tests, each test executable in a guest of its own
+    Test(test_command::TestArguments),
+    /// Run the benchmarks in a guest and compare each with the same written directly
+    Bench(bench::BenchArguments),
+    /// Say what is there, what is missing and what to do
+    Doctor(doctor::DoctorArguments),
+    /// Run an executable for cargo
+    #[command(hide = true)]
+    Runner(runner::RunnerArguments),
     /// The guest's first process after the init script
     #[command(hide = true)]
     Agent,
@@ -74,22 +98,30 @@ fn main() -> ExitCode {
 
 /// Runs a subcommand; returns the exit status.
 fn run(command: LabCommand) -> Result<i32> {
-    if let LabCommand::Agent = command {
-        agent::run()?;
-        return Ok(0);
+    if !matches!(command, LabCommand::Agent) {
+        interrupt::install()?;
     }
-    interrupt::install()?;
     match command {
         LabCommand::Setup { json } => {
             let built = setup::ensure()?;
             if json {
                 println!("{}", serde_json::to_string(&built)?);
             } else {
-                println!("kernel {}\nroot   {}", built.kernel.display(), built.root.display());
+                println!(
+                    "kernel {}\nroot   {}",
+                    built.kernel.display(),
+                    built.root.display()
+                );
             }
             Ok(0)
         }
         LabCommand::Run(arguments) => run_command::run(arguments),
-        LabCommand::Agent => Ok(0),
+        LabCommand::Shell(arguments) => shell::run(arguments),
+        LabCommand::Demo(arguments) => demo::run(&arguments),
+        LabCommand::Test(arguments) => test_command::run(&arguments),
+        LabCommand::Bench(arguments) => bench::run(&arguments),
+        LabCommand::Doctor(arguments) => doctor::run(&arguments),
+        LabCommand::Runner(arguments) => runner::run(arguments),
+        LabCommand::Agent => agent::run(),
     }
 }

@@ -54,7 +54,11 @@ fn build(folder: &Path) -> Result<()> {
         "--dpkgopt=path-exclude=/usr/share/doc/*".to_owned(),
         "--dpkgopt=path-exclude=/usr/share/locale/*".to_owned(),
     ];
-    let mut progress = Progress::start("root file system", "packages unpacked or set up", PACKAGE_STEPS);
+    let mut progress = Progress::start(
+        "root file system",
+        "packages unpacked or set up",
+        PACKAGE_STEPS,
+    );
     let mut command = debian::mmdebstrap(Variant::MinBase, folder, &tar, &options)?;
     watched_child::run(&mut command, |line| {
         if line.starts_with("Unpacking ") || line.starts_with("Setting up ") {
@@ -69,7 +73,12 @@ fn build(folder: &Path) -> Result<()> {
     // same. Device nodes would need root and come from devtmpfs anyway.
     watched_child::run(
         Command::new("tar")
-            .args(["--extract", "--no-same-owner", "--exclude=./dev/*", "--file"])
+            .args([
+                "--extract",
+                "--no-same-owner",
+                "--exclude=./dev/*",
+                "--file",
+            ])
             .arg(&tar)
             .arg("--directory")
             .arg(&root),

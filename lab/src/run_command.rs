@@ -24,7 +24,7 @@ pub(crate) const TIMED_OUT: i32 = 124;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GuestOptions {
     /// The guest's memory, in mebibytes or gibibytes (512M, 4G)
-    #[arg(long, default_value = "4G", value_name = "SIZE")]
+    #[arg(long, default_value_t = MemorySize::DEFAULT, value_name = "SIZE")]
     pub(crate) mem: MemorySize,
     /// Processors
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
@@ -47,6 +47,22 @@ pub(crate) struct GuestOptions {
     /// Load the Vulkan validation layers into every Vulkan program; a message fails the run
     #[arg(long)]
     pub(crate) validate: bool,
+}
+
+impl Default for GuestOptions {
+    /// What the command line's defaults are, too.
+    fn default() -> Self {
+        Self {
+            mem: MemorySize::DEFAULT,
+            cpus: 2,
+            timeout: None,
+            displays: 1,
+            kernel_log: None,
+            env: Vec::new(),
+            mount: Vec::new(),
+            validate: false,
+        }
+    }
 }
 
 /// Arguments of `cargo lab run`.
@@ -96,10 +112,10 @@ pub(crate) fn run(mut arguments: RunArguments) -> Result<i32> {
     let workspace = Workspace::find()?;
     if let Some(first) = arguments.command.first_mut() {
         let name = first.to_string_lossy().into_owned();
-        if !name.contains('/') {
-            if let Some(binary) = workspace.build(&name, arguments.release)? {
-                *first = binary.into_os_string();
-            }
+        if !name.contains('/')
+            && let Some(binary) = workspace.build(&name, arguments.release)?
+        {
+            *first = binary.into_os_string();
         }
     }
     run_in_guest(

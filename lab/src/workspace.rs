@@ -45,9 +45,14 @@ pub(crate) fn cargo() -> Command {
 
 /// Whether cargo sets this variable for the one package that it runs (for us, the lab itself).
 pub(crate) fn describes_one_package(variable: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
-        .iter()
-        .any(|prefix| variable.starts_with(prefix))
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ]
+    .iter()
+    .any(|prefix| variable.starts_with(prefix))
 }
 
 impl Workspace {
@@ -66,8 +71,8 @@ impl Workspace {
                 String::from_utf8_lossy(&output.stderr).trim()
             );
         }
-        let mut workspace: Self =
-            serde_json::from_slice(&output.stdout).context("cannot read cargo metadata's answer")?;
+        let mut workspace: Self = serde_json::from_slice(&output.stdout)
+            .context("cannot read cargo metadata's answer")?;
         std::fs::create_dir_all(&workspace.target)
             .with_context(|| format!("cannot make {}", workspace.target.display()))?;
         workspace.root = workspace.root.canonicalize()?;
@@ -128,15 +133,20 @@ impl Workspace {
                 .canonicalize()
                 .with_context(|| format!("cannot mount {}", folder.display()))?;
             if is_system_folder(&folder) {
-                bail!("{} would hide a folder that the guest needs", folder.display());
+                bail!(
+                    "{} would hide a folder that the guest needs",
+                    folder.display()
+                );
             }
             folders.push(folder);
         }
         folders.sort();
         folders.dedup();
-        let outermost = folders
-            .iter()
-            .filter(|folder| !folders.iter().any(|o| o != *folder && folder.starts_with(o)));
+        let outermost = folders.iter().filter(|folder| {
+            !folders
+                .iter()
+                .any(|o| o != *folder && folder.starts_with(o))
+        });
         Ok(outermost.cloned().collect())
     }
 }
@@ -150,7 +160,8 @@ fn is_system_folder(folder: &Path) -> bool {
     let shared = [
         "/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var",
     ];
-    shared.iter().any(|top| folder == Path::new(top)) || own.iter().any(|own| folder.starts_with(own))
+    shared.iter().any(|top| folder == Path::new(top))
+        || own.iter().any(|own| folder.starts_with(own))
 }
 
 #[cfg(test)]
@@ -178,6 +189,10 @@ mod tests {
         for system in ["/", "/tmp", "/usr/lib", "/root", "/proc/1"] {
             assert_eq!(mounts(system), [Path::new("/w")], "{system}");
         }
-        assert!(workspace().mounts(Path::new("/w"), &["/usr".into()]).is_err());
+        assert!(
+            workspace()
+                .mounts(Path::new("/w"), &["/usr".into()])
+                .is_err()
+        );
     }
 }

@@ -1,0 +1,319 @@
+//! `cargo lab demo`: the sample `scanout` in the lab, twice, and a report of what it found.
+//!
+//! The sample itself compares what the display showed (its writeback) with an independent
+//! computation of the picture, and reads the kernel's list of dma-bufs. The demo runs it, checks
+//! that its numbers are those of a working zero-copy path, and shows them.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::run_command::{self, Caller, GuestOptions};
+use crate::setup;
+use crate::workspace::Workspace;
+
+/// Frames of each run.
+const FRAMES: u64 = 300;
+/// Modes shown, and which frames are compared: every first, every fifth.
+const RUNS: [(&str, u32); 2] = [("1024x768", 1), ("1920x1080", 5)];
+/// Buffers that the sample turns over.
+const BUFFERS: usize = 3;
+/// Time limit of one run.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// Arguments of `cargo lab demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Print one JSON object instead of a report
+    #[arg(long)]
+    json: bool,
+}
+
+/// A dma-buf as the kernel lists it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Buffer {
+    inode: u64,
+    attached: Vec<String>,
+}
+
+/// What one run of the sample says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scanout {
+    #[serde(default)]
+    mode: String,
+    /// Exit status of the run: also not 0 when the kernel complained.
+    #[serde(default)]
+    status: i32,
+    device: String,
+    format: String,
+    modifier: String,
+    frames: u64,
+    flips: u64,
+    missed: u64,
+    bytes_copied: u64,
+    pixels_checked: u64,
+    pixel_errors: u64,
+    buffers: Vec<Buffer>,
+    png: Vec<PathBuf>,
+}
+
+/// Totals over all runs.
+#[derive(Debug, Serialize)]
+struct Demo {
+    frames: u64,
+    flips: u64,
+    missed: u64,
+    bytes_copied: u64,
+    pixels_checked: u64,
+    pixel_errors: u64,
+    demo_errors: usize,
+    errors: Vec<String>,
+    buffers: Vec<Buffer>,
+    png: Vec<PathBuf>,
+    runs: Vec<Scanout>,
+}
+
+/// Runs the demo; returns 0 if everything was as it must be, else 1.
+///
+/// # Errors
+/// When set-up or the build fails, or the sample prints no result.
+pub(crate) fn run(arguments: &DemoArguments) -> Result<i32> {
+    setup::ensure()?;
+    let workspace = Workspace::find()?;
+    let scanout = workspace
+        .build("scanout", false)?
+        .context("the workspace has no binary scanout")?;
+    let mut errors = Vec::new();
+    let mut runs = Vec::new();
+    for (mode, verify) in RUNS {
+        let png = workspace.target.join("lab/demo").join(mode);
+        if png.exists() {
+            fs::remove_dir_all(&png).with_context(|| format!("cannot remove {}", png.display()))?;
+        }
+        fs::create_dir_all(&png).with_context(|| format!("cannot make {}", png.display()))?;
+        let _ = writeln!(
+            std::io::stderr(),
+            "lab: {FRAMES} frames at {mode}, every {verify}. compared with what the display shows"
+        );
+        let run = run_scanout(&workspace, &scanout, mode, verify, &png)?;
+        errors.extend(
+            faults(&run)
+                .into_iter()
+                .map(|fault| format!("{mode}: {fault}")),
+        );
+        runs.push(run);
+    }
+    let demo = total(runs, errors);
+    if arguments.json {
+        println!("{}", serde_json::to_string(&demo)?);
+    } else {
+        print_report(&demo);
+    }
+    Ok(i32::from(!demo.errors.is_empty()))
+}
+
+/// A stream that keeps what is written to it.
+#[derive(Debug, Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the sample in a guest of its own; its progress goes to our standard error.
+fn run_scanout(
+    workspace: &Workspace,
+    scanout: &Path,
+    mode: &str,
+    verify: u32,
+    png: &Path,
+) -> Result<Scanout> {
+    let mut command = vec![scanout.as_os_str().to_owned()];
+    let frames = FRAMES.to_string();
+    let verify = verify.to_string();
+    let arguments = ["--frames", &frames, "--mode", mode, "--verify", &verify];
+    command.extend(arguments.map(Into::into));
+    command.extend(["--png".into(), png.as_os_str().to_owned(), "--json".into()]);
+    let options = GuestOptions {
+        timeout: Some(TIME_LIMIT),
+        ..GuestOptions::default()
+    };
+    let stdout = Kept::default();
+    let status =
+        run_command::run_in_guest(workspace, options, command, Caller::Person, stdout.clone())?;
+    let text = stdout.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().next_back().unwrap_or_default();
+    let mut run: Scanout = serde_json::from_str(last).with_context(|| {
+        format!("scanout at {mode} ended with status {status} and without a result: {last:?}")
+    })?;
+    mode.clone_into(&mut run.mode);
+    run.status = status;
+    Ok(run)
+}
+
+/// Everything in a run that must not be.
+fn faults(run: &Scanout) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut must = |holds: bool, fault: String| {
+        if !holds {
+            faults.push(fault);
+        }
+    };
+    must(
+        run.status == 0,
+        format!("scanout ended with status {}", run.status),
+    );
+    must(
+        run.frames == FRAMES,
+        format!("{} frames instead of {FRAMES}", run.frames),
+    );
+    must(
+        run.flips == run.frames,
+        format!("{} flips for {} frames", run.flips, run.frames),
+    );
+    must(
+        run.bytes_copied == 0,
+        format!("{} bytes were copied", run.bytes_copied),
+    );
+    must(run.pixels_checked > 0, "no pixel was checked".to_owned());
+    must(
+        run.pixel_errors == 0,
+        format!("{} pixels were wrong", run.pixel_errors),
+    );
+    let attached = run
+        .buffers
+        .iter()
+        .filter(|b| !b.attached.is_empty())
+        .count();
+    must(
+        attached >= BUFFERS,
+        format!("{attached} dma-bufs have a display attached, not {BUFFERS}"),
+    );
+    must(!run.png.is_empty(), "no PNG was written".to_owned());
+    for png in &run.png {
+        must(is_png(png), format!("{} is no PNG", png.display()));
+    }
+    faults
+}
+
+/// Whether the file begins as every PNG does.
+fn is_png(path: &Path) -> bool {
+    let mut start = [0; 8];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == *b"\x89PNG\r\n\x1a\n")
+}
+
+fn total(runs: Vec<Scanout>, errors: Vec<String>) -> Demo {
+    let sum = |count: fn(&Scanout) -> u64| runs.iter().map(count).sum();
+    Demo {
+        frames: sum(|run| run.frames),
+        flips: sum(|run| run.flips),
+        missed: sum(|run| run.missed),
+        bytes_copied: sum(|run| run.bytes_copied),
+        pixels_checked: sum(|run| run.pixels_checked),
+        pixel_errors: sum(|run| run.pixel_errors),
+        demo_errors: errors.len(),
+        errors,
+        buffers: runs.iter().flat_map(|run| run.buffers.clone()).collect(),
+        png: runs.iter().flat_map(|run| run.png.clone()).collect(),
+        runs,
+    }
+}
+
+fn print_report(demo: &Demo) {
+    for run in &demo.runs {
+        println!("{} on {}", run.mode, run.device);
+        println!(
+            "  format          {}, modifier {}",
+            run.format, run.modifier
+        );
+        println!(
+            "  frames          {}, flips {}, missed {}",
+            run.frames, run.flips, run.missed
+        );
+        println!("  bytes copied    {}", run.bytes_copied);
+        println!(
+            "  pixels checked  {}, wrong {}",
+            run.pixels_checked, run.pixel_errors
+        );
+        for buffer in &run.buffers {
+            println!(
+                "  dma-buf         inode {}, attached: {}",
+                buffer.inode,
+                buffer.attached.join(", ")
+            );
+        }
+        for png in &run.png {
+            println!("  picture         {}", png.display());
+        }
+    }
+    if demo.errors.is_empty() {
+        println!("The display showed what Vulkan drew, and nobody copied a pixel.");
+    }
+    for error in &demo.errors {
+        println!("ERROR {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(png: &Path) -> Scanout {
+        fs::write(png, b"\x89PNG\r\n\x1a\n").unwrap();
+        let text = r#"{"device":"d","format":"XR24","modifier":"LINEAR","frames":300,"flips":300,
+            "missed":1,"bytes_copied":0,"pixels_checked":1,"pixel_errors":0,"png":[],"buffers":[
+            {"inode":1,"attached":["vkms"]},{"inode":2,"attached":["vkms"]},
+            {"inode":3,"attached":["vkms"]}]}"#;
+        let mut run: Scanout = serde_json::from_str(text).unwrap();
+        run.png.push(png.to_owned());
+        run
+    }
+
+    #[test]
+    fn a_good_run_has_no_fault_and_each_fault_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let png = folder.path().join("p.png");
+        let run = good(&png);
+        assert_eq!(faults(&run), Vec::<String>::new());
+        let spoil: [fn(&mut Scanout); 9] = [
+            |run| run.status = 125,
+            |run| run.frames = 299,
+            |run| run.flips = 299,
+            |run| run.bytes_copied = 1,
+            |run| run.pixels_checked = 0,
+            |run| run.pixel_errors = 1,
+            |run| run.buffers[1].attached.clear(),
+            |run| run.png.clear(),
+            |run| run.png.push("/nowhere.png".into()),
+        ];
+        for spoil in spoil {
+            let mut bad = run.clone();
+            spoil(&mut bad);
+            assert!(!faults(&bad).is_empty(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn totals_add_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = good(&folder.path().join("p.png"));
+        let demo = total(vec![run.clone(), run], Vec::new());
+        assert_eq!((demo.frames, demo.missed, demo.buffers.len()), (600, 2, 6));
+    }
+}

@@ -1,0 +1,134 @@
+//! `cargo lab runner`: what cargo starts test and bench executables with (its `target.….runner`).
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::run_command::{self, Caller, GuestOptions};
+use crate::workspace::Workspace;
+
+/// Arguments of `cargo lab runner`.
+#[derive(Debug, Args)]
+pub(crate) struct RunnerArguments {
+    #[command(flatten)]
+    guest: GuestOptions,
+    /// Measure: the kernel's lock checking is off
+    #[arg(long)]
+    bench: bool,
+    /// Add a line about the run to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// The executable and its arguments
+    #[arg(required = true, last = true)]
+    command: Vec<OsString>,
+}
+
+/// One executable's run, a line of the report.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ExecutableRun {
+    /// The executable's path.
+    pub(crate) executable: PathBuf,
+    /// Wall time, the guest's start and end included.
+    pub(crate) seconds: f64,
+    /// Exit status.
+    pub(crate) status: i32,
+}
+
+/// Runs an executable that cargo built in a guest of its own; returns the exit status.
+///
+/// # Errors
+/// When the guest cannot be started or the report not written.
+pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
+    let started = Instant::now();
+    let mut command = arguments.command;
+    let executable = match command.first_mut() {
+        Some(first) => {
+            let path = Path::new(first)
+                .canonicalize()
+                .with_context(|| format!("cannot find {}", first.display()))?;
+            *first = path.clone().into_os_string();
+            path
+        }
+        None => bail!("the runner was given no executable"),
+    };
+    if arguments.bench {
+        // Lock checking makes every system call slower by the same amount, for both sides of a
+        // comparison: that would hide differences.
+        let quiet = "echo 0 > /proc/sys/kernel/prove_locking; exec \"$0\" \"$@\"";
+        command.splice(0..0, ["sh", "-c", quiet].map(OsString::from));
+    }
+    let workspace = Workspace::find()?;
+    let status = run_command::run_in_guest(
+        &workspace,
+        arguments.guest,
+        command,
+        Caller::Cargo,
+        std::io::stdout(),
+    )?;
+    if let Some(report) = arguments.report {
+        let line = serde_json::to_string(&ExecutableRun {
+            executable,
+            seconds: started.elapsed().as_secs_f64(),
+            status,
+        })?;
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&report)
+            .and_then(|mut file| writeln!(file, "{line}"))
+            .with_context(|| format!("cannot write {}", report.display()))?;
+    }
+    Ok(status)
+}
+
+/// Makes `cargo` start every executable with `cargo lab runner OPTIONS`.
+///
+/// # Errors
+/// When the compiler does not say which target it builds for.
+pub(crate) fn use_for(cargo: &mut Command, options: &[String]) -> Result<()> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut words = vec![program.display().to_string(), "runner".to_owned()];
+    words.extend_from_slice(options);
+    words.push("--".to_owned());
+    // A TOML array of strings reads like a JSON one.
+    let words = serde_json::to_string(&words)?;
+    let target = host_target()?;
+    cargo.args(["--config", &format!("target.{target}.runner={words}")]);
+    Ok(())
+}
+
+/// The target that cargo builds for when none is named.
+fn host_target() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .arg("-vV")
+        .output()
+        .context("cannot run rustc -vV")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .context("rustc -vV names no host")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_given_this_program_as_runner() {
+        let mut cargo = Command::new("cargo");
+        use_for(&mut cargo, &["--displays".to_owned(), "3".to_owned()]).unwrap();
+        let arguments: Vec<_> = cargo.get_args().map(|a| a.to_string_lossy()).collect();
+        assert_eq!(arguments[0], "--config");
+        assert!(arguments[1].starts_with("target."), "{arguments:?}");
+        assert!(arguments[1].ends_with("\"runner\",\"--displays\",\"3\",\"--\"]"));
+    }
+}
