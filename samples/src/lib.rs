@@ -1,5 +1,22 @@
 //! What the programs `scanout`, `share` and `info` are made of.
+//!
+//! - [`picture`] is the moving picture that they draw, computed on the CPU; [`painter`] draws it
+//!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a
+//!   colour has in each format; [`capture`] compares pixels that were read back, and writes them to
+//!   PNG files.
+//! - [`bufinfo`] and [`leaks`] ask the kernel what is shared with whom, and what is left over.
+//! - [`scanout`], [`share`] and [`info`] are the programs; [`program`], [`interrupt`] and
+//!   [`progress`] are what they have in common.
 
+pub mod bufinfo;
 pub mod capture;
+pub mod info;
+pub mod interrupt;
+pub mod leaks;
+pub mod painter;
 pub mod picture;
 pub mod pixel_format;
+pub mod program;
+pub mod progress;
+pub mod scanout;
+pub mod share;

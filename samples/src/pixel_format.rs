@@ -183,6 +183,12 @@ impl PixelFormat {
         self.rgb().into_iter().any(|channel| channel.bits > 8)
     }
 
+    /// Whether both keep the same bits of a colour, wherever in the pixel they put them.
+    pub fn has_depth_of(&self, other: &Self) -> bool {
+        self.numbers == other.numbers
+            && self.rgb().map(|channel| channel.bits) == other.rgb().map(|channel| channel.bits)
+    }
+
     fn rgb(&self) -> [Channel; 3] {
         [self.red, self.green, self.blue]
     }

@@ -1,0 +1,98 @@
+//! The program `info`: every Vulkan device and DRM node, and which of them can share memory.
+
+mod drm;
+mod exporters;
+mod options;
+mod pairs;
+mod report;
+mod vulkan;
+
+use anyhow::Result;
+use dmashare_vk::{Device, Instance, InstanceOptions};
+
+pub use drm::{CardReport, NodeReport, OutputReport, ShownFormat};
+pub use options::Options;
+pub use pairs::{PairReport, Refusal, SharedFormat};
+pub use report::{Report, Unusable};
+pub use vulkan::{VulkanFormat, VulkanReport};
+
+use crate::program::Outcome;
+use exporters::{Source, chain};
+use pairs::{Sink, SinkKind};
+
+/// Runs the program.
+///
+/// # Errors
+/// A device or node that was there could not be examined. That there are none is no error.
+pub fn run(options: &Options) -> Result<Outcome> {
+    let report = examine()?;
+    Ok(Outcome {
+        output: match options.json {
+            true => serde_json::to_string(&report)?,
+            false => report.to_text(),
+        },
+        status: 0,
+    })
+}
+
+fn examine() -> Result<Report> {
+    let (instance, no_vulkan) = match Instance::new(&InstanceOptions::new("info")) {
+        Ok(instance) => (Some(instance), None),
+        // A machine without Vulkan may still have displays and heaps.
+        Err(error) => (None, Some(chain(error))),
+    };
+    let vulkan = match &instance {
+        Some(instance) => VulkanReport::all(instance)?,
+        None => Vec::new(),
+    };
+    let nodes = NodeReport::all()?;
+    let (cards, drm_nodes): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+
+    let named = vulkan.iter().map(|(device, report)| {
+        // Several devices may have the same name.
+        let same = vulkan.iter().filter(|(_, other)| other.name == report.name).count();
+        let name = match same {
+            1 => format!("Vulkan {}", report.name),
+            _ => format!("Vulkan {} {}", report.name, report.uuid),
+        };
+        (device.clone(), name)
+    });
+    let named: Vec<_> = named.collect();
+    let (sources, cannot_export) = Source::all(&named, &drm_nodes);
+    let mut unusable: Vec<Unusable> = cannot_export
+        .into_iter()
+        .map(|(name, reason)| Unusable { name, reason })
+        .collect();
+    let mut sinks = Vec::new();
+    for (physical, name) in named {
+        // A device of its own: what is shared with the exporter's device goes through a dma-buf.
+        match Device::open(&physical) {
+            Ok(device) => sinks.push(Sink {
+                name,
+                kind: SinkKind::Vulkan(device, physical),
+            }),
+            Err(error) => unusable.push(Unusable {
+                name,
+                reason: chain(error),
+            }),
+        }
+    }
+    for (card, node) in cards.into_iter().zip(&drm_nodes) {
+        sinks.extend(card.map(|card| Sink {
+            name: format!("{} {} display", node.path.display(), node.driver),
+            kind: SinkKind::Card(card),
+        }));
+    }
+    let mut pairs = Vec::new();
+    for source in &sources {
+        pairs.extend(sinks.iter().map(|sink| PairReport::of(source, sink)));
+    }
+    unusable.dedup();
+    Ok(Report {
+        vulkan_devices: vulkan.into_iter().map(|(_, report)| report).collect(),
+        no_vulkan,
+        drm_nodes,
+        unusable,
+        pairs,
+    })
+}

@@ -1,0 +1,114 @@
+//! Everyone on this machine who can make dma-bufs.
+
+use std::fs;
+
+use dmashare::host::{DmaHeap, Udmabuf};
+use dmashare::{Allocation, BufferDesc, ExportError, Exporter, Modifier, Usage};
+use dmashare_drm::DumbBuffers;
+use dmashare_vk::{Device, PhysicalDevice};
+
+use super::drm::NodeReport;
+
+/// Where the kernel has its dma-heaps.
+const HEAPS: &str = "/dev/dma_heap";
+
+/// Someone who makes dma-bufs, under the name that the report uses.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Vulkan(Device),
+    Dumb(DumbBuffers),
+    Heap(DmaHeap),
+    Udmabuf(Udmabuf),
+}
+
+impl Source {
+    /// Everyone there is, and who should be one but can't be used, with the reason.
+    pub(super) fn all(
+        devices: &[(PhysicalDevice, String)],
+        nodes: &[NodeReport],
+    ) -> (Vec<Self>, Vec<(String, String)>) {
+        let mut sources = Vec::new();
+        let mut unusable = Vec::new();
+        let mut add = |name: String, kind: Result<Kind, String>| match kind {
+            Ok(kind) => sources.push(Self { name, kind }),
+            Err(reason) => unusable.push((name, reason)),
+        };
+        for (device, name) in devices {
+            let opened = Device::open(device).map(Kind::Vulkan);
+            add(name.clone(), opened.map_err(chain));
+        }
+        for node in nodes.iter().filter(|node| node.kind == "primary") {
+            let opened = DumbBuffers::open(&node.path).map(Kind::Dumb);
+            let name = format!("{} {} dumb buffers", node.path.display(), node.driver);
+            add(name, opened.map_err(chain));
+        }
+        let mut heaps: Vec<String> = fs::read_dir(HEAPS)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect();
+        heaps.sort();
+        for heap in heaps {
+            let opened = DmaHeap::open(&heap).map(Kind::Heap);
+            add(format!("dma-heap {heap}"), opened.map_err(chain));
+        }
+        let opened = Udmabuf::open().map(Kind::Udmabuf);
+        add("udmabuf".to_owned(), opened.map_err(chain));
+        (sources, unusable)
+    }
+
+    /// What it has to be asked for when it is to write the pixels.
+    pub(super) fn usage(&self, is_yuv: bool) -> Usage {
+        match self.kind {
+            Kind::Vulkan(_) if is_yuv => Usage::TRANSFER_DESTINATION,
+            Kind::Vulkan(_) => Usage::RENDER,
+            Kind::Dumb(_) | Kind::Heap(_) | Kind::Udmabuf(_) => Usage::CPU_WRITE,
+        }
+    }
+
+    /// The Vulkan device, which has to be given the time to clean up.
+    pub(super) fn device(&self) -> Option<&Device> {
+        match &self.kind {
+            Kind::Vulkan(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    fn exporter(&self) -> &dyn Exporter {
+        match &self.kind {
+            Kind::Vulkan(device) => device,
+            Kind::Dumb(dumb) => dumb,
+            Kind::Heap(heap) => heap,
+            Kind::Udmabuf(udmabuf) => udmabuf,
+        }
+    }
+}
+
+impl Exporter for Source {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
+        self.exporter().modifiers(desc)
+    }
+
+    fn allocate(
+        &self,
+        desc: &BufferDesc,
+        modifiers: &[Modifier],
+    ) -> Result<Allocation, ExportError> {
+        self.exporter().allocate(desc, modifiers)
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
+}

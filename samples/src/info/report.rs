@@ -1,0 +1,168 @@
+//! What `info` says.
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use super::drm::NodeReport;
+use super::pairs::PairReport;
+use super::vulkan::VulkanReport;
+
+/// The report; with `--json` its fields are the object's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Every Vulkan device.
+    pub vulkan_devices: Vec<VulkanReport>,
+    /// Why there are none, if Vulkan can't be used at all.
+    pub no_vulkan: Option<String>,
+    /// Every DRM node.
+    pub drm_nodes: Vec<NodeReport>,
+    /// Who cannot export or import, and why.
+    pub unusable: Vec<Unusable>,
+    /// Every exporter with every importer.
+    pub pairs: Vec<PairReport>,
+}
+
+/// Someone who might share, and can't.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unusable {
+    /// Who.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    /// The report for people.
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("Vulkan devices\n");
+        text += &table(
+            ["device", "driver", "type", "exports", "imports"],
+            self.vulkan_devices.iter().map(|device| {
+                [
+                    format!("{}\nuuid {}", device.name, device.uuid),
+                    format!("{}\nVulkan {}", device.driver, device.vulkan),
+                    device.device_type.clone(),
+                    capable(&device.missing_for_export, device, |format| &format.export),
+                    capable(&device.missing_for_import, device, |format| &format.import),
+                ]
+            }),
+        );
+        if let Some(reason) = &self.no_vulkan {
+            text += &format!("none: {reason}\n");
+        }
+        text += "\nDRM nodes\n";
+        text += &table(
+            ["node", "driver", "outputs", "shows", "captures"],
+            self.drm_nodes.iter().map(node),
+        );
+        text += "\nSharing, exporter to importer\n";
+        text += &table(
+            ["exporter", "importer", "direct", "formats, or the reason"],
+            self.pairs.iter().map(pair),
+        );
+        for Unusable { name, reason } in &self.unusable {
+            text += &format!("{name}: {reason}\n");
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+fn table<const COLUMNS: usize>(
+    header: [&str; COLUMNS],
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width())
+        .set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    format!("{table}\n")
+}
+
+/// Columns of the terminal, as far as the shell tells.
+fn width() -> u16 {
+    let columns = std::env::var("COLUMNS").ok();
+    columns.and_then(|columns| columns.parse().ok()).unwrap_or(120)
+}
+
+/// What a device can export or import, or what it lacks.
+fn capable(
+    missing: &[&str],
+    device: &VulkanReport,
+    uses: impl Fn(&super::vulkan::VulkanFormat) -> &Vec<&'static str>,
+) -> String {
+    if !missing.is_empty() {
+        return format!("nothing: lacks {}", missing.join(", "));
+    }
+    let mut formats: Vec<&str> = device
+        .formats
+        .iter()
+        .filter(|format| !uses(format).is_empty())
+        .map(|format| format.format.as_str())
+        .collect();
+    formats.dedup();
+    let mut modifiers: Vec<&str> = device
+        .formats
+        .iter()
+        .map(|format| format.modifier.as_str())
+        .collect();
+    modifiers.sort_unstable();
+    modifiers.dedup();
+    format!("{}\nmodifiers {}", formats.join(" "), modifiers.join(" "))
+}
+
+fn node(node: &NodeReport) -> [String; 5] {
+    let mut row = [
+        format!("{}\n{}", node.path.display(), node.device_number),
+        node.driver.clone(),
+        String::new(),
+        String::new(),
+        String::new(),
+    ];
+    match (&node.card, &node.no_card) {
+        (Some(card), _) => {
+            let outputs = card.outputs.iter().map(|output| {
+                let mode = output.preferred_mode.as_deref().unwrap_or("no mode");
+                match output.connected {
+                    true => format!("{} {mode}", output.name),
+                    false => format!("{} not connected", output.name),
+                }
+            });
+            row[2] = outputs.collect::<Vec<_>>().join("\n");
+            let formats: Vec<&str> = card.formats.iter().map(|f| f.format.as_str()).collect();
+            row[3] = formats.join(" ");
+            let writeback = card.outputs.iter().map(|output| output.writeback.join(" "));
+            row[4] = writeback.collect::<Vec<_>>().join("\n");
+        }
+        (None, Some(reason)) => row[2] = reason.clone(),
+        (None, None) => row[2] = format!("{} node", node.kind),
+    }
+    row
+}
+
+fn pair(pair: &PairReport) -> [String; 4] {
+    let formats = pair.formats.iter().map(|shared| match shared.modifier.as_str() {
+        "LINEAR" => shared.format.clone(),
+        modifier => format!("{}:{modifier}", shared.format),
+    });
+    let mut last = formats.collect::<Vec<_>>().join(" ");
+    if let Some(reason) = &pair.reason {
+        last = reason.clone();
+    } else {
+        for refusal in &pair.refused {
+            last += &format!("\nbut not {}: {}", refusal.format, refusal.reason);
+        }
+    }
+    [
+        pair.exporter.clone(),
+        pair.importer.clone(),
+        if pair.direct { "yes" } else { "no" }.to_owned(),
+        last,
+    ]
+}

@@ -1,0 +1,222 @@
+//! The program `scanout`: three buffers, drawn by Vulkan, shown by a display, in turn.
+
+mod agreement;
+mod captures;
+mod frame_buffer;
+mod kernel_list;
+mod options;
+mod report;
+mod screen;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use dmashare_drm::Card;
+use dmashare_vk::{Device, Instance, InstanceOptions};
+
+pub(crate) use agreement::list;
+pub use kernel_list::BufferReport;
+pub use options::Options;
+pub use report::Report;
+
+use crate::interrupt::{self, Interrupt};
+use crate::leaks::Baseline;
+use crate::painter::Painter;
+use crate::pixel_format::PixelFormat;
+use crate::program::Outcome;
+use crate::progress::Progress;
+use captures::Captures;
+use frame_buffer::FrameBuffer;
+use kernel_list::KernelList;
+use screen::Screen;
+
+/// One buffer is on screen, one waits for its flip, one is drawn.
+const BUFFERS: usize = 3;
+
+/// How long destruction of what was retired is waited for at the end.
+const LAST_RETIREMENT: Duration = Duration::from_secs(5);
+
+/// Runs the program. Everything is closed before it returns, and the display shows again what it
+/// showed before.
+///
+/// # Errors
+/// No display or no device can be used, they have nothing in common, or one of them failed: the
+/// message says which and what to do.
+pub fn run(options: &Options) -> Result<Outcome> {
+    let mut baseline = Baseline::take().context("the open files cannot be counted")?;
+    let mut report = show(options, &mut baseline)?;
+    let leaks = baseline.compare().context("the open files cannot be counted")?;
+    report.fds_leaked = leaks.fds_leaked;
+    report.dmabufs_leaked = leaks.dmabufs_leaked;
+    Ok(Outcome {
+        output: match options.json {
+            true => serde_json::to_string(&report)?,
+            false => report.to_text(),
+        },
+        status: match (report.is_good(), report.interrupted) {
+            (false, _) => 1,
+            (true, true) => interrupt::EXIT_STATUS,
+            (true, false) => 0,
+        },
+    })
+}
+
+fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
+    let interrupt = Interrupt::watch()?;
+    let card = agreement::open_card(options)?;
+    let (output, mode) = agreement::choose_output(&card, options)?;
+    let instance = Instance::new(&InstanceOptions::new("scanout"))?;
+    let physical = instance.select(&options.device)?;
+    let extent = mode.extent();
+    let (format, modifiers) =
+        agreement::choose_format(&physical, &output, extent, options.format)?;
+    let capture_format = match (options.verify, &options.png, output.has_writeback()) {
+        (None, None, _) | (None, Some(_), false) => None,
+        _ => Some(agreement::choose_capture_format(&output, format)?),
+    };
+
+    let device = Device::open(&physical)?;
+    let mut painter = Painter::new(&device, format.fourcc())?;
+    let buffers = (0..BUFFERS)
+        .map(|index| {
+            let name = format!("scanout {} frame {index}", std::process::id());
+            FrameBuffer::new(name, extent, format.fourcc(), &modifiers, &device, &card)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut captures = Captures::new(options, &card, extent, format, capture_format)?;
+    for inode in buffers.iter().map(FrameBuffer::inode).chain(captures.inodes()) {
+        baseline.made(inode);
+    }
+
+    let mut screen = Screen::new(card.clone(), output.clone(), mode, interrupt);
+    let begun = Instant::now();
+    let frames = animate(
+        options.frames,
+        &mut screen,
+        &device,
+        &mut painter,
+        &buffers,
+        &mut captures,
+    )?;
+    let seconds = begun.elapsed().as_secs_f64();
+    // While the last frame is on screen and all buffers are attached.
+    let list = KernelList::read(&buffers, card.path());
+    if let Some(hold) = options.hold {
+        hold_last_frame(&mut screen, hold)?;
+    }
+    let bytes_copied = device.bytes_copied();
+    let modifier = buffers[0].shared.backing().dmabuf().layout().modifier();
+    let report = Report {
+        device: physical.name().to_owned(),
+        card: card.name().to_owned(),
+        output: output.name().to_owned(),
+        format: format.fourcc().to_string(),
+        modifier: modifier.to_string(),
+        extent: [extent.width, extent.height],
+        mode: mode.to_string(),
+        frames,
+        flips: screen.flips,
+        missed: screen.missed,
+        seconds,
+        bytes_copied,
+        captured: captures.captured,
+        captured_from: captured_from(&captures),
+        pixels_checked: captures.comparison.pixels_checked,
+        pixel_errors: captures.comparison.pixel_errors,
+        first_pixel_error: captures.comparison.first_error.as_ref().map(ToString::to_string),
+        buffers: list.buffers,
+        bufinfo_errors: list.errors.len(),
+        bufinfo_messages: list.errors.into_iter().chain(list.unreadable).collect(),
+        png: captures.png.clone(),
+        atomic_ioctls: card.statistics().atomic_ioctls,
+        hotplugs: screen.hotplugs,
+        interrupted: screen.is_interrupted(),
+        fds_leaked: 0,
+        dmabufs_leaked: None,
+    };
+    ensure!(
+        options.verify.is_none() || report.buffers.iter().all(|buffer| buffer.attached.is_some()),
+        "--verify needs the kernel's list of dma-bufs, which only root may read, with debugfs \
+         mounted: {}",
+        report.bufinfo_messages.join("; ")
+    );
+    // In this order: the display lets go of the frames and shows again what it showed before; then
+    // the device is idle and may destroy them.
+    drop((captures, painter, buffers));
+    drop((screen, output, card));
+    let deadline = Instant::now() + LAST_RETIREMENT;
+    while device.retired() > 0 && Instant::now() < deadline {
+        device.dispatch();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(report)
+}
+
+/// The loop as an application would have it: take a buffer that nobody uses, draw, show, and let
+/// both devices clean up. Returns how many frames were shown.
+fn animate(
+    frames: u32,
+    screen: &mut Screen,
+    device: &Device,
+    painter: &mut Painter,
+    buffers: &[FrameBuffer],
+    captures: &mut Captures,
+) -> Result<u32> {
+    let mut progress = Progress::new(u64::from(frames), "frames");
+    let mut shown = 0;
+    while shown < frames && !screen.is_interrupted() {
+        for commit in screen.take_written() {
+            captures.written(commit)?;
+        }
+        let capture = match captures.wants(shown) && captures.are_of_display() {
+            true => Some(captures.free_target()),
+            false => None,
+        };
+        let free = buffers.iter().find(|buffer| buffer.is_free());
+        let (Some(buffer), false) = (free, capture == Some(None)) else {
+            screen.wait_for_event("no free buffer")?;
+            continue;
+        };
+        let target = capture.flatten();
+        let fence = painter.draw(&buffer.image, shown)?;
+        let onto = target.map(|index| captures.target(index).clone());
+        let commit = screen.show(&buffer.framebuffer, &fence, onto.as_ref())?;
+        if let Some(index) = target {
+            captures.begun(index, commit, shown);
+        } else if captures.wants(shown) {
+            fence.wait(LAST_RETIREMENT)?;
+            captures.read_buffer(shown, buffer)?;
+        }
+        device.dispatch();
+        shown += 1;
+        progress.step();
+    }
+    screen.wait_while("no flip event", |screen| screen.is_flipping())?;
+    while !captures.are_done() {
+        screen.wait_while("no capture", |screen| !screen.has_written())?;
+        for commit in screen.take_written() {
+            captures.written(commit)?;
+        }
+    }
+    Ok(shown)
+}
+
+fn hold_last_frame(screen: &mut Screen, hold: Duration) -> Result<()> {
+    let begun = Instant::now();
+    while !screen.is_interrupted() {
+        let left = hold.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        screen.dispatch(left.min(Duration::from_millis(100)))?;
+    }
+    Ok(())
+}
+
+fn captured_from(captures: &Captures) -> Option<&'static str> {
+    match (captures.captured, captures.are_of_display()) {
+        (0, _) => None,
+        (_, true) => Some("writeback"),
+        (_, false) => Some("buffer"),
+    }
+}

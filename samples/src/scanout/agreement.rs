@@ -1,0 +1,157 @@
+//! What device, display and picture can all do.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use dmashare::{Extent, Fourcc, Modifier, Usage};
+use dmashare_drm::{Card, Mode, Output};
+use dmashare_vk::PhysicalDevice;
+
+use super::Options;
+use crate::pixel_format::PixelFormat;
+
+/// What the buffers are made for.
+pub(super) const USAGE: Usage = Usage::RENDER.union(Usage::SCANOUT);
+
+/// What displays and devices are made for, tried before all other formats.
+const USUAL: [Fourcc; 4] = [
+    Fourcc::XRGB8888,
+    Fourcc::ARGB8888,
+    Fourcc::XBGR8888,
+    Fourcc::ABGR8888,
+];
+
+/// Opens the card that was asked for, or the first one with a display.
+pub(super) fn open_card(options: &Options) -> Result<Card> {
+    match &options.card {
+        Some(path) => Card::open(path).with_context(|| {
+            format!("{} cannot be used as a display", path.display())
+        }),
+        None => Card::open_any().context("no display can be used"),
+    }
+}
+
+/// The output that was asked for, or the first connected one, and its mode.
+pub(super) fn choose_output(card: &Card, options: &Options) -> Result<(Output, Mode)> {
+    let outputs = card.outputs()?;
+    let names = || {
+        let names = outputs.iter().map(|output| match output.is_connected() {
+            true => format!("{} (connected)", output.name()),
+            false => format!("{} (nothing connected)", output.name()),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let found = match &options.output {
+        Some(name) => outputs.iter().find(|output| output.name() == name),
+        None => outputs.iter().find(|output| output.is_connected()),
+    };
+    let output = match (found, &options.output) {
+        (Some(output), _) => output.clone(),
+        (None, Some(name)) => bail!("{} has no output {name}; it has {}", card.name(), names()),
+        (None, None) => bail!(
+            "no display is connected to {}; its outputs: {}",
+            card.name(),
+            names()
+        ),
+    };
+    let mode = output
+        .mode(options.mode.as_deref().unwrap_or("preferred"))
+        .with_context(|| format!("{} cannot be set up", output.name()))?;
+    Ok((output, mode))
+}
+
+/// The format that was asked for, or the first that device, display and picture all have, with the
+/// modifiers that device and display share.
+pub(super) fn choose_format(
+    device: &PhysicalDevice,
+    output: &Output,
+    extent: Extent,
+    asked: Option<Fourcc>,
+) -> Result<(&'static PixelFormat, Vec<Modifier>)> {
+    if let Some(fourcc) = asked {
+        let format = PixelFormat::of(fourcc).with_context(|| {
+            let all = PixelFormat::all().iter().map(|format| format.fourcc());
+            format!("the picture cannot be drawn in {fourcc}, only in {}", list(all))
+        })?;
+        let modifiers = shared_modifiers(device, output, extent, format)?;
+        ensure!(
+            !modifiers.is_empty(),
+            "{} and {} share no way to store {fourcc}: the display takes {}, as far as its \
+             modifiers go {:?}; the device draws into {}; try another --format",
+            device.name(),
+            output.name(),
+            list(output.formats().fourccs()),
+            output.formats().modifiers(fourcc),
+            list(device.formats(USAGE)),
+        );
+        return Ok((format, modifiers));
+    }
+    let usual = USUAL.into_iter().filter_map(PixelFormat::of);
+    for format in usual.chain(PixelFormat::all()) {
+        let modifiers = shared_modifiers(device, output, extent, format)?;
+        if !modifiers.is_empty() {
+            return Ok((format, modifiers));
+        }
+    }
+    bail!(
+        "{} and {} share no format: the display takes {}, the device draws into {}",
+        device.name(),
+        output.name(),
+        list(output.formats().fourccs()),
+        list(device.formats(USAGE)),
+    )
+}
+
+fn shared_modifiers(
+    device: &PhysicalDevice,
+    output: &Output,
+    extent: Extent,
+    format: &PixelFormat,
+) -> Result<Vec<Modifier>> {
+    let taken = output.formats().modifiers(format.fourcc());
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let offered = device.modifiers(format.fourcc(), USAGE)?;
+    Ok(offered
+        .iter()
+        .filter(|support| support.exportable && extent.fits(support.max_extent))
+        .map(|support| support.modifier)
+        .filter(|modifier| taken.contains(modifier))
+        .collect())
+}
+
+/// The format in which frames are captured: their own, or one with as many bits a channel, so that
+/// the comparison is exact.
+pub(super) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Result<Fourcc> {
+    ensure!(
+        output.has_writeback(),
+        "{} has no writeback connector, so what it shows cannot be captured: leave --verify out",
+        output.name()
+    );
+    let offered = output.writeback_formats();
+    let same_depth = offered.iter().copied().find(|fourcc| {
+        PixelFormat::of(*fourcc).is_some_and(|format| format.has_depth_of(shown))
+    });
+    offered
+        .contains(&shown.fourcc())
+        .then_some(shown.fourcc())
+        .or(same_depth)
+        .with_context(|| {
+            format!(
+                "{} captures {} only, none with the bits of {}: leave --verify out, or choose \
+                 another --format",
+                output.name(),
+                list(offered.iter().copied()),
+                shown.fourcc()
+            )
+        })
+}
+
+/// Formats for a message.
+pub(crate) fn list(formats: impl IntoIterator<Item = Fourcc>) -> String {
+    let names: Vec<String> = formats.into_iter().map(|f| f.to_string()).collect();
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,179 @@
+//! One output of a card: commits, and the events that answer them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use dmashare::{Fence, Mapping};
+use dmashare_drm::{Card, Commit, CommitError, CommitId, Event, Mode, Output, OutputCommit, PlaneCommit};
+
+use crate::interrupt::Interrupt;
+
+/// A display that answers nothing for so long will not answer any more.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often the interrupt flag is looked at while waiting.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Shows one frame after the other on an output.
+#[derive(Debug)]
+pub(super) struct Screen {
+    card: Card,
+    output: Output,
+    mode: Mode,
+    interrupt: Interrupt,
+    /// The commit whose flip event has not come.
+    flipping: Option<CommitId>,
+    modeset_done: bool,
+    last_sequence: Option<u32>,
+    /// Captures that are complete and were not yet asked for.
+    written: Vec<CommitId>,
+    pub(super) flips: u64,
+    pub(super) missed: u64,
+    pub(super) hotplugs: u64,
+    /// When the last event came, or the last commit was made.
+    last_sign: Instant,
+}
+
+impl Screen {
+    pub(super) fn new(card: Card, output: Output, mode: Mode, interrupt: Interrupt) -> Self {
+        Self {
+            card,
+            output,
+            mode,
+            interrupt,
+            flipping: None,
+            modeset_done: false,
+            last_sequence: None,
+            written: Vec::new(),
+            flips: 0,
+            missed: 0,
+            hotplugs: 0,
+            last_sign: Instant::now(),
+        }
+    }
+
+    /// Shows a framebuffer once its fence has signalled. If the flip before is still under way, it
+    /// is waited for: a display takes one at a time. With `capture`, what the display shows is
+    /// written there.
+    pub(super) fn show(
+        &mut self,
+        framebuffer: &Mapping<Card>,
+        fence: &Fence,
+        capture: Option<&Mapping<Card>>,
+    ) -> Result<CommitId> {
+        self.wait_while("no flip event", |screen| screen.flipping.is_some())?;
+        let deadline = Instant::now() + SILENCE;
+        let commit = loop {
+            match self.commit(framebuffer, fence, capture) {
+                // A flip of whoever had the display before us, or a capture that is being written.
+                Err(CommitError::Busy { .. }) if Instant::now() < deadline => {
+                    self.dispatch(LOOK / 10)?;
+                }
+                other => break other.context("the frame cannot be shown")?,
+            }
+        };
+        self.modeset_done = true;
+        self.flipping = Some(commit);
+        self.last_sign = Instant::now();
+        Ok(commit)
+    }
+
+    fn commit(
+        &self,
+        framebuffer: &Mapping<Card>,
+        fence: &Fence,
+        capture: Option<&Mapping<Card>>,
+    ) -> Result<CommitId, CommitError> {
+        if self.modeset_done && capture.is_none() {
+            return self.card.present(&self.output, framebuffer, Some(fence));
+        }
+        let mut output = OutputCommit::new(&self.output)
+            .mode(self.mode)
+            .plane(PlaneCommit::primary(framebuffer).fence(fence));
+        if let Some(target) = capture {
+            output = output.writeback(target);
+        }
+        self.card.commit(Commit::new().output(output))
+    }
+
+    /// Handles events for as long as `condition` holds.
+    pub(super) fn wait_while(
+        &mut self,
+        silence: &str,
+        condition: impl Fn(&Self) -> bool,
+    ) -> Result<()> {
+        while condition(self) {
+            self.wait_for_event(silence)?;
+        }
+        Ok(())
+    }
+
+    /// Waits a moment for an event and handles it. When there was none for too long, the error says
+    /// that there is `silence`.
+    pub(super) fn wait_for_event(&mut self, silence: &str) -> Result<()> {
+        ensure!(
+            self.dispatch(LOOK)? || self.last_sign.elapsed() < SILENCE,
+            "{silence} of {} on {} for {} s: the display hangs, or its driver does",
+            self.output.name(),
+            self.card.name(),
+            SILENCE.as_secs()
+        );
+        Ok(())
+    }
+
+    /// Handles the events that are there, waiting for the first one up to `timeout`, and tells
+    /// whether there was any.
+    pub(super) fn dispatch(&mut self, timeout: Duration) -> Result<bool> {
+        let mut any = false;
+        for event in self.card.wait_events(timeout)? {
+            any = true;
+            match event {
+                Event::Flip {
+                    output,
+                    commit,
+                    sequence,
+                    ..
+                } if output == self.output.id() => self.flipped(commit, sequence),
+                Event::Written { commit, .. } => self.written.push(commit),
+                Event::Hotplug { .. } => self.hotplugs += 1,
+                _ => {}
+            }
+        }
+        if any {
+            self.last_sign = Instant::now();
+        }
+        Ok(any)
+    }
+
+    fn flipped(&mut self, commit: CommitId, sequence: u32) {
+        if self.flipping == Some(commit) {
+            self.flipping = None;
+        }
+        self.flips += 1;
+        if let Some(last) = self.last_sequence {
+            // A flip in each vertical blank is one step; what is beyond was missed.
+            let steps = sequence.wrapping_sub(last);
+            self.missed += u64::from(steps.saturating_sub(1));
+        }
+        self.last_sequence = Some(sequence);
+    }
+
+    /// Whether a flip is under way.
+    pub(super) fn is_flipping(&self) -> bool {
+        self.flipping.is_some()
+    }
+
+    /// The captures that have become complete since the last call.
+    pub(super) fn take_written(&mut self) -> Vec<CommitId> {
+        std::mem::take(&mut self.written)
+    }
+
+    /// Whether a capture is complete and was not taken.
+    pub(super) fn has_written(&self) -> bool {
+        !self.written.is_empty()
+    }
+
+    /// Whether the program was asked to end.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupt.is_asked()
+    }
+}

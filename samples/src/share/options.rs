@@ -1,0 +1,63 @@
+//! The command line of `share`.
+
+use dmashare::{Extent, Fourcc};
+use dmashare_vk::DeviceSelector;
+
+/// Let one Vulkan device draw and another read the same memory, and check every pixel; then the
+/// other way round
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "share", version)]
+pub struct Options {
+    /// The other device is in another process, which gets the memory through a socket
+    #[arg(long)]
+    pub process: bool,
+    /// Pixel format, such as XR24 or XRGB8888
+    #[arg(long, value_name = "FOURCC", default_value = "XR24")]
+    pub format: Fourcc,
+    /// Size of the image in pixels
+    #[arg(long, value_name = "WxH", default_value = "1920x1080", value_parser = extent)]
+    pub extent: Extent,
+    /// How often each device draws
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=499_999))]
+    pub frames: u32,
+    /// Vulkan device that allocates the memory: a part of its name, its UUID, or its DRM node
+    #[arg(long, value_name = "NAME|UUID|NODE", default_value_t)]
+    pub device: DeviceSelector,
+    /// Vulkan device that imports it [default: as --device, opened a second time]
+    #[arg(long, value_name = "NAME|UUID|NODE")]
+    pub importer: Option<DeviceSelector>,
+    /// Print one JSON object on one line instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Be the other process: standard input is the socket
+    #[arg(long, hide = true)]
+    pub serve: bool,
+}
+
+impl Options {
+    /// The device that imports.
+    pub fn importer(&self) -> &DeviceSelector {
+        self.importer.as_ref().unwrap_or(&self.device)
+    }
+}
+
+fn extent(text: &str) -> Result<Extent, String> {
+    let side = |side: &str| side.parse().ok().filter(|side| (1..=16384).contains(side));
+    text.split_once('x')
+        .and_then(|(width, height)| Some(Extent::new(side(width)?, side(height)?)))
+        .ok_or_else(|| "give a width and a height of 1 to 16384, such as 1920x1080".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extents() {
+        assert_eq!(extent("333x77"), Ok(Extent::new(333, 77)));
+        for wrong in ["", "x", "0x4", "4x0", "4", "4x4x4", "-1x4", "16385x1", "4 x 4"] {
+            assert!(extent(wrong).is_err(), "{wrong}");
+        }
+    }
+}
