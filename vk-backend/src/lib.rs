@@ -1,1 +1,92 @@
-//! vk-backend
+//! Vulkan exporter and importer for `dmashare`.
+//!
+//! A [`Device`] makes images in its own memory and exports them as dma-bufs ([`dmashare::Exporter`]),
+//! imports dma-bufs that others made ([`dmashare::Importer`], whose object is an [`Image`]), and ties
+//! the application's own `vkQueueSubmit2` to the fences of the buffers that it touches
+//! ([`Device::submission`]). It brings its own `VkDevice` ([`Device::open`]) or uses one that the
+//! application has made ([`Device::adopt`]).
+//!
+//! # A frame
+//!
+//! ```no_run
+//! # use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
+//! # use dmashare_vk::{ash::vk, Device, DeviceSelector, Instance, InstanceOptions};
+//! # type Barrier = vk::ImageMemoryBarrier2<'static>;
+//! # fn frame(record: impl Fn(Barrier, Barrier) -> vk::CommandBuffer) -> Result<(), Box<dyn std::error::Error>> {
+//! let instance = Instance::new(&InstanceOptions::default())?;
+//! let device = Device::open(&instance.select(&DeviceSelector::Any)?)?;
+//! let desc = BufferDesc::new("picture", Extent::new(640, 480), Fourcc::XRGB8888, Usage::RENDER);
+//! let buffer = SharedBuffer::new(&device, desc, &[Modifier::LINEAR])?;
+//! let mapping = buffer.attach(&device)?.map()?;
+//!
+//! // Every command buffer that touches the image begins with the acquire barrier and ends with
+//! // the release barrier; in between the image is in layout GENERAL.
+//! let image = mapping.object();
+//! let stage = vk::PipelineStageFlags2::COLOR_ATTACHMENT_OUTPUT;
+//! let access = vk::AccessFlags2::COLOR_ATTACHMENT_WRITE;
+//! let commands = record(image.acquire(stage, access), image.release(stage, access));
+//!
+//! let submission = device.submission([mapping.write()])?;
+//! let info = vk::CommandBufferSubmitInfo::default().command_buffer(commands);
+//! // SAFETY: the command buffer is executable and of this device's queue family.
+//! let fence = unsafe { submission.submit(&[info]) }?;
+//! device.dispatch();
+//! # Ok(()) }
+//! ```
+//!
+//! # Rules that drivers leave to their callers, and that are kept here
+//!
+//! - Everything is asked of `vkGetPhysicalDeviceImageFormatProperties2` with the exact usage, flags,
+//!   view formats, modifier and handle type before an image is made or imported.
+//! - Shared memory is always a dedicated allocation. Its size is that of the image's requirements,
+//!   and a dma-buf that is smaller is refused.
+//! - A file descriptor passes to the driver only when the import has succeeded.
+//! - Images belong to nobody between submissions: each acquires them from `FOREIGN` and releases
+//!   them to it, in layout `GENERAL`.
+//! - Nothing blocks under a reservation: fences of other devices become semaphores before the
+//!   reservations are locked.
+
+pub use ash;
+
+mod adopt;
+mod barrier;
+mod commands;
+mod device;
+mod device_core;
+mod error;
+mod export;
+mod extensions;
+mod foreign_fence;
+mod format;
+mod image;
+mod image_plan;
+mod import;
+mod instance;
+mod memory;
+mod modifier;
+mod physical_device;
+mod plain_buffer;
+mod queue;
+mod queue_lock;
+mod retire;
+mod selector;
+mod semaphore_pool;
+mod staging;
+mod submission;
+mod timeline;
+mod transfer;
+
+pub use adopt::AdoptedDevice;
+pub use device::Device;
+pub use error::{DeviceError, TransferError};
+pub use format::{fourccs, vk_format};
+pub use image::Image;
+pub use instance::{Instance, InstanceOptions};
+pub use modifier::ModifierSupport;
+pub use physical_device::PhysicalDevice;
+pub use plain_buffer::PlainBuffer;
+pub use queue::QueueGuard;
+pub use queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
+pub use selector::{DeviceSelector, DrmNode, SelectorError};
+pub use submission::Submission;
+pub use transfer::Transfer;

@@ -1,0 +1,285 @@
+//! A Vulkan device as exporter and importer.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ash::vk;
+use dmashare::{
+    Allocation, Backing, BufferDesc, ExportError, Exporter, FenceSet, FenceStatus, ImportError,
+    Importer, MappingUse, Modifier, RetireQueue, SubmitError,
+};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use crate::device_core::DeviceCore;
+use crate::error::DeviceError;
+use crate::queue::QueueGuard;
+use crate::retire::Retired;
+use crate::timeline::{DROP_TIMEOUT, QueueTimeline};
+use crate::transfer::Transfer;
+use crate::{Image, Instance, PhysicalDevice, Submission};
+
+/// How long after something was retired the device's descriptor becomes readable, and again while
+/// something is left. Work on a frame takes about that long.
+const DISPATCH_AFTER: Duration = Duration::from_millis(4);
+
+struct Shared {
+    retired: RetireQueue<Retired>,
+    timer: TimerFd,
+    timeline: Arc<QueueTimeline>,
+    core: Arc<DeviceCore>,
+}
+
+/// An open Vulkan device with one queue: it exports images and buffers, imports them, and submits.
+/// Clones share it.
+///
+/// When the last handle is dropped (mappings and buffers that it exported hold one, too), the last
+/// work is waited for, ten seconds at most, and everything is destroyed. If the work has not ended
+/// by then, what it may use is left behind, and an error event says so. A `VkDevice` that
+/// [`Device::open`] made goes when the last fence of it has gone as well; what the application made
+/// on it by itself, it destroys before it drops its handle.
+#[derive(Clone)]
+pub struct Device {
+    shared: Arc<Shared>,
+}
+
+impl Device {
+    pub(crate) fn with_core(core: Arc<DeviceCore>) -> Result<Self, DeviceError> {
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+        )
+        .map_err(|errno| DeviceError::Os {
+            operation: "timerfd_create",
+            source: errno.into(),
+        })?;
+        let timeline =
+            QueueTimeline::new(core.clone()).map_err(|failure| failure.device(&core.name))?;
+        tracing::debug!(device = core.name, "device opened");
+        Ok(Self {
+            shared: Arc::new(Shared {
+                retired: RetireQueue::new(),
+                timer,
+                timeline: Arc::new(timeline),
+                core,
+            }),
+        })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<DeviceCore> {
+        &self.shared.core
+    }
+
+    pub(crate) fn timeline(&self) -> &Arc<QueueTimeline> {
+        &self.shared.timeline
+    }
+
+    /// The `VkDevice`, for the application's own objects and commands.
+    pub fn raw(&self) -> &ash::Device {
+        &self.core().raw
+    }
+
+    /// The instance.
+    pub fn instance(&self) -> &Instance {
+        &self.core().instance
+    }
+
+    /// The physical device.
+    pub fn physical_device(&self) -> &PhysicalDevice {
+        &self.core().physical
+    }
+
+    /// The queue family of the device's queue, for command pools.
+    pub fn queue_family(&self) -> u32 {
+        self.core().queue_family
+    }
+
+    /// Locks the queue, for submissions that touch no shared buffer and for presentation.
+    ///
+    /// # Errors
+    /// [`SubmitError::Device`]: this thread holds the queue already, through another guard or an
+    /// open [`Submission`].
+    pub fn queue(&self) -> Result<QueueGuard, SubmitError> {
+        let lock = self
+            .timeline()
+            .lock_queue()
+            .map_err(|held| SubmitError::Device {
+                operation: "locking the queue",
+                source: held.into(),
+            })?;
+        Ok(QueueGuard::new(self.core().queue, lock))
+    }
+
+    /// Begins a piece of work over any number of mappings: of this device, which the work touches,
+    /// each with how ([`Mapping::read`](dmashare::Mapping::read),
+    /// [`Mapping::write`](dmashare::Mapping::write)).
+    ///
+    /// Fences of this device become waits for its timeline. Fences of other devices and sync_files
+    /// become semaphores first, before any reservation is locked; some drivers block there until
+    /// their work is done. In the steady state, with nothing pending elsewhere, this takes no
+    /// allocation for up to eight mappings.
+    ///
+    /// # Errors
+    /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
+    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission on one of the buffers.
+    /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
+    ///   display's): wait for `SharedBuffer::ready` first.
+    /// - [`SubmitError::Fence`]: the last write to a buffer failed, or a fence cannot be converted.
+    /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
+    pub fn submission(
+        &self,
+        uses: impl IntoIterator<Item = MappingUse>,
+    ) -> Result<Submission, SubmitError> {
+        Submission::begin(self.timeline(), uses)
+    }
+
+    /// Copies between buffers and the CPU, for tests and tools.
+    pub fn transfer(&self) -> Transfer<'_> {
+        Transfer::new(self)
+    }
+
+    /// How many bytes of pixels this library has copied on this device, all by [`Transfer`].
+    pub fn bytes_copied(&self) -> u64 {
+        self.core().bytes_copied.load(Ordering::Relaxed)
+    }
+
+    /// Destroys what was retired and whose work is over, and returns how many objects that were.
+    /// Call it when the descriptor ([`AsFd`]) is readable, or once a frame. Does not wait, except
+    /// for a lost device to let go of its work.
+    pub fn dispatch(&self) -> usize {
+        let shared = &*self.shared;
+        shared.timeline.recycle();
+        if shared.core.is_lost() && !shared.retired.is_empty() {
+            shared.core.settle_after_loss();
+        }
+        let collected = shared.retired.collect(drop);
+        let timer = if shared.retired.is_empty() {
+            shared.timer.unset()
+        } else {
+            shared.arm()
+        };
+        if let Err(errno) = timer {
+            tracing::warn!(%errno, "timerfd_settime");
+        }
+        collected
+    }
+
+    /// How many retired objects wait for their work.
+    pub fn retired(&self) -> usize {
+        self.shared.retired.len()
+    }
+
+    pub(crate) fn retire_object(&self, object: Retired, after: FenceSet) {
+        // A lost device's fences are over before its work has let go: `dispatch` waits for that.
+        if after.status() == FenceStatus::Signalled && !self.core().is_lost() {
+            drop(object);
+            return;
+        }
+        self.shared.retired.push(object, after);
+        if let Err(errno) = self.shared.arm() {
+            tracing::warn!(%errno, "timerfd_settime");
+        }
+    }
+
+    /// Whether the device was lost. Then its fences have ended in an error, and nothing can be made
+    /// or submitted any more.
+    pub fn is_lost(&self) -> bool {
+        self.core().is_lost()
+    }
+
+    /// The application's own Vulkan command returned `ERROR_DEVICE_LOST`.
+    pub fn mark_lost(&self) {
+        self.core().mark_lost();
+    }
+
+    fn lost<E>(&self, error: impl FnOnce(&str, vk::Result) -> E) -> Result<(), E> {
+        if self.is_lost() {
+            return Err(error(&self.core().name, vk::Result::ERROR_DEVICE_LOST));
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn arm(&self) -> nix::Result<()> {
+        self.timer.set(
+            Expiration::OneShot(DISPATCH_AFTER.into()),
+            TimerSetTimeFlags::empty(),
+        )
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.timeline.finish(DROP_TIMEOUT);
+        // Fences of other timelines of the same `VkDevice` may be among what is kept.
+        self.timeline.recycle();
+        drop(self.retired.drain());
+        tracing::debug!(device = self.core.name, "device closed");
+    }
+}
+
+impl AsFd for Device {
+    /// A timer that becomes readable when something was retired some milliseconds ago, and again
+    /// while something is left: then [`Device::dispatch`] is worth a call, which resets it.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.timer.as_fd()
+    }
+}
+
+impl Exporter for Device {
+    fn name(&self) -> &str {
+        &self.core().name
+    }
+
+    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
+        let (_, supports) = self.exportable(desc)?;
+        Ok(PhysicalDevice::modifier_values(&supports, |_| true))
+    }
+
+    fn allocate(
+        &self,
+        desc: &BufferDesc,
+        modifiers: &[Modifier],
+    ) -> Result<Allocation, ExportError> {
+        self.lost(|name, result| ExportError::Device {
+            exporter: name.to_owned(),
+            operation: "vkCreateImage",
+            source: result.into(),
+        })?;
+        self.export_image(desc, modifiers)
+    }
+}
+
+impl Importer for Device {
+    type Object = Image;
+
+    fn name(&self) -> &str {
+        &self.core().name
+    }
+
+    fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {
+        self.lost(|name, result| ImportError::Device {
+            importer: name.to_owned(),
+            operation: "vkCreateImage",
+            source: result.into(),
+        })?;
+        self.import_image(desc, backing)
+    }
+
+    fn retire(&self, object: Image, after: FenceSet) {
+        self.retire_object(Retired::Image(object), after);
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device")
+            .field("name", &self.core().name)
+            .field("owned", &self.core().owned)
+            .field("lost", &self.is_lost())
+            .finish_non_exhaustive()
+    }
+}

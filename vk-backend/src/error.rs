@@ -1,0 +1,182 @@
+//! Errors of this crate. `vk::Result` is kept as the source, with the name of the Vulkan command.
+
+use ash::vk;
+use dmashare::{BoxError, ExportError, FenceError, ImportError, SubmitError};
+
+/// Why an instance or a device could not be opened or adopted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The Vulkan loader is not there.
+    #[error("libvulkan.so.1 cannot be loaded: install the Vulkan loader (Debian: libvulkan1)")]
+    Loader {
+        /// Why.
+        source: ash::LoadingError,
+    },
+    /// The Vulkan loader is too old.
+    #[error("the Vulkan loader offers {major}.{minor}, and 1.3 is needed")]
+    LoaderVersion {
+        /// Its major version.
+        major: u32,
+        /// Its minor version.
+        minor: u32,
+    },
+    /// No device fits the selection.
+    #[error("no Vulkan device fits '{selector}'; there is {available:?}")]
+    NoSuchDevice {
+        /// What was asked for.
+        selector: String,
+        /// The names of the devices that are there.
+        available: Vec<String>,
+    },
+    /// The device lacks something that this library always needs.
+    #[error("{device} cannot be used: it lacks {missing}")]
+    MissingFeature {
+        /// The device.
+        device: String,
+        /// The version, feature or queue.
+        missing: &'static str,
+    },
+    /// A system call failed.
+    #[error("{operation} failed")]
+    Os {
+        /// The system call.
+        operation: &'static str,
+        /// Its error.
+        source: std::io::Error,
+    },
+    /// A Vulkan command failed.
+    #[error("{operation} failed on {device}")]
+    Vulkan {
+        /// The device, or "Vulkan" where there is none yet.
+        device: String,
+        /// The Vulkan command.
+        operation: &'static str,
+        /// Its result.
+        source: vk::Result,
+    },
+}
+
+/// Why pixels could not be copied between a buffer and the CPU.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The data is not as long as the image's packed rows.
+    #[error("'{buffer}' has {expected} bytes of pixels, {given} were given")]
+    Length {
+        /// The buffer.
+        buffer: String,
+        /// Bytes of all rows of all planes.
+        expected: u64,
+        /// Bytes given.
+        given: u64,
+    },
+    /// The two images differ in format or size.
+    #[error("'{source_buffer}' and '{destination_buffer}' differ in format or extent")]
+    Mismatch {
+        /// The buffer to be read.
+        source_buffer: String,
+        /// The buffer to be written.
+        destination_buffer: String,
+    },
+    /// The buffer was not described for this use.
+    #[error("'{buffer}' was not made for {usage}: add it to the usage of its description")]
+    Usage {
+        /// The buffer.
+        buffer: String,
+        /// The missing usage.
+        usage: &'static str,
+    },
+    /// The image belongs to another device.
+    #[error("'{buffer}' is mapped by another device")]
+    ForeignMapping {
+        /// The buffer.
+        buffer: String,
+    },
+    /// The copy could not be submitted.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The copy did not complete.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// An operation of the device failed.
+    #[error("{operation} failed")]
+    Device {
+        /// The operation.
+        operation: &'static str,
+        /// Its error.
+        source: BoxError,
+    },
+}
+
+/// A Vulkan command that failed; becomes the error of whatever was asked for.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{operation} failed")]
+pub(crate) struct Failure {
+    pub(crate) operation: &'static str,
+    pub(crate) source: vk::Result,
+}
+
+impl Failure {
+    pub(crate) fn device(self, device: &str) -> DeviceError {
+        DeviceError::Vulkan {
+            device: device.to_owned(),
+            operation: self.operation,
+            source: self.source,
+        }
+    }
+
+    pub(crate) fn export(self, exporter: &str) -> ExportError {
+        ExportError::Device {
+            exporter: exporter.to_owned(),
+            operation: self.operation,
+            source: self.source.into(),
+        }
+    }
+
+    pub(crate) fn import(self, importer: &str) -> ImportError {
+        ImportError::Device {
+            importer: importer.to_owned(),
+            operation: self.operation,
+            source: self.source.into(),
+        }
+    }
+
+    pub(crate) fn fence(self, producer: &str) -> FenceError {
+        FenceError::Device {
+            operation: self.operation,
+            producer: producer.to_owned(),
+            source: self.source.into(),
+        }
+    }
+}
+
+impl From<Failure> for SubmitError {
+    fn from(failure: Failure) -> Self {
+        Self::Device {
+            operation: failure.operation,
+            source: failure.source.into(),
+        }
+    }
+}
+
+impl From<Failure> for TransferError {
+    fn from(failure: Failure) -> Self {
+        Self::Device {
+            operation: failure.operation,
+            source: failure.source.into(),
+        }
+    }
+}
+
+/// Names the command of a failed call.
+pub(crate) trait Named<T> {
+    /// The result with the name of the Vulkan command that gave it.
+    fn named(self, operation: &'static str) -> Result<T, Failure>;
+}
+
+impl<T> Named<T> for Result<T, vk::Result> {
+    fn named(self, operation: &'static str) -> Result<T, Failure> {
+        self.map_err(|source| Failure { operation, source })
+    }
+}

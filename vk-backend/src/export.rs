@@ -1,0 +1,277 @@
+//! Images made in this device's memory and exported as dma-bufs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash::vk;
+use dmashare::{
+    Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, Extent, FenceSet, Modifier,
+    Placement, PlaneLayout, Timeline,
+};
+use smallvec::SmallVec;
+
+use crate::barrier::{Side, release_image};
+use crate::commands::OneTimeCommands;
+use crate::error::Failure;
+use crate::image::{Arrangement, Image, ImageInner};
+use crate::image_plan::ImagePlan;
+use crate::memory::{DeviceMemory, choose_type};
+use crate::retire::Retired;
+use crate::{Device, ModifierSupport, PhysicalDevice};
+
+/// How long an export waits for the queue to reach the image's first release.
+const FIRST_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Device {
+    /// What the device can export for a description; at least one entry, all large enough.
+    pub(crate) fn exportable(
+        &self,
+        desc: &BufferDesc,
+    ) -> Result<(ImagePlan, Vec<ModifierSupport>), ExportError> {
+        desc.validate()?;
+        let core = self.core();
+        let exporter = || core.name.clone();
+        core.functions
+            .image_memory()
+            .map_err(|missing| ExportError::MissingFeature {
+                exporter: exporter(),
+                missing,
+            })?;
+        let unsupported = || ExportError::UnsupportedFormat {
+            exporter: exporter(),
+            format: desc.format,
+            usage: desc.usage,
+        };
+        let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
+        let supports = core.physical.modifier_supports(&plan);
+        let mut supports = supports.map_err(|failure| failure.export(&core.name))?;
+        supports.retain(|support| support.exportable);
+        let largest = largest(&supports).ok_or_else(unsupported)?;
+        supports.retain(|support| desc.extent.fits(support.max_extent));
+        if supports.is_empty() {
+            return Err(ExportError::TooLarge {
+                exporter: exporter(),
+                extent: desc.extent,
+                maximum: largest,
+            });
+        }
+        // Drivers list LINEAR first as often as last; it is the layout that performs worst.
+        supports.sort_by_key(|support| support.modifier.is_linear());
+        Ok((plan, supports))
+    }
+
+    /// Makes an image with one of `modifiers` and exports it.
+    pub(crate) fn export_image(
+        &self,
+        desc: &BufferDesc,
+        modifiers: &[Modifier],
+    ) -> Result<Allocation, ExportError> {
+        let (plan, supports) = self.exportable(desc)?;
+        let chosen: SmallVec<[u64; 8]> = supports
+            .iter()
+            .filter(|support| modifiers.contains(&support.modifier))
+            .map(|support| support.modifier.as_raw())
+            .collect();
+        if chosen.is_empty() {
+            return Err(ExportError::UnsupportedModifier {
+                exporter: self.core().name.clone(),
+                format: desc.format,
+                asked: modifiers.to_vec(),
+                offered: PhysicalDevice::modifier_values(&supports, |_| true),
+            });
+        }
+        let (image, placement) = self.create_exportable(&plan, &chosen)?;
+        let dmabuf = self.dmabuf_of(&image, &supports)?;
+        let image = self.release_first(Arc::new(image))?;
+        tracing::debug!(
+            device = self.core().name,
+            buffer = desc.name,
+            inode = dmabuf.id().inode(),
+            modifier = %dmabuf.layout().modifier(),
+            "image exported"
+        );
+        Ok(Allocation::new(dmabuf, placement, image))
+    }
+
+    /// Steps up to a bound image whose modifier is known.
+    fn create_exportable(
+        &self,
+        plan: &ImagePlan,
+        modifiers: &[u64],
+    ) -> Result<(ImageInner, Placement), ExportError> {
+        let core = self.core();
+        let failed = |failure: Failure| failure.export(&core.name);
+        let mut image =
+            ImageInner::create(core, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
+        let requirements = image.requirements();
+        let preferred = if plan.cpu {
+            vk::MemoryPropertyFlags::DEVICE_LOCAL | vk::MemoryPropertyFlags::HOST_VISIBLE
+        } else {
+            vk::MemoryPropertyFlags::DEVICE_LOCAL
+        };
+        let types = core.physical.memory_types();
+        let memory_type = choose_type(types, requirements.memory_type_bits, preferred)
+            .ok_or(Failure {
+                operation: "choosing a memory type",
+                source: vk::Result::ERROR_FEATURE_NOT_PRESENT,
+            })
+            .map_err(failed)?;
+        let is_local = usize::try_from(memory_type).is_ok_and(|index| {
+            types[index]
+                .property_flags
+                .contains(vk::MemoryPropertyFlags::DEVICE_LOCAL)
+        });
+        let memory =
+            DeviceMemory::exportable(core, requirements.size, memory_type, image.dedicated())
+                .map_err(failed)?;
+        image.bind(memory).map_err(failed)?;
+        image.create_views().map_err(failed)?;
+        let mut properties = vk::ImageDrmFormatModifierPropertiesEXT::default();
+        let (_, functions) =
+            core.functions
+                .image_memory()
+                .map_err(|missing| ExportError::MissingFeature {
+                    exporter: core.name.clone(),
+                    missing,
+                })?;
+        // SAFETY: the image is alive and has modifier tiling.
+        let result = unsafe {
+            functions.get_image_drm_format_modifier_properties(image.raw, &mut properties)
+        };
+        core.check("vkGetImageDrmFormatModifierPropertiesEXT", result)
+            .map_err(failed)?;
+        image.modifier = Modifier::new(properties.drm_format_modifier);
+        let placement = if is_local {
+            Placement::Device
+        } else {
+            Placement::Host
+        };
+        Ok((image, placement))
+    }
+
+    /// Exports the memory, checks the dma-buf's real size, and reads back where the planes are.
+    fn dmabuf_of(
+        &self,
+        image: &ImageInner,
+        supports: &[ModifierSupport],
+    ) -> Result<DmaBuf, ExportError> {
+        let core = self.core();
+        let plan = &image.plan;
+        // The driver chose from our list, so there is an entry; INVALID cannot be in it.
+        let support = supports
+            .iter()
+            .find(|support| support.modifier == image.modifier)
+            .ok_or_else(|| ExportError::UnsupportedModifier {
+                exporter: core.name.clone(),
+                format: plan.fourcc,
+                asked: vec![image.modifier],
+                offered: PhysicalDevice::modifier_values(supports, |_| true),
+            })?;
+        let functions =
+            core.functions
+                .buffer_memory()
+                .map_err(|missing| ExportError::MissingFeature {
+                    exporter: core.name.clone(),
+                    missing,
+                })?;
+        let Some(memory) = image.memory() else {
+            return Err(Failure {
+                operation: "vkGetMemoryFdKHR",
+                source: vk::Result::ERROR_UNKNOWN,
+            }
+            .export(&core.name));
+        };
+        let fd = memory
+            .export_fd(functions)
+            .map_err(|failure| failure.export(&core.name))?;
+        let memory = DmaBufMemory::new(fd)?;
+        check_size(&core.name, &memory, image.requirements().size)?;
+        let planes = usize::try_from(support.plane_count)
+            .unwrap_or(usize::MAX)
+            .min(4);
+        let planes: SmallVec<[PlaneLayout; 4]> = (0..planes)
+            .map(|plane| {
+                let layout = image.memory_plane(plane);
+                PlaneLayout {
+                    memory: 0,
+                    offset: layout.offset,
+                    // A row longer than 4 GiB fits no image; 0 is refused as too small.
+                    stride: u32::try_from(layout.row_pitch).unwrap_or(0),
+                }
+            })
+            .collect();
+        Ok(DmaBuf::from_memories(
+            plan.fourcc,
+            plan.extent,
+            image.modifier,
+            &planes,
+            [memory],
+        )?)
+    }
+
+    /// Takes the new image out of layout `UNDEFINED` and releases it to everyone, so that the first
+    /// acquire, whoever does it, finds what every later one finds. Waits until the queue has done
+    /// so: an export happens under no reservation.
+    fn release_first(&self, image: Arc<ImageInner>) -> Result<Arc<ImageInner>, ExportError> {
+        let core = self.core();
+        let failed = |failure: Failure| failure.export(&core.name);
+        let commands = OneTimeCommands::begin(core).map_err(failed)?;
+        let own = Side {
+            family: core.queue_family,
+            stage: vk::PipelineStageFlags2::NONE,
+            access: vk::AccessFlags2::NONE,
+        };
+        commands.image_barriers(&[release_image(
+            image.raw,
+            core.foreign_family(),
+            own,
+            vk::ImageLayout::UNDEFINED,
+        )]);
+        commands.finish().map_err(failed)?;
+        let timeline = self.timeline();
+        let device_error = |source: dmashare::BoxError, operation| ExportError::Device {
+            exporter: core.name.clone(),
+            operation,
+            source,
+        };
+        let point = timeline
+            .submit(&[commands.raw()])
+            .map_err(|failure| match failure {
+                crate::timeline::SubmitFailure::Failure(failure) => failed(failure),
+                other => device_error(other.into(), "locking the queue"),
+            })?;
+        if let Err(error) = timeline.wait(point, FIRST_RELEASE_TIMEOUT) {
+            // The work may still run, so it keeps what it uses.
+            let fences: FenceSet = [timeline.fence(point)].into_iter().collect();
+            let image = Retired::Image(Image { inner: image });
+            self.retire_object(image, fences.clone());
+            self.retire_object(Retired::Commands(commands, None), fences);
+            return Err(device_error(error.into(), "vkWaitSemaphores"));
+        }
+        Ok(image)
+    }
+}
+
+/// The largest extent among them, by area; `None` if there are none.
+pub(crate) fn largest(supports: &[ModifierSupport]) -> Option<Extent> {
+    supports
+        .iter()
+        .map(|support| support.max_extent)
+        .max_by_key(|extent| u64::from(extent.width) * u64::from(extent.height))
+}
+
+/// A driver that exports less than the image needs would let its importers read past the end.
+pub(crate) fn check_size(
+    exporter: &str,
+    memory: &DmaBufMemory,
+    required: u64,
+) -> Result<(), ExportError> {
+    if memory.size() < required {
+        return Err(ExportError::MemoryTooSmall {
+            exporter: exporter.to_owned(),
+            required,
+            actual: memory.size(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The device extensions that sharing needs, and their functions.
+
+use std::ffi::CStr;
+
+use ash::{ext, khr};
+
+/// An extension by its name, and as text for errors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extension {
+    pub(crate) name: &'static CStr,
+    pub(crate) text: &'static str,
+}
+
+macro_rules! extensions {
+    ($($constant:ident = $module:path, $text:literal;)*) => {
+        $(pub(crate) const $constant: Extension = {
+            use $module as module;
+            Extension { name: module::NAME, text: $text }
+        };)*
+    };
+}
+
+extensions! {
+    EXTERNAL_MEMORY_FD = khr::external_memory_fd, "VK_KHR_external_memory_fd";
+    EXTERNAL_MEMORY_DMA_BUF = ext::external_memory_dma_buf, "VK_EXT_external_memory_dma_buf";
+    IMAGE_DRM_FORMAT_MODIFIER = ext::image_drm_format_modifier, "VK_EXT_image_drm_format_modifier";
+    EXTERNAL_SEMAPHORE_FD = khr::external_semaphore_fd, "VK_KHR_external_semaphore_fd";
+    QUEUE_FAMILY_FOREIGN = ext::queue_family_foreign, "VK_EXT_queue_family_foreign";
+    PHYSICAL_DEVICE_DRM = ext::physical_device_drm, "VK_EXT_physical_device_drm";
+}
+
+/// What exporting and importing images cannot do without. `VK_EXT_queue_family_foreign` is not
+/// among them: where it is missing, `VK_QUEUE_FAMILY_EXTERNAL` (Vulkan 1.1) takes its place, which
+/// by the specification holds between devices with the same driver only.
+pub(crate) const NEEDED: [Extension; 3] = [
+    EXTERNAL_MEMORY_FD,
+    EXTERNAL_MEMORY_DMA_BUF,
+    IMAGE_DRM_FORMAT_MODIFIER,
+];
+
+/// Everything that is enabled where it is there.
+pub(crate) const WANTED: [Extension; 5] = [
+    EXTERNAL_MEMORY_FD,
+    EXTERNAL_MEMORY_DMA_BUF,
+    IMAGE_DRM_FORMAT_MODIFIER,
+    EXTERNAL_SEMAPHORE_FD,
+    QUEUE_FAMILY_FOREIGN,
+];
+
+/// The functions of the extensions that are enabled on a device.
+#[derive(Clone)]
+pub(crate) struct Functions {
+    pub(crate) memory_fd: Option<khr::external_memory_fd::Device>,
+    pub(crate) semaphore_fd: Option<khr::external_semaphore_fd::Device>,
+    pub(crate) modifier: Option<ext::image_drm_format_modifier::Device>,
+    pub(crate) dma_buf: bool,
+    pub(crate) foreign: bool,
+}
+
+impl Functions {
+    /// Loads the functions of those extensions for which `is_enabled` says so.
+    pub(crate) fn load(
+        instance: &ash::Instance,
+        device: &ash::Device,
+        is_enabled: impl Fn(&CStr) -> bool,
+    ) -> Self {
+        Self {
+            memory_fd: is_enabled(EXTERNAL_MEMORY_FD.name)
+                .then(|| khr::external_memory_fd::Device::new(instance, device)),
+            semaphore_fd: is_enabled(EXTERNAL_SEMAPHORE_FD.name)
+                .then(|| khr::external_semaphore_fd::Device::new(instance, device)),
+            modifier: is_enabled(IMAGE_DRM_FORMAT_MODIFIER.name)
+                .then(|| ext::image_drm_format_modifier::Device::new(instance, device)),
+            dma_buf: is_enabled(EXTERNAL_MEMORY_DMA_BUF.name),
+            foreign: is_enabled(QUEUE_FAMILY_FOREIGN.name),
+        }
+    }
+
+    /// The functions for memory of images, or the name of the first extension that is missing.
+    pub(crate) fn image_memory(
+        &self,
+    ) -> Result<
+        (
+            &khr::external_memory_fd::Device,
+            &ext::image_drm_format_modifier::Device,
+        ),
+        &'static str,
+    > {
+        let memory = self.buffer_memory()?;
+        let modifier = self
+            .modifier
+            .as_ref()
+            .ok_or(IMAGE_DRM_FORMAT_MODIFIER.text)?;
+        Ok((memory, modifier))
+    }
+
+    /// The functions for memory of plain buffers, or the name of the first extension that is
+    /// missing.
+    pub(crate) fn buffer_memory(&self) -> Result<&khr::external_memory_fd::Device, &'static str> {
+        if !self.dma_buf {
+            return Err(EXTERNAL_MEMORY_DMA_BUF.text);
+        }
+        self.memory_fd.as_ref().ok_or(EXTERNAL_MEMORY_FD.text)
+    }
+}

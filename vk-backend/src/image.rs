@@ -1,0 +1,302 @@
+//! A shared image on this device: exported by it, or imported into it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Extent, Fourcc, Modifier};
+
+use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
+use crate::device_core::DeviceCore;
+use crate::error::Failure;
+use crate::image_plan::ImagePlan;
+use crate::memory::{Dedicated, DeviceMemory};
+
+/// How the planes of an image that is about to be made are arranged.
+pub(crate) enum Arrangement<'a> {
+    /// The driver chooses among these modifiers.
+    AnyOf(&'a [u64]),
+    /// As someone else has laid them out.
+    Explicit {
+        modifier: u64,
+        planes: &'a [vk::SubresourceLayout],
+    },
+}
+
+/// A `VkImage` with its memory and views. Dropping it at any stage of its making leaves nothing
+/// behind.
+pub(crate) struct ImageInner {
+    pub(crate) core: Arc<DeviceCore>,
+    pub(crate) plan: ImagePlan,
+    pub(crate) modifier: Modifier,
+    pub(crate) raw: vk::Image,
+    view: vk::ImageView,
+    sampled_view: vk::ImageView,
+    // Dropped after `Drop::drop` has destroyed what is bound to it.
+    memory: Option<DeviceMemory>,
+}
+
+impl ImageInner {
+    /// `vkCreateImage`, without memory yet.
+    pub(crate) fn create(
+        core: &Arc<DeviceCore>,
+        plan: &ImagePlan,
+        arrangement: &Arrangement<'_>,
+    ) -> Result<Self, Failure> {
+        let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
+        let mut external = vk::ExternalMemoryImageCreateInfo::default()
+            .handle_types(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
+        let mut list = vk::ImageDrmFormatModifierListCreateInfoEXT::default();
+        let mut explicit = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default();
+        let mut info = vk::ImageCreateInfo::default()
+            .flags(plan.flags)
+            .image_type(vk::ImageType::TYPE_2D)
+            .format(plan.format)
+            .extent(vk::Extent3D {
+                width: plan.extent.width,
+                height: plan.extent.height,
+                depth: 1,
+            })
+            .mip_levels(1)
+            .array_layers(1)
+            .samples(vk::SampleCountFlags::TYPE_1)
+            .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
+            .usage(plan.usage)
+            .sharing_mode(vk::SharingMode::EXCLUSIVE)
+            .initial_layout(vk::ImageLayout::UNDEFINED)
+            .push_next(&mut external);
+        if plan.is_mutable() {
+            info = info.push_next(&mut formats);
+        }
+        match arrangement {
+            Arrangement::AnyOf(modifiers) => {
+                list = list.drm_format_modifiers(modifiers);
+                info = info.push_next(&mut list);
+            }
+            Arrangement::Explicit { modifier, planes } => {
+                explicit = explicit
+                    .drm_format_modifier(*modifier)
+                    .plane_layouts(planes);
+                info = info.push_next(&mut explicit);
+            }
+        }
+        // SAFETY: the device is alive, the chained structures outlive the call, and the device has
+        // said that it supports an image of exactly this plan.
+        let result = unsafe { core.raw.create_image(&info, None) };
+        Ok(Self {
+            core: core.clone(),
+            plan: plan.clone(),
+            modifier: match arrangement {
+                Arrangement::Explicit { modifier, .. } => Modifier::new(*modifier),
+                Arrangement::AnyOf(_) => Modifier::INVALID,
+            },
+            raw: core.check("vkCreateImage", result)?,
+            view: vk::ImageView::null(),
+            sampled_view: vk::ImageView::null(),
+            memory: None,
+        })
+    }
+
+    /// What memory the image needs. Only this form of the query knows about dedicated memory; it is
+    /// always dedicated here, as some drivers require without saying so.
+    pub(crate) fn requirements(&self) -> vk::MemoryRequirements {
+        let info = vk::ImageMemoryRequirementsInfo2::default().image(self.raw);
+        let mut dedicated = vk::MemoryDedicatedRequirements::default();
+        let mut requirements = vk::MemoryRequirements2::default().push_next(&mut dedicated);
+        // SAFETY: the image is alive and not disjoint.
+        unsafe {
+            self.core
+                .raw
+                .get_image_memory_requirements2(&info, &mut requirements);
+        }
+        requirements.memory_requirements
+    }
+
+    /// What the memory of this image is dedicated to.
+    pub(crate) fn dedicated(&self) -> Dedicated {
+        Dedicated::Image(self.raw)
+    }
+
+    /// Binds the memory and keeps it.
+    pub(crate) fn bind(&mut self, memory: DeviceMemory) -> Result<(), Failure> {
+        let raw = self.memory.insert(memory).raw();
+        // SAFETY: the memory is dedicated to this image, which has none yet.
+        let result = unsafe { self.core.raw.bind_image_memory(self.raw, raw, 0) };
+        self.core.check("vkBindImageMemory", result)
+    }
+
+    pub(crate) fn memory(&self) -> Option<&DeviceMemory> {
+        self.memory.as_ref()
+    }
+
+    /// Where a plane lies in the memory.
+    pub(crate) fn memory_plane(&self, plane: usize) -> vk::SubresourceLayout {
+        const ASPECTS: [vk::ImageAspectFlags; 4] = [
+            vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
+            vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
+            vk::ImageAspectFlags::MEMORY_PLANE_2_EXT,
+            vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
+        ];
+        let subresource = vk::ImageSubresource::default().aspect_mask(ASPECTS[plane.min(3)]);
+        // SAFETY: the image has modifier tiling, so its planes are named by these aspects
+        // (VUID-vkGetImageSubresourceLayout-tiling-09433).
+        unsafe {
+            self.core
+                .raw
+                .get_image_subresource_layout(self.raw, subresource)
+        }
+    }
+
+    fn create_view(
+        &self,
+        alpha: vk::ComponentSwizzle,
+        usage: vk::ImageUsageFlags,
+    ) -> Result<vk::ImageView, Failure> {
+        let mut usage = vk::ImageViewUsageCreateInfo::default().usage(usage);
+        let info = vk::ImageViewCreateInfo::default()
+            .image(self.raw)
+            .view_type(vk::ImageViewType::TYPE_2D)
+            .format(self.plan.format)
+            .components(vk::ComponentMapping::default().a(alpha))
+            .subresource_range(WHOLE_IMAGE)
+            .push_next(&mut usage);
+        // SAFETY: the image is alive and bound, and its usage allows views.
+        let result = unsafe { self.core.raw.create_image_view(&info, None) };
+        self.core.check("vkCreateImageView", result)
+    }
+
+    /// Makes the views that the usage allows.
+    pub(crate) fn create_views(&mut self) -> Result<(), Failure> {
+        if !self.plan.has_views() {
+            return Ok(());
+        }
+        let viewable = vk::ImageUsageFlags::SAMPLED
+            | vk::ImageUsageFlags::STORAGE
+            | vk::ImageUsageFlags::COLOR_ATTACHMENT;
+        self.view = self.create_view(vk::ComponentSwizzle::IDENTITY, self.plan.usage & viewable)?;
+        let has_alpha = self.plan.fourcc.info().is_none_or(|info| info.has_alpha);
+        // Formats with fewer than four components read 1 as alpha by themselves.
+        let has_unused = !has_alpha && self.plan.fourcc.to_string().starts_with('X');
+        if has_unused && self.plan.usage.contains(vk::ImageUsageFlags::SAMPLED) {
+            self.sampled_view =
+                self.create_view(vk::ComponentSwizzle::ONE, vk::ImageUsageFlags::SAMPLED)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ImageInner {
+    fn drop(&mut self) {
+        if !self.core.may_destroy() {
+            return;
+        }
+        // SAFETY: the work that used the view is over: the image went through the retire queue, or
+        // no work ever used it. Destroying a null handle does nothing.
+        unsafe { self.core.raw.destroy_image_view(self.view, None) };
+        // SAFETY: as above.
+        unsafe { self.core.raw.destroy_image_view(self.sampled_view, None) };
+        // SAFETY: as above, and its views are gone.
+        unsafe { self.core.raw.destroy_image(self.raw, None) };
+    }
+}
+
+impl fmt::Debug for ImageInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageInner")
+            .field("format", &self.plan.fourcc)
+            .field("extent", &self.plan.extent)
+            .field("modifier", &self.modifier)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A shared image as a [`Device`](crate::Device) sees it: `mapping.object()`.
+///
+/// It has one level and one layer. Between submissions it belongs to nobody: every command buffer
+/// that touches it, to read or to write, begins with [`acquire`](Self::acquire) and ends with
+/// [`release`](Self::release), and in between the image is in layout `GENERAL`. The attachments of
+/// the device that exported it share one `VkImage`.
+#[derive(Debug)]
+pub struct Image {
+    pub(crate) inner: Arc<ImageInner>,
+}
+
+impl Image {
+    /// The `VkImage`. It is this library's to destroy.
+    pub fn raw(&self) -> vk::Image {
+        self.inner.raw
+    }
+
+    /// A view of the whole image in its own format with the identity swizzle, as attachments and
+    /// storage images need it. `None` where the usage allows no view (copies only), and for formats
+    /// of luma and chroma, whose conversion the application chooses.
+    pub fn view(&self) -> Option<vk::ImageView> {
+        let view = self.inner.view;
+        (view != vk::ImageView::null()).then_some(view)
+    }
+
+    /// A view to sample from: that of [`view`](Self::view), or for formats whose fourth component is
+    /// unused (`XRGB8888`) one that reads 1 as alpha.
+    pub fn sampled_view(&self) -> Option<vk::ImageView> {
+        let view = self.inner.sampled_view;
+        (view != vk::ImageView::null())
+            .then_some(view)
+            .or_else(|| self.view())
+    }
+
+    /// Pixel format.
+    pub fn format(&self) -> Fourcc {
+        self.inner.plan.fourcc
+    }
+
+    /// Pixel format in Vulkan's words.
+    pub fn vk_format(&self) -> vk::Format {
+        self.inner.plan.format
+    }
+
+    /// What the image may be used for.
+    pub fn usage(&self) -> vk::ImageUsageFlags {
+        self.inner.plan.usage
+    }
+
+    /// Size in pixels.
+    pub fn extent(&self) -> Extent {
+        self.inner.plan.extent
+    }
+
+    /// How its pixels are arranged.
+    pub fn modifier(&self) -> Modifier {
+        self.inner.modifier
+    }
+
+    fn side(&self, stage: vk::PipelineStageFlags2, access: vk::AccessFlags2) -> Side {
+        Side {
+            family: self.inner.core.queue_family,
+            stage,
+            access,
+        }
+    }
+
+    /// The barrier with which a command buffer takes the image, before the given stages access it.
+    /// The content is kept.
+    pub fn acquire(
+        &self,
+        dst_stage: vk::PipelineStageFlags2,
+        dst_access: vk::AccessFlags2,
+    ) -> vk::ImageMemoryBarrier2<'static> {
+        let foreign = self.inner.core.foreign_family();
+        acquire_image(self.inner.raw, foreign, self.side(dst_stage, dst_access))
+    }
+
+    /// The barrier with which a command buffer gives the image back, after the given stages accessed
+    /// it.
+    pub fn release(
+        &self,
+        src_stage: vk::PipelineStageFlags2,
+        src_access: vk::AccessFlags2,
+    ) -> vk::ImageMemoryBarrier2<'static> {
+        let foreign = self.inner.core.foreign_family();
+        let own = self.side(src_stage, src_access);
+        release_image(self.inner.raw, foreign, own, vk::ImageLayout::GENERAL)
+    }
+}

@@ -1,0 +1,122 @@
+//! What a `BufferDesc` is in Vulkan's words: format, usage, flags, view formats.
+
+use ash::vk;
+use dmashare::{BufferDesc, Extent, Fourcc, Usage};
+use smallvec::SmallVec;
+
+use crate::format::vk_format;
+
+/// The parameters of an image that the driver is asked about, and with which it is made: exactly
+/// the same both times, as `vkCreateImage` demands (VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251).
+#[derive(Clone, Debug)]
+pub(crate) struct ImagePlan {
+    pub(crate) fourcc: Fourcc,
+    pub(crate) format: vk::Format,
+    pub(crate) usage: vk::ImageUsageFlags,
+    pub(crate) flags: vk::ImageCreateFlags,
+    /// The formats of views, the main one first; more than one make the image mutable.
+    pub(crate) view_formats: SmallVec<[vk::Format; 4]>,
+    pub(crate) extent: Extent,
+    /// The CPU will map the dma-buf.
+    pub(crate) cpu: bool,
+}
+
+fn vk_usage(usage: Usage) -> vk::ImageUsageFlags {
+    const PAIRS: [(Usage, vk::ImageUsageFlags); 5] = [
+        (Usage::RENDER, vk::ImageUsageFlags::COLOR_ATTACHMENT),
+        (Usage::SAMPLE, vk::ImageUsageFlags::SAMPLED),
+        (Usage::STORAGE, vk::ImageUsageFlags::STORAGE),
+        (Usage::TRANSFER_SOURCE, vk::ImageUsageFlags::TRANSFER_SRC),
+        (
+            Usage::TRANSFER_DESTINATION,
+            vk::ImageUsageFlags::TRANSFER_DST,
+        ),
+    ];
+    let usage = PAIRS
+        .into_iter()
+        .filter(|(asked, _)| usage.contains(*asked))
+        .fold(vk::ImageUsageFlags::empty(), |all, (_, flag)| all | flag);
+    if usage.is_empty() {
+        // Used by a display, an encoder or the CPU only; a Vulkan image has at least one usage
+        // (VUID-VkImageCreateInfo-usage-requiredbitmask), and every format can be copied from.
+        return vk::ImageUsageFlags::TRANSFER_SRC;
+    }
+    usage
+}
+
+impl ImagePlan {
+    /// The plan for a description; `None` if Vulkan has no name for one of its formats.
+    pub(crate) fn new(desc: &BufferDesc) -> Option<Self> {
+        let format = vk_format(desc.format)?;
+        let mut view_formats = SmallVec::from_slice(&[format]);
+        for fourcc in &desc.view_formats {
+            let view_format = vk_format(*fourcc)?;
+            if !view_formats.contains(&view_format) {
+                view_formats.push(view_format);
+            }
+        }
+        let flags = if view_formats.len() > 1 {
+            vk::ImageCreateFlags::MUTABLE_FORMAT
+        } else {
+            vk::ImageCreateFlags::empty()
+        };
+        Some(Self {
+            fourcc: desc.format,
+            format,
+            usage: vk_usage(desc.usage),
+            flags,
+            view_formats,
+            extent: desc.extent,
+            cpu: desc.usage.intersects(Usage::CPU_READ | Usage::CPU_WRITE),
+        })
+    }
+
+    /// A plan to ask about a format with, without an image in mind.
+    pub(crate) fn of_format(format: Fourcc, usage: Usage) -> Option<Self> {
+        Self::new(&BufferDesc::new("query", Extent::new(1, 1), format, usage))
+    }
+
+    /// Whether the format list must be chained
+    /// (VUID-VkImageCreateInfo-tiling-02353: a mutable image with modifiers has one).
+    pub(crate) fn is_mutable(&self) -> bool {
+        self.flags.contains(vk::ImageCreateFlags::MUTABLE_FORMAT)
+    }
+
+    /// Whether the usage allows views (VUID-VkImageViewCreateInfo-image-04441). Images of luma and
+    /// chroma need a conversion that the application chooses, so it makes their views.
+    pub(crate) fn has_views(&self) -> bool {
+        let viewable = vk::ImageUsageFlags::SAMPLED
+            | vk::ImageUsageFlags::STORAGE
+            | vk::ImageUsageFlags::COLOR_ATTACHMENT;
+        let is_yuv = self.fourcc.info().is_some_and(|info| info.is_yuv);
+        self.usage.intersects(viewable) && !is_yuv
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_usage_has_its_flag() {
+        let plan = ImagePlan::of_format(Fourcc::XRGB8888, Usage::RENDER | Usage::SAMPLE);
+        let expected = vk::ImageUsageFlags::COLOR_ATTACHMENT | vk::ImageUsageFlags::SAMPLED;
+        assert_eq!(plan.unwrap().usage, expected);
+    }
+
+    #[test]
+    fn an_image_for_others_can_still_be_copied_from() {
+        let plan = ImagePlan::of_format(Fourcc::XRGB8888, Usage::SCANOUT).unwrap();
+        assert_eq!(plan.usage, vk::ImageUsageFlags::TRANSFER_SRC);
+        assert!(!plan.has_views());
+    }
+
+    #[test]
+    fn only_another_vulkan_format_makes_an_image_mutable() {
+        let mut desc = BufferDesc::new("a", Extent::new(1, 1), Fourcc::XRGB8888, Usage::SAMPLE);
+        desc.view_formats = vec![Fourcc::ARGB8888];
+        assert!(!ImagePlan::new(&desc).unwrap().is_mutable());
+        desc.view_formats = vec![Fourcc::ABGR8888];
+        assert!(ImagePlan::new(&desc).unwrap().is_mutable());
+    }
+}

@@ -1,0 +1,169 @@
+//! Images of dma-bufs that someone else made.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Backing, BufferDesc, DmaBuf, ImportError, Modifier};
+use smallvec::SmallVec;
+
+use crate::error::Failure;
+use crate::export::largest;
+use crate::image::{Arrangement, Image, ImageInner};
+use crate::image_plan::ImagePlan;
+use crate::memory::{DeviceMemory, choose_type, importable_types};
+use crate::{Device, ModifierSupport, PhysicalDevice};
+
+impl Device {
+    /// The device's image for a backing: its own image if it exported the memory, else an import.
+    pub(crate) fn import_image(
+        &self,
+        desc: &BufferDesc,
+        backing: &Backing,
+    ) -> Result<Image, ImportError> {
+        let own = backing
+            .origin::<ImageInner>()
+            .filter(|image| Arc::ptr_eq(&image.core, self.core()));
+        if let Some(inner) = own {
+            return Ok(Image { inner });
+        }
+        let dmabuf = backing.dmabuf();
+        let plan = self.check_import(desc, dmabuf)?;
+        let image = self.import_memory(&plan, backing)?;
+        tracing::debug!(
+            device = self.core().name,
+            buffer = desc.name,
+            inode = dmabuf.id().inode(),
+            modifier = %dmabuf.layout().modifier(),
+            "image imported"
+        );
+        Ok(image)
+    }
+
+    /// Everything that can be known before the driver sees the memory.
+    fn check_import(&self, desc: &BufferDesc, dmabuf: &DmaBuf) -> Result<ImagePlan, ImportError> {
+        let core = self.core();
+        let importer = || core.name.clone();
+        core.functions
+            .image_memory()
+            .map_err(|missing| ImportError::MissingFeature {
+                importer: importer(),
+                missing,
+            })?;
+        let format = dmabuf.format();
+        let layout = dmabuf.layout();
+        let unsupported = || ImportError::UnsupportedFormat {
+            importer: importer(),
+            format,
+            supported: core.physical.formats(desc.usage),
+        };
+        let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
+        let supports = core.physical.modifier_supports(&plan);
+        let mut supports: Vec<ModifierSupport> =
+            supports.map_err(|failure| failure.import(&core.name))?;
+        supports.retain(|support| support.importable);
+        if supports.is_empty() {
+            return Err(unsupported());
+        }
+        let modifier = layout.modifier();
+        let support = supports
+            .iter()
+            .find(|support| support.modifier == modifier && modifier != Modifier::INVALID)
+            .ok_or_else(|| ImportError::UnsupportedModifier {
+                importer: importer(),
+                format,
+                modifier,
+                supported: PhysicalDevice::modifier_values(&supports, |_| true),
+            })?;
+        let expected = usize::try_from(support.plane_count).unwrap_or(usize::MAX);
+        if layout.planes().len() != expected {
+            return Err(ImportError::PlaneCount {
+                importer: importer(),
+                format,
+                modifier,
+                expected,
+                given: layout.planes().len(),
+            });
+        }
+        // Planes in several dma-bufs would need `VK_IMAGE_CREATE_DISJOINT_BIT` and a memory for
+        // each plane.
+        if layout.is_disjoint() || dmabuf.memories().len() > 1 {
+            return Err(ImportError::Disjoint {
+                importer: importer(),
+                format,
+            });
+        }
+        if !dmabuf.extent().fits(support.max_extent) {
+            return Err(ImportError::TooLarge {
+                importer: importer(),
+                extent: dmabuf.extent(),
+                maximum: largest(std::slice::from_ref(support)).unwrap_or(support.max_extent),
+            });
+        }
+        Ok(plan)
+    }
+
+    /// Makes the image and imports the memory. Every step is undone when a later one fails.
+    fn import_memory(&self, plan: &ImagePlan, backing: &Backing) -> Result<Image, ImportError> {
+        let core = self.core();
+        let failed = |failure: Failure| failure.import(&core.name);
+        let dmabuf = backing.dmabuf();
+        let memory = &dmabuf.memories()[0];
+        let (functions, _) =
+            core.functions
+                .image_memory()
+                .map_err(|missing| ImportError::MissingFeature {
+                    importer: core.name.clone(),
+                    missing,
+                })?;
+        let importable = importable_types(core, functions, memory.as_fd()).map_err(failed)?;
+        let planes: SmallVec<[vk::SubresourceLayout; 4]> = dmabuf
+            .layout()
+            .planes()
+            .iter()
+            .map(|plane| vk::SubresourceLayout {
+                offset: plane.offset,
+                // VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267
+                size: 0,
+                row_pitch: u64::from(plane.stride),
+                array_pitch: 0,
+                depth_pitch: 0,
+            })
+            .collect();
+        let arrangement = Arrangement::Explicit {
+            modifier: dmabuf.layout().modifier().as_raw(),
+            planes: &planes,
+        };
+        let mut image = ImageInner::create(core, plan, &arrangement).map_err(failed)?;
+        let requirements = image.requirements();
+        if memory.size() < requirements.size {
+            return Err(ImportError::MemoryTooSmall {
+                importer: core.name.clone(),
+                required: requirements.size,
+                actual: memory.size(),
+            });
+        }
+        let memory_type = choose_type(
+            core.physical.memory_types(),
+            requirements.memory_type_bits & importable,
+            vk::MemoryPropertyFlags::empty(),
+        )
+        .ok_or_else(|| ImportError::Unreachable {
+            importer: core.name.clone(),
+            placement: backing.placement(),
+            reason: format!(
+                "no memory type serves both the image ({:#x}) and this dma-buf ({importable:#x})",
+                requirements.memory_type_bits
+            ),
+        })?;
+        let fd = memory.duplicate_fd()?;
+        let memory =
+            DeviceMemory::imported(core, fd, requirements.size, memory_type, image.dedicated())
+                .map_err(failed)?;
+        image.bind(memory).map_err(failed)?;
+        image.create_views().map_err(failed)?;
+        Ok(Image {
+            inner: Arc::new(image),
+        })
+    }
+}

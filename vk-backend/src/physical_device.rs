@@ -1,0 +1,239 @@
+//! One of the machine's Vulkan devices, before it is opened.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Fourcc, Modifier, Usage};
+
+use crate::error::{DeviceError, Failure, Named};
+use crate::extensions::{Extension, NEEDED, PHYSICAL_DEVICE_DRM};
+use crate::format::fourccs;
+use crate::image_plan::ImagePlan;
+use crate::instance::text;
+use crate::{DrmNode, Instance, ModifierSupport};
+
+struct Inner {
+    instance: Instance,
+    raw: vk::PhysicalDevice,
+    name: String,
+    driver_name: String,
+    driver_info: String,
+    device_type: vk::PhysicalDeviceType,
+    api_version: u32,
+    uuid: [u8; 16],
+    driver_uuid: [u8; 16],
+    primary_node: Option<DrmNode>,
+    render_node: Option<DrmNode>,
+    extensions: Vec<CString>,
+    memory: vk::PhysicalDeviceMemoryProperties,
+}
+
+/// One of the machine's Vulkan devices and what it can share. Clones share it.
+#[derive(Clone)]
+pub struct PhysicalDevice {
+    inner: Arc<Inner>,
+}
+
+fn node(present: vk::Bool32, major: i64, minor: i64) -> Option<DrmNode> {
+    let number = |value: i64| u64::try_from(value).ok();
+    (present == vk::TRUE).then_some(DrmNode {
+        major: number(major)?,
+        minor: number(minor)?,
+    })
+}
+
+impl PhysicalDevice {
+    /// Asks the driver for everything that is needed to choose and to open the device.
+    ///
+    /// # Safety
+    /// `raw` must be of `instance`.
+    pub(crate) unsafe fn new(
+        instance: &Instance,
+        raw: vk::PhysicalDevice,
+    ) -> Result<Self, DeviceError> {
+        let functions = instance.raw();
+        // SAFETY: by the contract of this function `raw` is of this instance, here and below.
+        let extensions = unsafe { functions.enumerate_device_extension_properties(raw) }
+            .named("vkEnumerateDeviceExtensionProperties")
+            .map_err(|failure| failure.device("Vulkan"))?;
+        let extensions: Vec<CString> = extensions
+            .iter()
+            .filter_map(|extension| extension.extension_name_as_c_str().ok())
+            .map(CStr::to_owned)
+            .collect();
+        let has_drm = extensions
+            .iter()
+            .any(|name| name.as_c_str() == PHYSICAL_DEVICE_DRM.name);
+
+        let mut driver = vk::PhysicalDeviceDriverProperties::default();
+        let mut ids = vk::PhysicalDeviceIDProperties::default();
+        let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
+        let mut properties = vk::PhysicalDeviceProperties2::default()
+            .push_next(&mut driver)
+            .push_next(&mut ids);
+        if has_drm {
+            properties = properties.push_next(&mut drm);
+        }
+        // SAFETY: the chained structures outlive the call, and the device offers each of them.
+        unsafe { functions.get_physical_device_properties2(raw, &mut properties) };
+        let properties = properties.properties;
+        // SAFETY: as above.
+        let memory = unsafe { functions.get_physical_device_memory_properties(raw) };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                instance: instance.clone(),
+                raw,
+                name: text(properties.device_name_as_c_str()),
+                driver_name: text(driver.driver_name_as_c_str()),
+                driver_info: text(driver.driver_info_as_c_str()),
+                device_type: properties.device_type,
+                api_version: properties.api_version,
+                uuid: ids.device_uuid,
+                driver_uuid: ids.driver_uuid,
+                primary_node: node(drm.has_primary, drm.primary_major, drm.primary_minor),
+                render_node: node(drm.has_render, drm.render_major, drm.render_minor),
+                extensions,
+                memory,
+            }),
+        })
+    }
+
+    /// The Vulkan handle.
+    pub fn raw(&self) -> vk::PhysicalDevice {
+        self.inner.raw
+    }
+
+    /// The instance that it is of.
+    pub fn instance(&self) -> &Instance {
+        &self.inner.instance
+    }
+
+    /// Its name, such as "llvmpipe (LLVM 19.1.7, 256 bits)".
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The driver's name, such as "radv".
+    pub fn driver_name(&self) -> &str {
+        &self.inner.driver_name
+    }
+
+    /// The driver's version as text.
+    pub fn driver_info(&self) -> &str {
+        &self.inner.driver_info
+    }
+
+    /// Discrete, integrated, virtual or software.
+    pub fn device_type(&self) -> vk::PhysicalDeviceType {
+        self.inner.device_type
+    }
+
+    /// The Vulkan version that it offers, as in `vk::make_api_version`.
+    pub fn api_version(&self) -> u32 {
+        self.inner.api_version
+    }
+
+    /// Identifies the device (`deviceUUID`).
+    pub fn uuid(&self) -> [u8; 16] {
+        self.inner.uuid
+    }
+
+    /// Identifies the driver (`driverUUID`).
+    pub fn driver_uuid(&self) -> [u8; 16] {
+        self.inner.driver_uuid
+    }
+
+    /// Its primary DRM node, if it has one and says so (`VK_EXT_physical_device_drm`).
+    pub fn primary_node(&self) -> Option<DrmNode> {
+        self.inner.primary_node
+    }
+
+    /// Its render node, if it has one and says so.
+    pub fn render_node(&self) -> Option<DrmNode> {
+        self.inner.render_node
+    }
+
+    /// Whether it offers an extension.
+    pub fn has_extension(&self, name: &CStr) -> bool {
+        self.inner
+            .extensions
+            .iter()
+            .any(|known| known.as_c_str() == name)
+    }
+
+    pub(crate) fn memory_types(&self) -> &[vk::MemoryType] {
+        self.inner.memory.memory_types_as_slice()
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        let version = (self.api_version() < vk::API_VERSION_1_3).then_some("Vulkan 1.3");
+        let lacks = |extension: &&Extension| !self.has_extension(extension.name);
+        let extensions = NEEDED.iter().filter(lacks).map(|extension| extension.text);
+        version.into_iter().chain(extensions).collect()
+    }
+
+    /// What it lacks to export images; empty if it can.
+    pub fn missing_for_export(&self) -> Vec<&'static str> {
+        self.missing()
+    }
+
+    /// What it lacks to import images; empty if it can.
+    pub fn missing_for_import(&self) -> Vec<&'static str> {
+        self.missing()
+    }
+
+    /// The formats that it can export or import, with at least one modifier, for all of these uses.
+    pub fn formats(&self, usage: Usage) -> Vec<Fourcc> {
+        fourccs()
+            .filter(|fourcc| {
+                self.modifiers(*fourcc, usage)
+                    .is_ok_and(|supports| !supports.is_empty())
+            })
+            .collect()
+    }
+
+    /// The modifiers with which it can export or import `format` for all of these uses, in the
+    /// driver's order; empty if there are none.
+    ///
+    /// # Errors
+    /// [`DeviceError::Vulkan`]: the driver cannot answer.
+    pub fn modifiers(
+        &self,
+        format: Fourcc,
+        usage: Usage,
+    ) -> Result<Vec<ModifierSupport>, DeviceError> {
+        if !self.missing().is_empty() {
+            return Ok(Vec::new());
+        }
+        match ImagePlan::of_format(format, usage) {
+            Some(plan) => self
+                .modifier_supports(&plan)
+                .map_err(|failure: Failure| failure.device(self.name())),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The modifiers alone, for errors that list what is supported.
+    pub(crate) fn modifier_values(
+        supports: &[ModifierSupport],
+        which: impl Fn(&ModifierSupport) -> bool,
+    ) -> Vec<Modifier> {
+        supports
+            .iter()
+            .filter(|support| which(support))
+            .map(|support| support.modifier)
+            .collect()
+    }
+}
+
+impl fmt::Debug for PhysicalDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PhysicalDevice")
+            .field("name", &self.inner.name)
+            .field("driver", &self.inner.driver_name)
+            .field("type", &self.inner.device_type)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! The device's queue, for the application's own submissions.
+
+use ash::vk;
+
+use crate::queue_lock::QueueLockGuard;
+
+/// The device's queue with its lock held: for work that touches no shared buffer, and for
+/// presentation. Drop it before a [`Submission`](crate::Submission) is begun.
+#[derive(Debug)]
+pub struct QueueGuard {
+    raw: vk::Queue,
+    _lock: QueueLockGuard,
+}
+
+impl QueueGuard {
+    pub(crate) fn new(raw: vk::Queue, lock: QueueLockGuard) -> Self {
+        Self { raw, _lock: lock }
+    }
+
+    /// The queue, which nobody else uses while the guard lives.
+    pub fn raw(&self) -> vk::Queue {
+        self.raw
+    }
+}

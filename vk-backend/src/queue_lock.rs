@@ -1,0 +1,120 @@
+//! The lock around a `VkQueue`, which Vulkan wants externally synchronised.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+/// The thread already holds the lock: waiting for it would never end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this thread already holds the queue's lock: commit or drop its submission, or drop its guard, first"
+)]
+pub struct QueueHeld;
+
+#[derive(Debug, Default)]
+struct Inner {
+    holder: Mutex<Option<ThreadId>>,
+    released: Condvar,
+}
+
+/// A lock that everyone takes who calls a Vulkan command with the queue: this library, and the
+/// application that shares its queue with it ([`Device::adopt`](crate::Device::adopt)). Clones are
+/// the same lock.
+///
+/// Its guards own it and borrow nothing, so a [`Submission`](crate::Submission) can carry one.
+#[derive(Clone, Debug, Default)]
+pub struct QueueLock {
+    inner: Arc<Inner>,
+}
+
+impl QueueLock {
+    /// A lock that nobody holds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// [`QueueHeld`]: this thread has it already.
+    pub fn lock(&self) -> Result<QueueLockGuard, QueueHeld> {
+        let thread = thread::current().id();
+        let mut holder = self
+            .inner
+            .holder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while let Some(other) = *holder {
+            if other == thread {
+                return Err(QueueHeld);
+            }
+            holder = self
+                .inner
+                .released
+                .wait(holder)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *holder = Some(thread);
+        Ok(QueueLockGuard {
+            inner: self.inner.clone(),
+            _of_this_thread: PhantomData,
+        })
+    }
+}
+
+/// Holds a [`QueueLock`] until it is dropped, on the thread that took it.
+pub struct QueueLockGuard {
+    inner: Arc<Inner>,
+    // The lock tells threads apart to refuse a second lock, so a guard stays on its thread.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for QueueLockGuard {
+    fn drop(&mut self) {
+        *self
+            .inner
+            .holder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+        self.inner.released.notify_one();
+    }
+}
+
+impl fmt::Debug for QueueLockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueLockGuard").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_lock_of_the_same_thread_is_refused() {
+        let lock = QueueLock::new();
+        let guard = lock.lock().unwrap();
+        assert_eq!(lock.clone().lock().err(), Some(QueueHeld));
+        drop(guard);
+        assert!(lock.lock().is_ok());
+    }
+
+    #[test]
+    fn it_excludes_other_threads() {
+        let lock = QueueLock::new();
+        let counter = Mutex::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        let _guard = lock.lock().unwrap();
+                        // Held by one at a time, so the mutex is always free.
+                        *counter.try_lock().unwrap() += 1;
+                    }
+                });
+            }
+        });
+        assert_eq!(*counter.lock().unwrap(), 4000);
+    }
+}

@@ -1,0 +1,191 @@
+//! Binary semaphores that carry sync_files into and out of the queue, used again and again.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ash::vk;
+use dmashare::{Fence, FenceError, SyncFile};
+use smallvec::SmallVec;
+
+use crate::device_core::DeviceCore;
+use crate::error::Failure;
+
+/// What must stay until the queue has reached a point.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A semaphore that was imported into and that the work waits for. The wait consumes the
+    /// temporary payload, so it can be imported into again.
+    Imported(vk::Semaphore),
+    /// A semaphore whose signal was exported, which reset it: it can be signalled again.
+    Exported(vk::Semaphore),
+    /// A semaphore in a state that allows no further use.
+    Spoiled(vk::Semaphore),
+    /// A fence of another timeline of the same `VkDevice`, whose semaphore the work waits for.
+    Fence(Fence),
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    import: Vec<vk::Semaphore>,
+    export: Vec<vk::Semaphore>,
+}
+
+/// The semaphores of one queue.
+#[derive(Debug)]
+pub(crate) struct SemaphorePool {
+    core: Arc<DeviceCore>,
+    free: Mutex<Free>,
+    held: Mutex<VecDeque<(u64, Held)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is one push or pop, so a panic elsewhere leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SemaphorePool {
+    pub(crate) fn new(core: Arc<DeviceCore>) -> Self {
+        Self {
+            core,
+            free: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    fn create(&self, exportable: bool) -> Result<vk::Semaphore, Failure> {
+        let mut export = vk::ExportSemaphoreCreateInfo::default()
+            .handle_types(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
+        let mut info = vk::SemaphoreCreateInfo::default();
+        if exportable {
+            info = info.push_next(&mut export);
+        }
+        // SAFETY: the device is alive; SYNC_FD is exported only where the device said that it can
+        // (VUID-VkExportSemaphoreCreateInfo-handleTypes-01124).
+        let result = unsafe { self.core.raw.create_semaphore(&info, None) };
+        self.core.check("vkCreateSemaphore", result)
+    }
+
+    /// A semaphore, unsignalled, for a signal that will be exported as a sync_file.
+    pub(crate) fn take_for_export(&self) -> Result<vk::Semaphore, Failure> {
+        let free = lock(&self.free).export.pop();
+        free.map_or_else(|| self.create(true), Ok)
+    }
+
+    /// A semaphore that signals with `file`. It has a temporary payload, which one wait consumes.
+    pub(crate) fn import(
+        self: &Arc<Self>,
+        file: &SyncFile,
+    ) -> Result<ImportedSemaphore, FenceError> {
+        let (true, Some(functions)) = (self.core.sync_fd.import, &self.core.functions.semaphore_fd)
+        else {
+            return Err(FenceError::NoSyncFile {
+                producer: self.core.name.clone(),
+            });
+        };
+        let fd = file.try_clone()?.into_fd();
+        let free = lock(&self.free).import.pop();
+        let semaphore = free
+            .map_or_else(|| self.create(false), Ok)
+            .map_err(|failure| failure.fence(&self.core.name))?;
+        let imported = ImportedSemaphore {
+            pool: self.clone(),
+            semaphore,
+        };
+        let info = vk::ImportSemaphoreFdInfoKHR::default()
+            .semaphore(semaphore)
+            .flags(vk::SemaphoreImportFlags::TEMPORARY)
+            .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD)
+            .fd(fd.as_fd().as_raw_fd());
+        // SAFETY: the semaphore is in no pending work: it is new, or its last work is over. The
+        // descriptor is a sync_file, checked when `SyncFile` was made.
+        let result = unsafe { functions.import_semaphore_fd(&info) };
+        self.core
+            .check("vkImportSemaphoreFdKHR", result)
+            .map_err(|failure| failure.fence(&self.core.name))?;
+        // The driver owns the descriptor from here on, because the import succeeded.
+        let _ = fd.into_raw_fd();
+        Ok(imported)
+    }
+
+    /// Keeps something until the queue has reached `point`.
+    pub(crate) fn hold(&self, point: u64, held: Held) {
+        lock(&self.held).push_back((point, held));
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn is_holding(&self) -> bool {
+        !lock(&self.held).is_empty()
+    }
+
+    /// The queue has reached `reached`: what was kept for it is free again.
+    pub(crate) fn recycle(&self, reached: u64) {
+        let mut over = SmallVec::<[Held; 8]>::new();
+        {
+            let mut held = lock(&self.held);
+            let mut index = 0;
+            while let Some((point, _)) = held.get(index) {
+                if *point > reached {
+                    index += 1;
+                } else if let Some((_, item)) = held.remove(index) {
+                    over.push(item);
+                }
+            }
+        }
+        // Outside the lock: dropping a fence may drop the last handle of its timeline.
+        for item in over {
+            match item {
+                Held::Imported(semaphore) => lock(&self.free).import.push(semaphore),
+                Held::Exported(semaphore) => lock(&self.free).export.push(semaphore),
+                Held::Spoiled(semaphore) => self.destroy(semaphore),
+                Held::Fence(fence) => drop(fence),
+            }
+        }
+    }
+
+    fn destroy(&self, semaphore: vk::Semaphore) {
+        if self.core.may_destroy() {
+            // SAFETY: no pending work has the semaphore: it is free, or its point was reached.
+            unsafe { self.core.raw.destroy_semaphore(semaphore, None) };
+        }
+    }
+}
+
+impl Drop for SemaphorePool {
+    fn drop(&mut self) {
+        // The timeline has waited for its last point before it let go of the pool.
+        self.recycle(u64::MAX);
+        let free = std::mem::take(&mut *lock(&self.free));
+        for semaphore in free.import.into_iter().chain(free.export) {
+            self.destroy(semaphore);
+        }
+    }
+}
+
+/// A semaphore with the payload of a sync_file; goes back to the pool unless work waits for it.
+#[derive(Debug)]
+pub(crate) struct ImportedSemaphore {
+    pool: Arc<SemaphorePool>,
+    semaphore: vk::Semaphore,
+}
+
+impl ImportedSemaphore {
+    pub(crate) fn raw(&self) -> vk::Semaphore {
+        self.semaphore
+    }
+
+    /// The work up to `point` may wait for it: keeps it until then.
+    pub(crate) fn hold_until(mut self, point: u64) {
+        let semaphore = std::mem::replace(&mut self.semaphore, vk::Semaphore::null());
+        self.pool.hold(point, Held::Imported(semaphore));
+    }
+}
+
+impl Drop for ImportedSemaphore {
+    fn drop(&mut self) {
+        // An import that nobody waited for is replaced by the next one.
+        if self.semaphore != vk::Semaphore::null() {
+            lock(&self.pool.free).import.push(self.semaphore);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The application's own `vkQueueSubmit2`, tied to the fences of the buffers that it touches.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Fence, MappingUse, SubmitError};
+use smallvec::SmallVec;
+
+use crate::error::Failure;
+use crate::foreign_fence::{Resolved, Unresolved, Waits, hold_used};
+use crate::queue_lock::QueueLockGuard;
+use crate::timeline::QueueTimeline;
+
+/// How often new fences of other devices may turn up while the known ones become semaphores.
+const ROUNDS: usize = 16;
+
+/// One piece of work that is about to be submitted; see [`Device::submission`](crate::Device::submission).
+///
+/// While it exists, the reservations of all its buffers and the device's queue are locked: nobody
+/// else can submit to the queue, so its timeline grows in submission order, and no buffer can gain a
+/// fence that this work does not know. Between it and its commit the caller submits and does nothing
+/// else that waits.
+///
+/// Dropping it without a commit adds no fence. If the work was submitted nevertheless, the buffers'
+/// other users do not wait for it.
+pub struct Submission {
+    // In this order: the reservations are unlocked first.
+    inner: dmashare::Submission,
+    queue: QueueLockGuard,
+    timeline: Arc<QueueTimeline>,
+    point: u64,
+    waits: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 8]>,
+    signals: [vk::SemaphoreSubmitInfo<'static>; 1],
+}
+
+impl Submission {
+    pub(crate) fn begin(
+        timeline: &Arc<QueueTimeline>,
+        uses: impl IntoIterator<Item = MappingUse>,
+    ) -> Result<Self, SubmitError> {
+        timeline.recycle();
+        let uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
+        let mut resolved = SmallVec::<[Resolved; 4]>::new();
+        let mut last: Option<Unresolved> = None;
+        for _ in 0..ROUNDS {
+            if timeline.core().is_lost() {
+                return Err(Failure {
+                    operation: "vkQueueSubmit2",
+                    source: vk::Result::ERROR_DEVICE_LOST,
+                }
+                .into());
+            }
+            // The queue before the reservations: whoever waits for the queue keeps no buffer from
+            // anyone.
+            let queue = timeline.lock_queue().map_err(|held| SubmitError::Device {
+                operation: "locking the queue",
+                source: held.into(),
+            })?;
+            let inner = dmashare::Submission::begin(uses.iter().cloned())?;
+            let mut waits = Waits::new(timeline, &resolved);
+            inner.visit_waits(|fence, usage, buffer| waits.add(fence, usage, buffer))?;
+            let unresolved = waits.take_unresolved();
+            if unresolved.is_empty() {
+                let point = timeline.next_point(&queue);
+                let (waits, used) = waits.finish(point);
+                // Kept by point and not by this object: even work that was submitted and then
+                // dropped without a commit does not lose a semaphore that it waits for.
+                hold_used(resolved, &used, point);
+                return Ok(Self {
+                    inner,
+                    queue,
+                    timeline: timeline.clone(),
+                    point,
+                    waits,
+                    signals: [timeline.submit_info(point)],
+                });
+            }
+            drop(waits);
+            drop(inner);
+            drop(queue);
+            for fence in unresolved {
+                if let Some(entry) = fence.clone().resolve(timeline.pool())? {
+                    resolved.push(entry);
+                }
+                last = Some(fence);
+            }
+        }
+        Err(match last {
+            Some(fence) => fence.not_ready(),
+            // Every round that ends has had an unresolved fence.
+            None => Failure {
+                operation: "waiting for other devices",
+                source: vk::Result::TIMEOUT,
+            }
+            .into(),
+        })
+    }
+
+    /// What the work must wait for: into `VkSubmitInfo2::pWaitSemaphoreInfos`, all of them.
+    pub fn waits(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
+        &self.waits
+    }
+
+    /// What the work must signal: into `VkSubmitInfo2::pSignalSemaphoreInfos`. They belong to the
+    /// last batch if there are several.
+    pub fn signals(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
+        &self.signals
+    }
+
+    /// The queue to submit to. Its lock is held by this object.
+    pub fn queue(&self) -> vk::Queue {
+        self.timeline.core().queue
+    }
+
+    /// The work was submitted with [`waits`](Self::waits) and [`signals`](Self::signals): adds its
+    /// fence to every buffer's reservation and unlocks them and the queue. If the submit failed,
+    /// drop the submission instead, and call [`Device::mark_lost`](crate::Device::mark_lost) if it
+    /// failed with `ERROR_DEVICE_LOST`.
+    pub fn commit(self) -> Fence {
+        self.timeline.submitted(self.point);
+        let fence = self.timeline.fence(self.point);
+        self.inner.commit(&fence);
+        drop(self.queue);
+        fence
+    }
+
+    /// Submits the command buffers in one batch with the waits and signals, and commits. On error
+    /// nothing was submitted and no fence was added.
+    ///
+    /// # Safety
+    /// The command buffers must be valid to submit to the device's queue as `vkQueueSubmit2` demands
+    /// (executable, of its queue family), and must stay until the fence is over.
+    ///
+    /// # Errors
+    /// [`SubmitError::Device`]: `vkQueueSubmit2` failed; a lost device is remembered.
+    pub unsafe fn submit(
+        self,
+        commands: &[vk::CommandBufferSubmitInfo<'_>],
+    ) -> Result<Fence, SubmitError> {
+        let submit = vk::SubmitInfo2::default()
+            .wait_semaphore_infos(&self.waits)
+            .command_buffer_infos(commands)
+            .signal_semaphore_infos(&self.signals);
+        self.timeline.queue_submit(&self.queue, &submit)?;
+        Ok(self.commit())
+    }
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission")
+            .field("device", &self.timeline.core().name)
+            .field("point", &self.point)
+            .field("waits", &self.waits.len())
+            .finish_non_exhaustive()
+    }
+}
