@@ -1,11 +1,12 @@
 //! One guest: a user-mode Linux kernel with its own state folder, from start to end.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -104,8 +105,12 @@ impl Guest {
             folder.join(STDIN),
             kernel.console()?,
         );
+        let screen = kernel.child.stdout.take().map(show_screen);
         let mut end = self.wait(&mut kernel, folder, &relays)?;
         kernel.kill();
+        if let Some(screen) = screen {
+            let _ = screen.join();
+        }
         let kernel_log = log.finish();
         for relay in relays {
             if relay.finish().is_err() && matches!(end, GuestEnd::Command(_)) {
@@ -182,8 +187,9 @@ impl Guest {
             .env_clear()
             .env("TMPDIR", memory)
             .current_dir("/")
+            // Not the caller's terminal itself: the kernel would change its mode and be stopped.
             .stdout(if self.request.terminal.is_some() {
-                Stdio::inherit()
+                Stdio::piped()
             } else {
                 Stdio::null()
             });
@@ -320,6 +326,21 @@ fn send_stdin(terminal: bool, pieces: PathBuf, mut console: File) {
             stdin_pieces::send(std::io::stdin(), &pieces);
         }
     });
+}
+
+/// Shows what the guest's terminal shows, as it comes, until the kernel has ended.
+fn show_screen(mut screen: ChildStdout) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = screen.read(&mut piece) {
+            let mut terminal = std::io::stdout().lock();
+            let shown = terminal.write_all(piece.get(..length).unwrap_or_default());
+            // A terminal that has gone away ends the run by its hang-up signal.
+            if shown.and_then(|()| terminal.flush()).is_err() {
+                return;
+            }
+        }
+    })
 }
 
 /// The validation settings' path in the guest.
