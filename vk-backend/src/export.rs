@@ -200,6 +200,13 @@ impl Device {
                 }
             })
             .collect();
+        if let Some(plane) = overlap(plan, &planes) {
+            return Err(ExportError::Device {
+                exporter: core.name.clone(),
+                operation: "vkGetImageSubresourceLayout",
+                source: OverlappingPlanes { plane }.into(),
+            });
+        }
         Ok(DmaBuf::from_memories(
             plan.fourcc,
             plan.extent,
@@ -250,6 +257,26 @@ impl Device {
         }
         Ok(image)
     }
+}
+
+/// The driver says that a plane lies where the one before it does (Mesa's lavapipe up to 26.1
+/// answers for the first plane whichever is asked for). Importers would read the wrong bytes.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the driver reports plane {plane} inside the plane before it, so nobody could import it")]
+struct OverlappingPlanes {
+    plane: usize,
+}
+
+/// The first plane that begins before the end of the one before it. Only of format planes, whose
+/// sizes are known; a modifier's own planes may lie anywhere.
+fn overlap(plan: &ImagePlan, planes: &[PlaneLayout]) -> Option<usize> {
+    let infos = plan.fourcc.info()?.planes;
+    (1..planes.len().min(infos.len())).find(|&plane| {
+        let before = planes[plane - 1];
+        let bytes = u64::from(infos[plane - 1].rows(plan.extent.height)) * u64::from(before.stride);
+        planes[plane].offset < before.offset.saturating_add(bytes)
+            && planes[plane].offset >= before.offset
+    })
 }
 
 /// The largest extent among them, by area; `None` if there are none.

@@ -1,0 +1,141 @@
+//! What several tests of this crate need.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dmashare::host::{DmaHeap, Udmabuf};
+use dmashare::{
+    Access, BufferDesc, CpuAccess, DmaBuf, Extent, Fourcc, Mapping, Modifier, SharedBuffer, Usage,
+};
+use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions};
+
+pub const COPY: Usage = Usage::TRANSFER_SOURCE.union(Usage::TRANSFER_DESTINATION);
+
+/// Whether this is the lab, where every device and format of `reference` must be there.
+pub fn in_lab() -> bool {
+    std::env::var_os("DMASHARE_LAB").is_some()
+}
+
+/// Tests that count the process's descriptors or dma-bufs exclude each other.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn instance() -> Instance {
+    Instance::new(&InstanceOptions::new("dmashare-vk tests"))
+        .unwrap_or_else(|error| panic!("no Vulkan: {error}; run this test with `cargo lab test`"))
+}
+
+/// A device of its own: each call opens another `VkDevice`.
+pub fn device() -> Device {
+    let physical = instance()
+        .select(&DeviceSelector::Any)
+        .unwrap_or_else(|error| {
+            panic!("no device that shares: {error}; run this test with `cargo lab test`")
+        });
+    Device::open(&physical).unwrap()
+}
+
+pub fn heap() -> DmaHeap {
+    DmaHeap::open("system").unwrap_or_else(|error| {
+        panic!("/dev/dma_heap/system: {error}; run this test with `cargo lab test`")
+    })
+}
+
+pub fn udmabuf() -> Udmabuf {
+    Udmabuf::open().unwrap_or_else(|error| {
+        panic!("/dev/udmabuf: {error}; run this test with `cargo lab test`")
+    })
+}
+
+pub fn desc(name: &str, format: Fourcc, extent: Extent) -> BufferDesc {
+    BufferDesc::new(name, extent, format, COPY)
+}
+
+pub fn small(name: &str) -> BufferDesc {
+    desc(name, Fourcc::XRGB8888, Extent::new(64, 32))
+}
+
+pub fn buffer(device: &Device, name: &str) -> SharedBuffer {
+    SharedBuffer::new(device, small(name), &[Modifier::LINEAR]).unwrap()
+}
+
+pub fn map(buffer: &SharedBuffer, device: &Device) -> Mapping<Device> {
+    buffer.attach(device).unwrap().map().unwrap()
+}
+
+/// Bytes of all rows of all planes, without padding.
+pub fn packed_size(format: Fourcc, extent: Extent) -> usize {
+    let planes = format.info().unwrap().planes;
+    let bytes: u64 = planes
+        .iter()
+        .map(|plane| plane.row_bytes(extent.width) * u64::from(plane.rows(extent.height)))
+        .sum();
+    usize::try_from(bytes).unwrap()
+}
+
+/// Bytes that differ from place to place and from seed to seed.
+pub fn pattern(length: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+    (0..length)
+        .map(|_| {
+            // xorshift32
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_le_bytes()[1]
+        })
+        .collect()
+}
+
+/// Where two pixel arrays differ, without printing them.
+pub fn assert_same_bytes(actual: &[u8], expected: &[u8], what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}: length");
+    let wrong = actual
+        .iter()
+        .zip(expected)
+        .filter(|(actual, expected)| actual != expected)
+        .count();
+    let first = actual
+        .iter()
+        .zip(expected)
+        .position(|(actual, expected)| actual != expected);
+    assert_eq!(
+        (wrong, first),
+        (0, None),
+        "{what}: wrong bytes, and the first of them"
+    );
+}
+
+/// Writes packed rows with the CPU.
+pub fn cpu_write(dmabuf: &DmaBuf, pixels: &[u8]) {
+    let access = CpuAccess::begin(dmabuf, Access::Write).unwrap();
+    let mut at = 0;
+    for (plane, info) in dmabuf.format().info().unwrap().planes.iter().enumerate() {
+        let bytes = access.row_bytes(plane).unwrap();
+        for row in 0..info.rows(dmabuf.extent().height) {
+            access
+                .write_row(plane, row, &pixels[at..at + bytes])
+                .unwrap();
+            at += bytes;
+        }
+    }
+}
+
+/// Reads packed rows with the CPU.
+pub fn cpu_read(dmabuf: &DmaBuf) -> Vec<u8> {
+    let access = CpuAccess::begin(dmabuf, Access::Read).unwrap();
+    let mut pixels = vec![0; packed_size(dmabuf.format(), dmabuf.extent())];
+    let mut at = 0;
+    for (plane, info) in dmabuf.format().info().unwrap().planes.iter().enumerate() {
+        let bytes = access.row_bytes(plane).unwrap();
+        for row in 0..info.rows(dmabuf.extent().height) {
+            access
+                .read_row(plane, row, &mut pixels[at..at + bytes])
+                .unwrap();
+            at += bytes;
+        }
+    }
+    pixels
+}
