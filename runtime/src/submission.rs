@@ -34,10 +34,9 @@ impl Submission {
     /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission on one of the buffers.
     pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
         let mut uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
-        // One lock per buffer, in an order that all submissions share; of several uses the write
-        // comes first and is kept.
-        uses.sort_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
-        uses.dedup_by(|later, first| Arc::ptr_eq(later.buffer(), first.buffer()));
+        // Uses of one buffer stand together, a write before the reads, and all submissions share
+        // the order of the buffers.
+        uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
         lock_all(&uses)?;
         let submission = Self { uses };
         match submission.uses.iter().find(|used| used.is_stale()) {
@@ -58,7 +57,7 @@ impl Submission {
         mut visit: impl FnMut(&Fence, FenceUsage, &str) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut result = Ok(());
-        for used in &self.uses {
+        for (_, used) in one_of_each_buffer(&self.uses) {
             let buffer = used.buffer();
             buffer
                 .reservation()
@@ -79,14 +78,34 @@ impl Submission {
             reservation.add(used.access.into(), fence.clone(), Some(used.attachment()));
         }
     }
+
+    /// The same for work that is done with each buffer at a time of its own: adds each fence to the
+    /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
+    /// that the submission did not lock is left alone.
+    pub fn commit_each(self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
+        for (used, fence) in fences {
+            let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());
+            if self.uses.iter().any(is_locked) {
+                let reservation = used.buffer().reservation();
+                reservation.add(used.access.into(), fence, Some(used.attachment()));
+            }
+        }
+    }
 }
 
 impl Drop for Submission {
     fn drop(&mut self) {
-        for used in &self.uses {
+        for (_, used) in one_of_each_buffer(&self.uses) {
             used.buffer().reservation().unlock();
         }
     }
+}
+
+/// The first use of each buffer, with its place among the sorted uses: the write, if there is one.
+fn one_of_each_buffer(uses: &[MappingUse]) -> impl Iterator<Item = (usize, &MappingUse)> {
+    uses.iter().enumerate().filter(|(index, used)| {
+        *index == 0 || !Arc::ptr_eq(uses[index - 1].buffer(), used.buffer())
+    })
 }
 
 /// Locks in order; when an older submission is in the way, lets go of everything, waits for that one
@@ -95,14 +114,14 @@ fn lock_all(uses: &[MappingUse]) -> Result<(), SubmitError> {
     let ticket = Ticket::next();
     let mut held_first: Option<usize> = None;
     'again: loop {
-        for (index, used) in uses.iter().enumerate() {
+        for (index, used) in one_of_each_buffer(uses) {
             if held_first == Some(index) {
                 continue;
             }
             let Err(refused) = used.buffer().reservation().lock(ticket) else {
                 continue;
             };
-            for held in uses.iter().enumerate().filter(|(held, _)| {
+            for held in one_of_each_buffer(uses).filter(|(held, _)| {
                 *held < index || held_first.is_some_and(|first| first == *held && first > index)
             }) {
                 held.1.buffer().reservation().unlock();

@@ -102,6 +102,22 @@ fn a_buffer_named_twice_is_locked_once_and_its_write_wins() {
 }
 
 #[test]
+fn every_attachment_of_a_buffer_gets_the_fence() {
+    let (buffer, first, _) = attached("both");
+    let importer = Recorder::default();
+    let second = buffer.attach(&importer).unwrap();
+    let timeline = SoftwareTimeline::new("gpu");
+    let uses = [first.map().unwrap().write(), second.map().unwrap().read()];
+    Submission::begin(uses).unwrap().commit(&timeline.fence(1));
+    // The reader's object must not go before the fence either.
+    drop(second);
+    assert_eq!(
+        importer.record.lock().unwrap().retired[0].status(),
+        FenceStatus::Pending
+    );
+}
+
+#[test]
 fn i10_a_second_submission_of_the_same_thread_is_refused_and_does_not_hang() {
     let (_a, first, _) = attached("first");
     let (_b, second, _) = attached("second");
