@@ -1,1 +1,96 @@
-//! drm-backend
+//! Displays for `dmashare`: dma-bufs become KMS framebuffers through PRIME, and atomic commits put
+//! them on the screen without a copy.
+//!
+//! [`Card`] is an [`Importer`](dmashare::Importer): attach a buffer to it, and its mapping holds a
+//! [`Framebuffer`]. [`Card::present`] shows it; [`Card::commit`] does more: several outputs and
+//! planes at once, captures by writeback. [`Card::dispatch`] tells what has happened, and frees
+//! buffers. There are no threads: poll the card's descriptor and dispatch when it is readable.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
+//! use dmashare_drm::Card;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let card = Card::open_any()?;
+//! let outputs = card.outputs()?;
+//! let output = outputs.iter().find(|output| output.is_connected()).ok_or("no display")?;
+//! let mode = output.preferred_mode().ok_or("no mode")?;
+//! let desc = BufferDesc::new("picture", mode.extent(), Fourcc::XRGB8888, Usage::SCANOUT);
+//! let buffer = SharedBuffer::new(&card.dumb_buffers(), desc, &[Modifier::LINEAR])?;
+//! let picture = buffer.attach(&card)?.map()?;
+//! card.present(output, &picture, None)?;
+//! for event in card.wait_events(Duration::from_secs(1))? {
+//!     println!("{event:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When a buffer is free again
+//!
+//! A buffer on the screen carries a read fence in its reservation, like any other use. It signals
+//! once a later commit's flip event has arrived **and** every writeback of the commits that showed
+//! the buffer is over; or its plane or output was switched off; or the card is closed. The flip event
+//! alone is not enough: what captures it may still be reading.
+//!
+//! # What goes where
+//!
+//! Atomic mode setting only. The driver checks a whole commit (`TEST_ONLY`) whenever anything but
+//! framebuffers and fences changes; what it has accepted is remembered, so a steady flip is one
+//! ioctl. What was shown before comes back when the card is dropped.
+
+#![deny(unsafe_code)]
+
+mod capabilities;
+mod capture;
+mod card;
+mod commit;
+mod configuration;
+mod connector;
+mod crtc_assignment;
+mod device;
+mod dispatch;
+mod dumb;
+mod error;
+mod event;
+mod fill;
+mod format_set;
+mod framebuffer;
+mod gem;
+mod hotplug;
+mod import;
+mod in_fences;
+mod in_flight;
+mod in_formats;
+mod master;
+mod mode;
+mod node;
+mod output;
+mod outputs;
+mod plan;
+mod plane;
+mod property;
+mod request;
+mod resources;
+mod restore;
+mod state;
+mod statistics;
+mod submit;
+mod sys;
+
+pub use capabilities::Capabilities;
+pub use card::Card;
+pub use commit::{Commit, OutputCommit, PlaneCommit, Rectangle};
+pub use dumb::DumbBuffers;
+pub use error::{CommitError, DeviceError, Holder, ModeError, NoMaster, OpenError};
+pub use event::{CommitId, Event, Events};
+pub use format_set::FormatSet;
+pub use framebuffer::Framebuffer;
+pub use mode::Mode;
+pub use nix::sys::signal::Signal;
+pub use node::{Node, NodeKind};
+pub use output::{Output, OutputId};
+pub use plane::{Plane, PlaneKind};
+pub use statistics::Statistics;
+pub use submit::OutFences;

@@ -1,0 +1,449 @@
+//! A card: an open DRM device that drives displays.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dmashare::{Extent, Fence, Mapping, RetireQueue};
+use drm::{ClientCapability, Device as _, DriverCapability};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::signal::Signal;
+
+use crate::device::{DrmDevice, PRIME_CAP_EXPORT, PRIME_CAP_IMPORT};
+use crate::dispatch::{DEVICE_TOKEN, UEVENT_TOKEN};
+use crate::hotplug::Uevents;
+use crate::resources::Resources;
+use crate::restore::{Restore, RestoreInHandler};
+use crate::state::{Freed, State};
+use crate::statistics::Counters;
+use crate::sys::{retry, signal};
+use crate::{
+    Capabilities, Commit, CommitError, CommitId, DumbBuffers, FormatSet, Framebuffer, OpenError,
+    Output, OutputCommit, Plane, PlaneCommit, Statistics, master, node,
+};
+
+/// A card. Clones are the same card.
+///
+/// What was shown before comes back when the last handle is dropped, also while a panic unwinds; the
+/// mappings of buffers that are on the screen do not count as handles. With `panic = "abort"`, after
+/// `process::exit` and when the process is killed, the kernel closes the file: it switches off what
+/// showed our framebuffers and brings back its own console, but not the picture of another program;
+/// see [`restore_on_signals`](Self::restore_on_signals).
+pub struct Card {
+    inner: Arc<CardInner>,
+}
+
+pub(crate) struct CardInner {
+    pub(crate) device: Arc<DrmDevice>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) resources: Resources,
+    pub(crate) restore: Arc<Restore>,
+    pub(crate) retire: RetireQueue<Framebuffer>,
+    pub(crate) epoll: Epoll,
+    pub(crate) uevents: Option<Uevents>,
+    pub(crate) statistics: Counters,
+    /// Opened to show something, not for looking only.
+    pub(crate) commits: bool,
+    pub(crate) refuses_in_fences: AtomicBool,
+    /// Different mappings that the display holds; each of them holds one handle.
+    pub(crate) held: AtomicUsize,
+    state: Mutex<State>,
+    /// Handles of the card that exist.
+    handles: AtomicUsize,
+    /// Master was acquired here, and is given back.
+    owns_master: bool,
+    signals: Mutex<Vec<signal::Registration>>,
+}
+
+/// What a card is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Show { owns_master: bool },
+    Look,
+}
+
+impl Card {
+    /// Opens a primary node (`/dev/dri/cardN`) and becomes DRM master.
+    ///
+    /// # Errors
+    /// - [`OpenError::Open`], [`OpenError::NotDrm`]: no such file, no permission, another file.
+    /// - [`OpenError::NoKms`]: a render node or a device without displays.
+    /// - [`OpenError::NoAtomic`]: the driver has no atomic mode setting.
+    /// - [`OpenError::NoMaster`]: another process holds the display.
+    /// - [`OpenError::Device`], [`OpenError::MissingProperty`]: an ioctl failed, a driver is broken.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let device = DrmDevice::open(path.as_ref())?;
+        Self::new(device, Purpose::Show { owns_master: true })
+    }
+
+    /// Opens the first card that has a connected output.
+    ///
+    /// # Errors
+    /// - [`OpenError::NoMaster`]: there is a display, but another process holds it.
+    /// - [`OpenError::NoDisplay`] with what was tried.
+    pub fn open_any() -> Result<Self, OpenError> {
+        let mut tried = Vec::new();
+        let mut held = None;
+        for path in node::primary_paths()? {
+            match Self::open(&path) {
+                Ok(card) => {
+                    if card.outputs()?.iter().any(Output::is_connected) {
+                        return Ok(card);
+                    }
+                    tried.push(format!("{}: nothing is connected", card.name()));
+                }
+                Err(OpenError::NoMaster(error)) => {
+                    tried.push(error.to_string());
+                    held.get_or_insert(error);
+                }
+                Err(error) => tried.push(error.to_string()),
+            }
+        }
+        Err(match held {
+            Some(error) => error.into(),
+            None => OpenError::NoDisplay { tried },
+        })
+    }
+
+    /// Takes an open primary node, such as a seat daemon gives. It should be master; if it is not,
+    /// that is tried. Master is not given back: it is the daemon's business.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, OpenError> {
+        let path = std::fs::read_link(format!(
+            "/proc/self/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&fd)
+        ))
+        .ok();
+        let device = DrmDevice::new(fd, path)?;
+        Self::new(device, Purpose::Show { owns_master: false })
+    }
+
+    /// Opens a card for looking: outputs, formats, imports. It is not master, nor in anyone's way,
+    /// and its commits fail with [`CommitError::NoMaster`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but not [`OpenError::NoMaster`].
+    pub fn inspect(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::new(DrmDevice::open(path.as_ref())?, Purpose::Look)
+    }
+
+    fn new(device: DrmDevice, purpose: Purpose) -> Result<Self, OpenError> {
+        let device = Arc::new(device);
+        enable_client_capabilities(&device)?;
+        match purpose {
+            Purpose::Show { .. } => master::acquire(&device)?,
+            // The first to open a card becomes its master without asking.
+            Purpose::Look if master::is_master(&device) => {
+                master::release(&device).map_err(|source| device.error("DROP_MASTER", source))?
+            }
+            Purpose::Look => {}
+        }
+        let modifiers = device.capability(DriverCapability::AddFB2Modifiers) != 0;
+        let (resources, connectors, mut snapshot) = Resources::read(&device, modifiers)?;
+        let capabilities = capabilities(&device, &resources);
+        let foreign = snapshot.take_foreign();
+        let restore = Arc::new(Restore::new(device.clone(), snapshot));
+        let uevents = open_uevents(&device)?;
+        let epoll = watch(&device, uevents.as_ref())?;
+        let no_in_fences = resources
+            .planes
+            .iter()
+            .any(|plane| plane.inner.properties.in_fence_fd.is_none());
+        let state = State::new(device.name(), &resources, connectors, foreign);
+        let card = Self {
+            inner: Arc::new(CardInner {
+                capabilities,
+                resources,
+                restore,
+                retire: RetireQueue::new(),
+                epoll,
+                uevents,
+                statistics: Counters::default(),
+                commits: purpose != Purpose::Look,
+                refuses_in_fences: AtomicBool::new(no_in_fences),
+                held: AtomicUsize::new(0),
+                state: Mutex::new(state),
+                handles: AtomicUsize::new(1),
+                owns_master: purpose == Purpose::Show { owns_master: true },
+                signals: Mutex::new(Vec::new()),
+                device,
+            }),
+        };
+        // Outputs are known, and CRTCs assigned, before the first commit.
+        card.outputs()?;
+        Ok(card)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<CardInner> {
+        &self.inner
+    }
+
+    /// Whether this is a handle of that card.
+    pub(crate) fn is(&self, inner: &Arc<CardInner>) -> bool {
+        Arc::ptr_eq(&self.inner, inner)
+    }
+
+    /// Driver and node, for reports: "vkms /dev/dri/card0".
+    pub fn name(&self) -> &str {
+        self.inner.device.name()
+    }
+
+    /// The node, if it is known.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.device.path()
+    }
+
+    /// The driver's name.
+    pub fn driver(&self) -> &str {
+        self.inner.device.driver()
+    }
+
+    /// What the driver can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    /// All planes.
+    pub fn planes(&self) -> &[Plane] {
+        &self.inner.resources.planes
+    }
+
+    /// What can be imported: what at least one plane takes.
+    pub fn formats(&self) -> &FormatSet {
+        &self.inner.resources.formats
+    }
+
+    /// What was done so far.
+    pub fn statistics(&self) -> Statistics {
+        self.inner.statistics.read()
+    }
+
+    /// GEM handles that are open on the card's file now. Handles are needed only while a buffer is
+    /// imported or made, so this is 0 between such calls.
+    pub fn open_gem_handles(&self) -> usize {
+        self.inner.device.gem().len()
+    }
+
+    /// Dumb buffers of this card, as an exporter.
+    pub fn dumb_buffers(&self) -> DumbBuffers {
+        DumbBuffers::new(self.inner.device.clone())
+    }
+
+    /// Shows a buffer on an output, unscaled from the left upper corner, in the mode that is set, or
+    /// else in the output's preferred one. All other planes of the output go off. Short for
+    /// [`commit`](Self::commit) with one [`PlaneCommit::primary`].
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn present(
+        &self,
+        output: &Output,
+        mapping: &Mapping<Card>,
+        fence: Option<&Fence>,
+    ) -> Result<CommitId, CommitError> {
+        let mut plane = PlaneCommit::primary(mapping);
+        plane.fence = fence.cloned();
+        self.commit(Commit::new().output(OutputCommit::new(output).plane(plane)))
+    }
+
+    /// Gives up DRM master, so that another process may show something: a virtual terminal is
+    /// switched away. What is shown stays until then, and buffers stay held.
+    ///
+    /// # Errors
+    /// [`OpenError::Device`]: this process is not master.
+    pub fn release_master(&self) -> Result<(), OpenError> {
+        master::release(&self.inner.device)
+            .map_err(|source| self.inner.device.error("DROP_MASTER", source).into())
+    }
+
+    /// Becomes DRM master again. The next commit on each output sets its mode anew, because another
+    /// process may have changed it.
+    ///
+    /// # Errors
+    /// [`OpenError::NoMaster`]: another process holds the display. [`OpenError::Device`].
+    pub fn acquire_master(&self) -> Result<(), OpenError> {
+        master::acquire(&self.inner.device)?;
+        let (_, _, mut snapshot) =
+            Resources::read(&self.inner.device, self.inner.capabilities.addfb2_modifiers)?;
+        let foreign = snapshot.take_foreign();
+        snapshot.destroy_blobs(&self.inner.device);
+        self.inner.state().forget_configuration(foreign);
+        Ok(())
+    }
+
+    /// Restores what was shown before when one of these signals comes, in the signal handler itself:
+    /// by one ioctl that was prepared when the card was opened, so it works while the program is
+    /// stuck. Then the signal does what it did before: it ends the process, if that is its default
+    /// action now; or the handler runs that the program has installed before this call. Handlers
+    /// that a program installs later with `signal-hook` run too, those installed with `sigaction`
+    /// replace this one.
+    ///
+    /// # Errors
+    /// [`OpenError::Device`]: the handler could not be installed (`EINVAL`: `SIGKILL`, `SIGSTOP`).
+    pub fn restore_on_signals(&self, signals: &[Signal]) -> Result<(), OpenError> {
+        for number in signals {
+            let forbidden = signal_hook::consts::FORBIDDEN.contains(&(*number as i32));
+            let registered = if forbidden {
+                Err(io::Error::from_raw_os_error(nix::libc::EINVAL))
+            } else {
+                signal::register(*number, RestoreInHandler(self.inner.restore.clone()))
+            };
+            let registration =
+                registered.map_err(|source| self.inner.device.error("sigaction", source))?;
+            self.inner
+                .signals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(registration);
+        }
+        Ok(())
+    }
+}
+
+impl Clone for Card {
+    fn clone(&self) -> Self {
+        self.inner.handles.fetch_add(1, Ordering::AcqRel);
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        let left = self.inner.handles.fetch_sub(1, Ordering::AcqRel) - 1;
+        // Each mapping that the display holds has a handle. When no other is left nobody can commit
+        // or dispatch any more, and the display would hold the card that holds the display.
+        if left > 0 && left <= self.inner.held.load(Ordering::Acquire) {
+            self.inner.close();
+        }
+    }
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Card").field(&self.name()).finish()
+    }
+}
+
+impl CardInner {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Destroys the framebuffers that were retired and are no longer shown.
+    pub(crate) fn collect(&self) {
+        self.retire.collect(drop);
+    }
+
+    /// Shows what was shown before, and lets go of every buffer.
+    fn close(&self) {
+        self.restore.run();
+        let mut freed = Freed::new();
+        {
+            let mut state = self.state();
+            state.close(&self.epoll, &mut freed);
+            self.held.store(0, Ordering::Release);
+        }
+        drop(freed);
+        self.collect();
+    }
+}
+
+impl Drop for CardInner {
+    fn drop(&mut self) {
+        self.signals
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.close();
+        // Exporters of dumb buffers may keep the file open.
+        if self.owns_master
+            && master::is_master(&self.device)
+            && let Err(error) = master::release(&self.device)
+        {
+            tracing::error!(%error, "DROP_MASTER failed");
+        }
+    }
+}
+
+impl fmt::Debug for CardInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CardInner")
+            .field(&self.device.name())
+            .finish()
+    }
+}
+
+fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenError> {
+    let enable = |capability| retry(|| device.set_client_capability(capability, true));
+    // Any driver that sets modes knows planes; a render node answers EACCES, a device without
+    // displays EOPNOTSUPP.
+    if enable(ClientCapability::UniversalPlanes).is_err() {
+        return Err(OpenError::NoKms {
+            card: device.name().to_owned(),
+        });
+    }
+    enable(ClientCapability::Atomic).map_err(|source| OpenError::NoAtomic {
+        card: device.name().to_owned(),
+        source,
+    })?;
+    // A kernel without writeback connectors has none to show.
+    if let Err(error) = enable(ClientCapability::WritebackConnectors) {
+        tracing::debug!(%error, card = device.name(), "no writeback connectors");
+    }
+    Ok(())
+}
+
+fn capabilities(device: &DrmDevice, resources: &Resources) -> Capabilities {
+    let has = |capability| device.capability(capability) != 0;
+    let prime = device.capability(DriverCapability::Prime);
+    let Resources {
+        minimum, maximum, ..
+    } = resources;
+    Capabilities {
+        addfb2_modifiers: has(DriverCapability::AddFB2Modifiers),
+        prime_import: prime & PRIME_CAP_IMPORT != 0,
+        prime_export: prime & PRIME_CAP_EXPORT != 0,
+        dumb_buffer: has(DriverCapability::DumbBuffer),
+        timestamp_monotonic: has(DriverCapability::MonotonicTimestamp),
+        minimum_extent: Extent::new(minimum.width.max(1), minimum.height.max(1)),
+        maximum_extent: *maximum,
+    }
+}
+
+/// Uevents, unless this process may not have them: it can show pictures, but is not told of
+/// hotplugs.
+fn open_uevents(device: &DrmDevice) -> Result<Option<Uevents>, OpenError> {
+    match Uevents::open() {
+        Ok(uevents) => Ok(Some(uevents)),
+        Err(
+            errno @ (Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT),
+        ) => {
+            tracing::warn!(%errno, "no uevents: hotplugs will not be told");
+            Ok(None)
+        }
+        Err(errno) => Err(device.error("socket (uevent)", errno.into()).into()),
+    }
+}
+
+fn watch(device: &DrmDevice, uevents: Option<&Uevents>) -> Result<Epoll, OpenError> {
+    let error = |operation| move |errno: Errno| device.error(operation, errno.into());
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(error("epoll_create1"))?;
+    let input = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+    epoll
+        .add(device.as_fd(), input(DEVICE_TOKEN))
+        .map_err(error("epoll_ctl"))?;
+    if let Some(uevents) = uevents {
+        epoll
+            .add(uevents.as_fd(), input(UEVENT_TOKEN))
+            .map_err(error("epoll_ctl"))?;
+    }
+    Ok(epoll)
+}

@@ -1,0 +1,146 @@
+//! An open DRM device file.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use drm::{Device as _, DriverCapability};
+use nix::sys::stat::{fstat, major, minor};
+
+use crate::gem::GemTable;
+use crate::sys::{self, retry};
+use crate::{DeviceError, OpenError};
+
+/// `DRM_PRIME_CAP_IMPORT` of `drm.h`.
+pub(crate) const PRIME_CAP_IMPORT: u64 = 1;
+/// `DRM_PRIME_CAP_EXPORT` of `drm.h`.
+pub(crate) const PRIME_CAP_EXPORT: u64 = 2;
+
+/// The open file, with what belongs to it: its GEM handles. Framebuffers share it, so it is closed
+/// after the last of them.
+#[derive(Debug)]
+pub(crate) struct DrmDevice {
+    file: OwnedFd,
+    path: Option<PathBuf>,
+    driver: String,
+    name: String,
+    number: (u64, u64),
+    gem: GemTable,
+    lacks_close_fb: AtomicBool,
+}
+
+impl AsFd for DrmDevice {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl drm::Device for DrmDevice {}
+impl drm::control::Device for DrmDevice {}
+
+impl DrmDevice {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(nix::libc::O_CLOEXEC | nix::libc::O_NONBLOCK)
+            .open(path)
+            .map_err(|source| OpenError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+        Self::new(file.into(), Some(path.to_owned()))
+    }
+
+    pub(crate) fn new(file: OwnedFd, path: Option<PathBuf>) -> Result<Self, OpenError> {
+        let shown = match &path {
+            Some(path) => path.display().to_string(),
+            None => "DRM device".to_owned(),
+        };
+        let not_drm = |source: io::Error| OpenError::NotDrm {
+            path: shown.clone(),
+            source,
+        };
+        let stat = fstat(&file).map_err(|errno| not_drm(errno.into()))?;
+        let mut device = Self {
+            file,
+            path,
+            driver: String::new(),
+            name: String::new(),
+            number: (major(stat.st_rdev), minor(stat.st_rdev)),
+            gem: GemTable::default(),
+            lacks_close_fb: AtomicBool::new(false),
+        };
+        let driver = retry(|| device.get_driver()).map_err(not_drm)?;
+        device.driver = driver.name.to_string_lossy().into_owned();
+        device.name = format!("{} {shown}", device.driver);
+        Ok(device)
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    pub(crate) fn driver(&self) -> &str {
+        &self.driver
+    }
+
+    /// "vkms /dev/dri/card0".
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Major and minor number of the device file.
+    pub(crate) fn number(&self) -> (u64, u64) {
+        self.number
+    }
+
+    pub(crate) fn gem(&self) -> &GemTable {
+        &self.gem
+    }
+
+    pub(crate) fn error(&self, operation: &'static str, source: io::Error) -> DeviceError {
+        DeviceError {
+            card: self.name.clone(),
+            operation,
+            source,
+        }
+    }
+
+    /// Calls the device, again while signals interrupt, and says in an error what was called.
+    pub(crate) fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl FnMut() -> io::Result<T>,
+    ) -> Result<T, DeviceError> {
+        retry(call).map_err(|source| self.error(operation, source))
+    }
+
+    /// A capability's value; 0 if the kernel does not know it.
+    pub(crate) fn capability(&self, capability: DriverCapability) -> u64 {
+        retry(|| self.get_driver_capability(capability)).unwrap_or(0)
+    }
+
+    /// Lets go of a framebuffer: CLOSEFB, and where the kernel lacks it (`EINVAL` before Linux 6.8)
+    /// RMFB, which also switches off a plane that still shows it.
+    pub(crate) fn close_framebuffer(&self, framebuffer: u32) {
+        if !self.lacks_close_fb.load(Ordering::Relaxed) {
+            match sys::mode::close_fb(self.as_fd(), framebuffer) {
+                Ok(()) => return,
+                Err(error) if error.raw_os_error() == Some(nix::libc::EINVAL) => {
+                    self.lacks_close_fb.store(true, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    tracing::error!(%error, framebuffer, "CLOSEFB failed");
+                    return;
+                }
+            }
+        }
+        if let Err(error) = retry(|| drm_ffi::mode::rm_fb(self.as_fd(), framebuffer)) {
+            tracing::error!(%error, framebuffer, "RMFB failed");
+        }
+    }
+}

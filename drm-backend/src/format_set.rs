@@ -1,0 +1,58 @@
+//! Formats and the modifiers that go with each.
+
+use dmashare::{Fourcc, Modifier};
+
+/// Pairs of format and modifier, as `IN_FORMATS` tells them; in the driver's order, which is its
+/// preference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormatSet {
+    entries: Vec<(Fourcc, Vec<Modifier>)>,
+}
+
+impl FormatSet {
+    pub(crate) fn insert(&mut self, format: Fourcc, modifier: Modifier) {
+        match self.entries.iter_mut().find(|(known, _)| *known == format) {
+            Some((_, modifiers)) if modifiers.contains(&modifier) => {}
+            Some((_, modifiers)) => modifiers.push(modifier),
+            None => self.entries.push((format, vec![modifier])),
+        }
+    }
+
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for (format, modifiers) in other.iter() {
+            for modifier in modifiers {
+                self.insert(format, *modifier);
+            }
+        }
+    }
+
+    /// Every format with its modifiers.
+    pub fn iter(&self) -> impl Iterator<Item = (Fourcc, &[Modifier])> {
+        self.entries
+            .iter()
+            .map(|(format, modifiers)| (*format, modifiers.as_slice()))
+    }
+
+    /// The formats.
+    pub fn fourccs(&self) -> impl Iterator<Item = Fourcc> {
+        self.entries.iter().map(|(format, _)| *format)
+    }
+
+    /// The modifiers that go with `format`; none if the format is not there.
+    pub fn modifiers(&self, format: Fourcc) -> &[Modifier] {
+        self.entries
+            .iter()
+            .find(|(known, _)| *known == format)
+            .map_or(&[], |(_, modifiers)| modifiers.as_slice())
+    }
+
+    /// Whether the pair is there.
+    pub fn contains(&self, format: Fourcc, modifier: Modifier) -> bool {
+        self.modifiers(format).contains(&modifier)
+    }
+
+    /// Whether there is no format.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}

@@ -1,0 +1,152 @@
+//! GEM handles, counted per open file.
+//!
+//! A handle belongs to the open file, is not counted by the kernel, and importing the same dma-buf
+//! twice gives the same handle twice. So it must be closed exactly once, by its last user, and not
+//! between another thread's import of the same dma-buf and its use of the handle.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dmashare::DmaBufMemory;
+use std::os::fd::AsFd;
+
+use crate::device::DrmDevice;
+use crate::sys::retry;
+
+/// How many users each open handle of a file has.
+#[derive(Debug, Default)]
+pub(crate) struct GemTable {
+    users: Mutex<HashMap<u32, usize>>,
+}
+
+impl GemTable {
+    /// Counts a user of the handle that `open` returns. The table is locked meanwhile: no other
+    /// thread can close the handle between the kernel's giving it and its being counted.
+    fn open(&self, open: impl FnOnce() -> io::Result<u32>) -> io::Result<u32> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the table itself needs comes first, so that nothing can fail after the ioctl.
+        users.reserve(1);
+        let handle = open()?;
+        *users.entry(handle).or_insert(0) += 1;
+        Ok(handle)
+    }
+
+    fn close(&self, handle: u32, close: impl FnOnce()) {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = users.get_mut(&handle) {
+            *count -= 1;
+            if *count == 0 {
+                users.remove(&handle);
+                close();
+            }
+        }
+    }
+
+    /// How many handles are open.
+    pub(crate) fn len(&self) -> usize {
+        self.users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+}
+
+/// One user of a GEM handle; the handle is closed with its last one.
+pub(crate) struct GemHandle {
+    device: Arc<DrmDevice>,
+    handle: u32,
+}
+
+impl GemHandle {
+    /// Imports a dma-buf (`DRM_IOCTL_PRIME_FD_TO_HANDLE`).
+    pub(crate) fn import(device: &Arc<DrmDevice>, memory: &DmaBufMemory) -> io::Result<Self> {
+        let fd: BorrowedFd<'_> = memory.as_fd();
+        let handle = device.gem().open(|| {
+            retry(|| drm_ffi::gem::fd_to_handle(device.as_fd(), fd)).map(|prime| prime.handle)
+        })?;
+        Ok(Self {
+            device: device.clone(),
+            handle,
+        })
+    }
+
+    /// Makes a dumb buffer (`DRM_IOCTL_MODE_CREATE_DUMB`), and tells its pitch and size in bytes.
+    pub(crate) fn create_dumb(
+        device: &Arc<DrmDevice>,
+        width: u32,
+        height: u32,
+        bits_per_pixel: u32,
+    ) -> io::Result<(Self, u32, u64)> {
+        let mut created = (0, 0);
+        let handle = device.gem().open(|| {
+            let dumb = retry(|| {
+                drm_ffi::mode::dumbbuffer::create(device.as_fd(), width, height, bits_per_pixel, 0)
+            })?;
+            created = (dumb.pitch, dumb.size);
+            Ok(dumb.handle)
+        })?;
+        let gem = Self {
+            device: device.clone(),
+            handle,
+        };
+        Ok((gem, created.0, created.1))
+    }
+
+    /// The number.
+    pub(crate) fn raw(&self) -> u32 {
+        self.handle
+    }
+}
+
+impl Drop for GemHandle {
+    fn drop(&mut self) {
+        let fd = self.device.as_fd();
+        self.device.gem().close(self.handle, || {
+            if let Err(error) = retry(|| drm_ffi::gem::close(fd, self.handle)) {
+                tracing::error!(%error, handle = self.handle, "GEM_CLOSE failed");
+            }
+        });
+    }
+}
+
+impl fmt::Debug for GemHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GemHandle").field(&self.handle).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_last_user_closes_and_nobody_else() {
+        let table = GemTable::default();
+        let closed = Cell::new(0);
+        for _ in 0..3 {
+            assert_eq!(table.open(|| Ok(7)).unwrap(), 7);
+        }
+        assert_eq!(table.len(), 1);
+        for expected in [0, 0, 1] {
+            table.close(7, || closed.set(closed.get() + 1));
+            assert_eq!(closed.get(), expected);
+        }
+        assert_eq!(table.len(), 0);
+        table.close(7, || panic!("closed twice"));
+    }
+
+    #[test]
+    fn a_failed_import_counts_nothing() {
+        let table = GemTable::default();
+        assert!(
+            table
+                .open(|| Err(io::Error::from_raw_os_error(12)))
+                .is_err()
+        );
+        assert_eq!(table.len(), 0);
+    }
+}

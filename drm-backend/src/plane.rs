@@ -1,0 +1,169 @@
+//! Planes: what a CRTC puts on the screen, one over the other.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use dmashare::{ColourRange, Fourcc, MatrixCoefficients, Modifier};
+use drm::control::plane;
+
+use crate::device::DrmDevice;
+use crate::property::{Properties, Property, PropertyNames};
+use crate::{FormatSet, OpenError, in_formats};
+
+/// What a plane is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PlaneKind {
+    /// The plane that a CRTC needs to show anything.
+    Primary,
+    /// A further plane.
+    Overlay,
+    /// A small plane for the pointer.
+    Cursor,
+}
+
+/// A plane of a card. Clones are the same plane.
+#[derive(Clone, Debug)]
+pub struct Plane {
+    pub(crate) inner: Arc<PlaneInner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlaneInner {
+    pub(crate) id: u32,
+    /// Its place in the card's list.
+    pub(crate) index: usize,
+    pub(crate) kind: PlaneKind,
+    pub(crate) formats: FormatSet,
+    /// Bit `n`: it can be used with the card's `n`-th CRTC.
+    pub(crate) possible_crtcs: u32,
+    pub(crate) properties: PlaneProperties,
+}
+
+/// The ids of the properties that commits set.
+#[derive(Debug)]
+pub(crate) struct PlaneProperties {
+    pub(crate) fb_id: u32,
+    pub(crate) crtc_id: u32,
+    /// `SRC_X`, `SRC_Y`, `SRC_W`, `SRC_H`: 16.16 fixed point.
+    pub(crate) source: [u32; 4],
+    /// `CRTC_X`, `CRTC_Y`, `CRTC_W`, `CRTC_H`: pixels.
+    pub(crate) destination: [u32; 4],
+    pub(crate) in_fence_fd: Option<u32>,
+    pub(crate) colour_encoding: Option<Property>,
+    pub(crate) colour_range: Option<Property>,
+}
+
+impl PlaneProperties {
+    fn new(device: &DrmDevice, properties: &Properties) -> Result<Self, OpenError> {
+        let id = |name| properties.id(device, name);
+        Ok(Self {
+            fb_id: id("FB_ID")?,
+            crtc_id: id("CRTC_ID")?,
+            source: [id("SRC_X")?, id("SRC_Y")?, id("SRC_W")?, id("SRC_H")?],
+            destination: [id("CRTC_X")?, id("CRTC_Y")?, id("CRTC_W")?, id("CRTC_H")?],
+            in_fence_fd: properties.get("IN_FENCE_FD").map(|property| property.id),
+            colour_encoding: properties.get("COLOR_ENCODING").cloned(),
+            colour_range: properties.get("COLOR_RANGE").cloned(),
+        })
+    }
+
+    /// `COLOR_ENCODING` for these coefficients: the property's id and value.
+    pub(crate) fn colour_encoding(&self, matrix: MatrixCoefficients) -> Option<(u32, u64)> {
+        let property = self.colour_encoding.as_ref()?;
+        let word = match matrix {
+            MatrixCoefficients::Bt709 => "ITU-R BT.709 YCbCr",
+            MatrixCoefficients::Bt2020 => "ITU-R BT.2020 YCbCr",
+            // A buffer that does not say gets what the kernel assumes too.
+            _ => "ITU-R BT.601 YCbCr",
+        };
+        Some((property.id, property.enum_value(word)?))
+    }
+
+    /// `COLOR_RANGE` for this range: the property's id and value.
+    pub(crate) fn colour_range(&self, range: ColourRange) -> Option<(u32, u64)> {
+        let property = self.colour_range.as_ref()?;
+        let word = match range {
+            ColourRange::Full => "YCbCr full range",
+            ColourRange::Limited => "YCbCr limited range",
+        };
+        Some((property.id, property.enum_value(word)?))
+    }
+}
+
+impl Plane {
+    /// Asks the device for a plane. The second result is its properties with their present values.
+    pub(crate) fn read(
+        device: &DrmDevice,
+        names: &mut PropertyNames,
+        handle: plane::Handle,
+        index: usize,
+        modifiers: bool,
+    ) -> Result<(Self, Properties), OpenError> {
+        let id = u32::from(handle);
+        let mut legacy_formats = Vec::new();
+        let info = device.call("MODE_GETPLANE", || {
+            drm_ffi::mode::get_plane(device.as_fd(), id, Some(&mut legacy_formats))
+        })?;
+        let properties = names.read(device, handle, format!("plane {id}"))?;
+        let kind = match properties.get("type").map(|property| property.value) {
+            Some(value) if value == u64::from(drm_ffi::DRM_PLANE_TYPE_PRIMARY) => {
+                PlaneKind::Primary
+            }
+            Some(value) if value == u64::from(drm_ffi::DRM_PLANE_TYPE_CURSOR) => PlaneKind::Cursor,
+            _ => PlaneKind::Overlay,
+        };
+        let in_formats = if modifiers {
+            properties.blob(device, "IN_FORMATS")?
+        } else {
+            None
+        };
+        let formats = match in_formats.map(|blob| in_formats::parse(&blob)) {
+            Some(Ok(formats)) => formats,
+            Some(Err(error)) => {
+                return Err(device
+                    .error("IN_FORMATS", std::io::Error::other(error))
+                    .into());
+            }
+            // A driver without IN_FORMATS takes its formats without modifiers: of these only LINEAR
+            // has the same meaning for everyone.
+            None => {
+                let mut formats = FormatSet::default();
+                for format in legacy_formats {
+                    formats.insert(Fourcc::new(format), Modifier::LINEAR);
+                }
+                formats
+            }
+        };
+        let plane = Self {
+            inner: Arc::new(PlaneInner {
+                id,
+                index,
+                kind,
+                formats,
+                possible_crtcs: info.possible_crtcs,
+                properties: PlaneProperties::new(device, &properties)?,
+            }),
+        };
+        Ok((plane, properties))
+    }
+
+    /// The KMS object id.
+    pub fn id(&self) -> u32 {
+        self.inner.id
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> PlaneKind {
+        self.inner.kind
+    }
+
+    /// What it takes (`IN_FORMATS`).
+    pub fn formats(&self) -> &FormatSet {
+        &self.inner.formats
+    }
+
+    pub(crate) fn fits_crtc(&self, crtc_index: usize) -> bool {
+        crtc_index < 32 && self.inner.possible_crtcs & (1 << crtc_index) != 0
+    }
+}

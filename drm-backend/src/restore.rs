@@ -1,0 +1,213 @@
+//! The state that a card was in before, and its restoration.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use drm_ffi::{DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_TEST_ONLY};
+
+use crate::device::DrmDevice;
+use crate::property::Properties;
+use crate::request::Request;
+use crate::sys::atomic::{self, FenceSlots};
+use crate::sys::signal::SignalAction;
+use crate::{DeviceError, sys};
+
+/// What was on when the card was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Foreign {
+    /// Active CRTCs with the ids of their `ACTIVE` and `MODE_ID`.
+    pub(crate) crtcs: Vec<(u32, u32, u32)>,
+    /// Planes that show something, by id.
+    pub(crate) planes: Vec<u32>,
+    /// Connectors that are driven, with the id of their `CRTC_ID`.
+    pub(crate) connectors: Vec<(u32, u32)>,
+}
+
+impl Foreign {
+    /// Whether nothing was on.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.crtcs.is_empty() && self.planes.is_empty() && self.connectors.is_empty()
+    }
+}
+
+/// The requests that bring back what was shown, prepared in advance: a signal handler may not
+/// allocate.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    previous: Request,
+    off: Request,
+    /// Copies of the modes: the kernel forgets a mode with the last CRTC that uses it.
+    blobs: Vec<u32>,
+    foreign: Foreign,
+}
+
+/// The properties of planes that commits of this crate change.
+const PLANE_PROPERTIES: [&str; 12] = [
+    "FB_ID",
+    "CRTC_ID",
+    "SRC_X",
+    "SRC_Y",
+    "SRC_W",
+    "SRC_H",
+    "CRTC_X",
+    "CRTC_Y",
+    "CRTC_W",
+    "CRTC_H",
+    "COLOR_ENCODING",
+    "COLOR_RANGE",
+];
+
+impl Snapshot {
+    pub(crate) fn add_crtc(
+        &mut self,
+        device: &DrmDevice,
+        id: u32,
+        properties: &Properties,
+    ) -> Result<(), DeviceError> {
+        let (Some(active), Some(mode)) = (properties.get("ACTIVE"), properties.get("MODE_ID"))
+        else {
+            return Ok(());
+        };
+        let mut blob = 0;
+        if let Some(mut data) = properties.blob(device, "MODE_ID")? {
+            blob = device
+                .call("MODE_CREATEPROPBLOB", || {
+                    drm_ffi::mode::create_property_blob(device.as_fd(), &mut data)
+                })?
+                .blob_id;
+            self.blobs.push(blob);
+        }
+        self.previous.object(id);
+        self.previous.set(active.id, active.value);
+        self.previous.set(mode.id, blob.into());
+        self.off.object(id);
+        self.off.set(active.id, 0);
+        self.off.set(mode.id, 0);
+        if active.value != 0 || mode.value != 0 {
+            self.foreign.crtcs.push((id, active.id, mode.id));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_plane(&mut self, id: u32, properties: &Properties) {
+        self.previous.object(id);
+        for name in PLANE_PROPERTIES {
+            if let Some(property) = properties.get(name) {
+                self.previous.set(property.id, property.value);
+            }
+        }
+        if let (Some(fb), Some(crtc)) = (properties.get("FB_ID"), properties.get("CRTC_ID")) {
+            self.off.object(id);
+            self.off.set(fb.id, 0);
+            self.off.set(crtc.id, 0);
+            if crtc.value != 0 {
+                self.foreign.planes.push(id);
+            }
+        }
+    }
+
+    pub(crate) fn add_connector(&mut self, id: u32, properties: &Properties) {
+        if let Some(crtc) = properties.get("CRTC_ID") {
+            self.previous.object(id);
+            self.previous.set(crtc.id, crtc.value);
+            self.off.object(id);
+            self.off.set(crtc.id, 0);
+            if crtc.value != 0 {
+                self.foreign.connectors.push((id, crtc.id));
+            }
+        }
+    }
+
+    /// What others had switched on.
+    pub(crate) fn take_foreign(&mut self) -> Foreign {
+        std::mem::take(&mut self.foreign)
+    }
+
+    /// The kernel's copies of modes are no longer wanted.
+    pub(crate) fn destroy_blobs(&mut self, device: &DrmDevice) {
+        for blob in self.blobs.drain(..) {
+            if let Err(error) =
+                sys::retry(|| drm_ffi::mode::destroy_property_blob(device.as_fd(), blob))
+            {
+                tracing::error!(%error, blob, "DESTROYPROPBLOB failed");
+            }
+        }
+    }
+}
+
+/// Restores the previous state when it is dropped, or earlier in a signal handler.
+#[derive(Debug)]
+pub(crate) struct Restore {
+    device: Arc<DrmDevice>,
+    snapshot: Snapshot,
+    /// Nothing was changed yet, or everything is as before again.
+    clean: AtomicBool,
+}
+
+impl Restore {
+    pub(crate) fn new(device: Arc<DrmDevice>, snapshot: Snapshot) -> Self {
+        Self {
+            device,
+            snapshot,
+            clean: AtomicBool::new(true),
+        }
+    }
+
+    /// Something is about to be changed.
+    pub(crate) fn taint(&self) {
+        self.clean.store(false, Ordering::Release);
+    }
+
+    /// Shows what was shown before, or nothing if that is gone (its framebuffers went with their
+    /// owner). Blocks until it is on the screen, a frame or two. Allocates nothing.
+    pub(crate) fn run(&self) {
+        if self.clean.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut slots = FenceSlots::default();
+        for request in [&self.snapshot.previous, &self.snapshot.off] {
+            let done = atomic::commit(
+                self.device.as_fd(),
+                DRM_MODE_ATOMIC_ALLOW_MODESET,
+                request.arrays(),
+                &mut slots,
+                0,
+            );
+            if done.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the driver would take the previous state, asked without changing anything.
+    pub(crate) fn is_possible(&self) -> bool {
+        atomic::commit(
+            self.device.as_fd(),
+            DRM_MODE_ATOMIC_ALLOW_MODESET | DRM_MODE_ATOMIC_TEST_ONLY,
+            self.snapshot.previous.arrays(),
+            &mut FenceSlots::default(),
+            0,
+        )
+        .is_ok()
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        if !*self.clean.get_mut() && !self.is_possible() {
+            tracing::debug!(card = self.device.name(), "the previous picture is gone");
+        }
+        self.run();
+        self.snapshot.destroy_blobs(&self.device);
+    }
+}
+
+/// [`Restore::run`] in a signal handler: system calls on prepared memory only.
+pub(crate) struct RestoreInHandler(pub(crate) Arc<Restore>);
+
+impl SignalAction for RestoreInHandler {
+    fn run(&self) {
+        self.0.run();
+    }
+}

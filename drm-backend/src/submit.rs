@@ -1,0 +1,394 @@
+//! Commits: fences first, then the check, then the reservations, then one ioctl.
+
+use std::borrow::Borrow;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dmashare::{Fence, FenceStatus, MappingUse, Submission, SyncFile};
+use drm_ffi::{
+    DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_NONBLOCK, DRM_MODE_ATOMIC_TEST_ONLY,
+    DRM_MODE_PAGE_FLIP_EVENT,
+};
+use nix::libc;
+use smallvec::SmallVec;
+
+use crate::capture::Capture;
+use crate::card::CardInner;
+use crate::fill::{capture_slot, fill, out_fence_slot};
+use crate::in_fences::InFences;
+use crate::plan::Plan;
+use crate::state::State;
+use crate::sys::atomic;
+use crate::{Card, Commit, CommitError, CommitId, OutputId, master};
+
+/// Fences of a commit's outputs: each signals when the commit is on that output's screen.
+pub type OutFences = SmallVec<[(OutputId, SyncFile); 2]>;
+
+/// How often a commit begins anew because fences were added to its buffers meanwhile.
+const ROUNDS: usize = 8;
+
+/// What one attempt came to.
+enum Attempt {
+    Done(CommitId),
+    /// The buffers' reservations hold fences that the display would not have waited for, with the
+    /// buffers' names.
+    Uncovered(SmallVec<[(Fence, String); 4]>),
+    /// The driver takes no in-fences.
+    RefusesInFences,
+}
+
+impl Card {
+    /// Shows what `commit` says, at the next vertical blank after all fences have signalled. Does
+    /// not wait for that: an [`Event::Flip`](crate::Event::Flip) comes for each output.
+    ///
+    /// Each buffer that is newly shown gets a read fence, and each writeback target a write fence,
+    /// in its reservation. A read fence signals in [`dispatch`](Self::dispatch) once a later
+    /// commit's flip event has arrived and every writeback of the commits that showed the buffer is
+    /// over, or its plane or output was switched off, or the card is closed. Until then the card
+    /// holds the mapping.
+    ///
+    /// The display waits for the fences given and for those that the buffers' reservations hold
+    /// (rendering that was submitted through this library). A driver that takes no in-fences
+    /// (`EPERM`) has them waited for here, for a second at most.
+    ///
+    /// The driver checks the whole commit first (`TEST_ONLY`), unless it has accepted the same
+    /// before: everything but framebuffers and fences counts. So a steady flip is one ioctl.
+    ///
+    /// # Errors
+    /// [`CommitError`] by cause; nothing has changed then.
+    pub fn commit(&self, commit: impl Borrow<Commit>) -> Result<CommitId, CommitError> {
+        self.submit(commit.borrow(), None)
+    }
+
+    /// The same, and a sync_file for each output that is on (`OUT_FENCE_PTR`).
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_with_out_fences(
+        &self,
+        commit: impl Borrow<Commit>,
+    ) -> Result<(CommitId, OutFences), CommitError> {
+        let mut out_fences = OutFences::new();
+        let id = self.submit(commit.borrow(), Some(&mut out_fences))?;
+        Ok((id, out_fences))
+    }
+
+    fn submit(
+        &self,
+        commit: &Commit,
+        mut out_fences: Option<&mut OutFences>,
+    ) -> Result<CommitId, CommitError> {
+        let inner = self.inner();
+        inner.collect();
+        if !inner.commits {
+            let source = io::Error::from_raw_os_error(libc::EACCES);
+            return Err(master::no_master(&inner.device, source).into());
+        }
+        let refuses = || inner.refuses_in_fences.load(Ordering::Relaxed);
+        // A fence travels on a plane: without one there is nothing to hang it on.
+        let on_cpu = refuses() || commit.planes().next().is_none();
+        let mut fences = InFences::new(commit, on_cpu)?;
+        let mut in_the_way = None;
+        for _ in 0..ROUNDS {
+            let attempt = {
+                let mut state = inner.state();
+                let attempt = attempt(
+                    inner,
+                    &mut state,
+                    commit,
+                    &fences,
+                    out_fences.as_deref_mut(),
+                );
+                inner.held.store(state.held(), Ordering::Release);
+                attempt?
+            };
+            match attempt {
+                Attempt::Done(id) => return Ok(id),
+                Attempt::Uncovered(uncovered) => {
+                    for (fence, buffer) in &uncovered {
+                        fences.cover(fence, buffer)?;
+                    }
+                    in_the_way = uncovered.into_iter().next();
+                }
+                Attempt::RefusesInFences => {
+                    inner.refuses_in_fences.store(true, Ordering::Relaxed);
+                    fences = InFences::new(commit, true)?;
+                }
+            }
+        }
+        let (producer, buffer) = in_the_way.map_or_else(
+            || ("the driver".to_owned(), "a buffer".to_owned()),
+            |(fence, buffer)| (fence.producer().to_owned(), buffer),
+        );
+        Err(CommitError::NotReady { buffer, producer })
+    }
+}
+
+fn attempt(
+    inner: &Arc<CardInner>,
+    state: &mut State,
+    commit: &Commit,
+    fences: &InFences,
+    out_fences: Option<&mut OutFences>,
+) -> Result<Attempt, CommitError> {
+    let plan = Plan::new(inner, state, commit)?;
+    let blobs = fill(inner, state, &plan, fences, out_fences.is_some())?;
+    if state.request.is_empty() {
+        return Ok(Attempt::Done(next_id(state)));
+    }
+    let modeset = if plan.modeset {
+        DRM_MODE_ATOMIC_ALLOW_MODESET
+    } else {
+        0
+    };
+    if !state.accepted.contains(&state.next) {
+        inner.statistics.tests.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = ioctl(inner, state, DRM_MODE_ATOMIC_TEST_ONLY | modeset, 0) {
+            return failed(inner, state, commit, fences, error);
+        }
+        state.accepted.insert(&state.next);
+    }
+
+    let submission = Submission::begin(uses(state, &plan))?;
+    let uncovered = uncovered(&submission, fences);
+    if !uncovered.is_empty() {
+        return Ok(Attempt::Uncovered(uncovered));
+    }
+    let id = CommitId::new(state.last_commit + 1);
+    let flags = DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK | modeset;
+    inner.restore.taint();
+    if let Err(error) = ioctl(inner, state, flags, id.as_u64()) {
+        drop(submission);
+        if error.raw_os_error() != Some(libc::EBUSY) {
+            state.accepted.clear();
+        }
+        return failed(inner, state, commit, fences, error);
+    }
+    drop(blobs);
+    inner.statistics.commits.fetch_add(1, Ordering::Relaxed);
+    next_id(state);
+    let new_fences = record(state, &plan, id);
+    submission.commit_each(new_fences);
+    if let Some(out_fences) = out_fences {
+        take_out_fences(state, &plan, out_fences);
+    }
+    for index in 0..state.captures.len() {
+        let capture = &mut state.captures[index];
+        capture.watch(&inner.epoll, crate::dispatch::capture_token(capture.serial));
+    }
+    Ok(Attempt::Done(id))
+}
+
+fn next_id(state: &mut State) -> CommitId {
+    state.last_commit += 1;
+    CommitId::new(state.last_commit)
+}
+
+fn ioctl(inner: &CardInner, state: &mut State, flags: u32, user_data: u64) -> io::Result<()> {
+    inner
+        .statistics
+        .atomic_ioctls
+        .fetch_add(1, Ordering::Relaxed);
+    atomic::commit(
+        inner.device.as_fd(),
+        flags,
+        state.request.arrays(),
+        &mut state.slots,
+        user_data,
+    )
+}
+
+/// What the commit newly reads and writes. A buffer that stays on its plane is read already.
+fn uses(state: &State, plan: &Plan<'_>) -> SmallVec<[MappingUse; 8]> {
+    let shown = plan.planes.iter().filter_map(|plane| {
+        let mapping = &plane.commit.mapping;
+        let stays = state.planes[plane.plane]
+            .current()
+            .is_some_and(|current| current.is_same(mapping));
+        (!stays).then(|| mapping.read())
+    });
+    let captured = plan
+        .outputs
+        .iter()
+        .filter_map(|output| output.commit.writeback.as_ref())
+        .map(dmashare::Mapping::write);
+    shown.chain(captured).collect()
+}
+
+/// The fences that the work must wait for and would not.
+fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, String); 4]> {
+    let mut uncovered = SmallVec::new();
+    let visited = submission.visit_waits::<std::convert::Infallible>(|fence, _, buffer| {
+        if fences.covers(fence) {
+            return Ok(());
+        }
+        match fence.status() {
+            FenceStatus::Pending => uncovered.push((fence.clone(), buffer.to_owned())),
+            // Nobody can wait for it any more. The kernel, too, lets a flip through when the fence
+            // that it waits for fails.
+            FenceStatus::Failed(errno) => {
+                tracing::warn!(%errno, buffer, producer = fence.producer(), "showing a buffer whose writer failed");
+            }
+            FenceStatus::Signalled => {}
+        }
+        Ok(())
+    });
+    match visited {
+        Ok(()) => uncovered,
+    }
+}
+
+/// The commit is on its way: notes what each plane shows and what is captured. Gives the fence for
+/// each new use.
+fn record(state: &mut State, plan: &Plan<'_>, id: CommitId) -> SmallVec<[(MappingUse, Fence); 8]> {
+    let mut fences = SmallVec::new();
+    for output in &plan.outputs {
+        let Some(crtc) = output.crtc else { continue };
+        let queue = &mut state.crtcs[crtc].pending;
+        queue.push_back((id, output.commit.output.id()));
+        for index in 0..state.planes.len() {
+            let was = state.current.planes[index].is_some_and(|plane| plane.crtc == crtc);
+            if was && state.next.planes[index].is_none() {
+                state.planes[index].hide(id);
+            }
+        }
+    }
+    for plane in &plan.planes {
+        let mapping = &plane.commit.mapping;
+        let timeline = &mut state.planes[plane.plane];
+        if !timeline
+            .current()
+            .is_some_and(|current| current.is_same(mapping))
+        {
+            fences.push((mapping.read(), timeline.next_fence()));
+            timeline.show(mapping.clone(), plane.crtc, id);
+        }
+    }
+    for (index, output) in plan.outputs.iter().enumerate() {
+        let (Some(crtc), Some(target)) = (output.crtc, &output.commit.writeback) else {
+            continue;
+        };
+        let fence = state.slots.take(capture_slot(index)).map(SyncFile::new);
+        let fence = match fence {
+            Some(Ok(fence)) => fence,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the kernel's out-fence of a writeback is unusable");
+                continue;
+            }
+            // An output that goes off captures nothing.
+            None => continue,
+        };
+        state.last_capture += 1;
+        let serial = state.last_capture;
+        let output = output.commit.output.id();
+        let capture = Capture::new(serial, id, output, target.clone(), fence);
+        fences.push((target.write(), capture.fence()));
+        state.captures.push(capture);
+        for index in 0..state.planes.len() {
+            if state.next.planes[index].is_some_and(|plane| plane.crtc == crtc) {
+                state.planes[index].capture(serial);
+            }
+        }
+    }
+    std::mem::swap(&mut state.current, &mut state.next);
+    state.foreign = crate::restore::Foreign::default();
+    fences
+}
+
+fn take_out_fences(state: &mut State, plan: &Plan<'_>, out_fences: &mut OutFences) {
+    for (index, output) in plan.outputs.iter().enumerate() {
+        match state.slots.take(out_fence_slot(index)).map(SyncFile::new) {
+            Some(Ok(fence)) => out_fences.push((output.commit.output.id(), fence)),
+            Some(Err(error)) => tracing::error!(%error, "the kernel's out-fence is unusable"),
+            None => {}
+        }
+    }
+}
+
+/// What the kernel's refusal means.
+fn failed(
+    inner: &Arc<CardInner>,
+    state: &State,
+    commit: &Commit,
+    fences: &InFences,
+    source: io::Error,
+) -> Result<Attempt, CommitError> {
+    let names = |busy: &dyn Fn(OutputId) -> bool| -> Vec<String> {
+        let outputs = commit.outputs.iter().map(|output| &output.output);
+        outputs
+            .filter(|output| busy(output.id()))
+            .map(|output| output.name().to_owned())
+            .collect()
+    };
+    match source.raw_os_error() {
+        Some(libc::EBUSY) => {
+            inner.statistics.busy.fetch_add(1, Ordering::Relaxed);
+            let pending = || state.crtcs.iter().flat_map(|crtc| &crtc.pending);
+            let mut busy = names(&|id| pending().any(|(_, output)| *output == id));
+            if busy.is_empty() {
+                busy = names(&|_| true);
+            }
+            Err(CommitError::Busy { outputs: busy })
+        }
+        Some(libc::EPERM) if fences.any() => Ok(Attempt::RefusesInFences),
+        Some(libc::EACCES | libc::EPERM) => Err(master::no_master(&inner.device, source).into()),
+        Some(libc::EINVAL | libc::ERANGE | libc::ENOSPC | libc::ENOENT | libc::EOPNOTSUPP) => {
+            // The driver says the same for a display that was unplugged meanwhile.
+            let gone = commit.outputs.iter().find(|output| {
+                let status = output.output.connector().status(&inner.device, false);
+                output.active && status.is_ok_and(|status| !status.connected)
+            });
+            Err(match gone {
+                Some(output) => CommitError::Disconnected {
+                    output: output.output.name().to_owned(),
+                },
+                None => CommitError::Rejected {
+                    card: inner.device.name().to_owned(),
+                    configuration: describe(state),
+                    source,
+                },
+            })
+        }
+        _ => Err(inner.device.error("MODE_ATOMIC", source).into()),
+    }
+}
+
+/// The configuration that was refused, for people.
+fn describe(state: &State) -> String {
+    let mut text = String::new();
+    for crtc in state.next.crtcs.iter().flatten() {
+        let name = state
+            .connectors
+            .iter()
+            .find(|known| known.connector.id == crtc.connector)
+            .map_or("?", |known| &*known.connector.name);
+        text += &format!("{name} {}", crtc.mode);
+        if let Some(capture) = crtc.capture {
+            text += &format!(" captured as {} {}", capture.format, capture.extent);
+        }
+        text += "; ";
+    }
+    for (index, plane) in state.next.planes.iter().enumerate() {
+        if let Some(plane) = plane {
+            let (from, to) = (plane.source, plane.destination);
+            text += &format!(
+                "plane {index}: {} {} {}, {}x{}+{}+{} to {}x{}+{}+{}; ",
+                plane.framebuffer.format,
+                plane.framebuffer.modifier,
+                plane.framebuffer.extent,
+                from.width,
+                from.height,
+                from.x,
+                from.y,
+                to.width,
+                to.height,
+                to.x,
+                to.y
+            );
+        }
+    }
+    text.truncate(text.trim_end_matches("; ").len());
+    text
+}
