@@ -1,36 +1,49 @@
 //! What a program has left behind: descriptors of its own, and dma-bufs that outlive it.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::{fs, io};
 
 use crate::bufinfo;
 
-/// How many files this process has open.
+/// The descriptors of this process that are open on devices, dma-bufs, sync_files, sockets, memfds
+/// and the like, with what each is open on. What has a path outside of `/dev` is left out: Vulkan's
+/// layers and drivers keep logs and caches open for as long as the process lives.
 ///
 /// # Errors
 /// `/proc` is not mounted, or the process has no descriptor left to read it with.
-pub fn open_files() -> io::Result<u64> {
-    let mut count: u64 = 0;
+pub fn open_files() -> io::Result<BTreeMap<String, String>> {
+    let mut files = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/fd")? {
-        entry?;
-        count += 1;
+        let entry = entry?;
+        // A thread of the driver may have closed it meanwhile.
+        let Ok(target) = fs::read_link(entry.path()) else {
+            continue;
+        };
+        let target = target.to_string_lossy().into_owned();
+        // "/memfd:NAME" and "/dmabuf:NAME" look like paths and are none.
+        if target.starts_with("/dev/") || !(target.starts_with('/') && Path::new(&target).exists()) {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), target);
+        }
     }
-    // One of them is the directory that was just read.
-    Ok(count.saturating_sub(1))
+    Ok(files)
 }
 
 /// What is to be the same at the end as it was at the beginning.
 #[derive(Clone, Debug)]
 pub struct Baseline {
-    files: u64,
+    files: BTreeMap<String, String>,
     /// dma-bufs that this program has made, by inode. The kernel does not give a number twice.
     inodes: Vec<u64>,
 }
 
 /// What is not as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaks {
     /// Descriptors that are open and were not before.
     pub fds_leaked: u64,
+    /// What they are open on.
+    pub files: Vec<String>,
     /// dma-bufs of this program that still exist. `None` where the kernel's list can't be read
     /// (see [`bufinfo::read`]).
     pub dmabufs_leaked: Option<u64>,
@@ -62,16 +75,46 @@ impl Baseline {
             let ours = list.iter().filter(|entry| self.inodes.contains(&entry.inode));
             ours.count() as u64
         };
+        let new = |(fd, target): &(String, String)| self.files.get(fd) != Some(target);
+        let files: Vec<String> = open_files()?
+            .into_iter()
+            .filter(new)
+            .map(|(_, target)| target)
+            .collect();
         Ok(Leaks {
-            fds_leaked: open_files()?.saturating_sub(self.files),
+            fds_leaked: files.len() as u64,
+            files,
             dmabufs_leaked: bufinfo::read().ok().map(left),
         })
     }
 }
 
-impl Leaks {
-    /// Whether there are none, as far as that can be seen.
-    pub fn is_clean(&self) -> bool {
-        self.fds_leaked == 0 && self.dmabufs_leaked.unwrap_or(0) == 0
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_stays_open_is_a_leak() {
+        // Other tests of this executable open files meanwhile, so only ours is looked for.
+        let baseline = Baseline::take().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let name = fs::read_link(format!("/proc/self/fd/{}", reader.as_raw_fd())).unwrap();
+        let name = name.display().to_string();
+        let leaks = baseline.compare().unwrap();
+        let ends = leaks.files.iter().filter(|file| **file == name).count();
+        assert_eq!(ends, 2, "{leaks:?}");
+        assert_eq!(leaks.fds_leaked, leaks.files.len() as u64);
+        drop((reader, writer));
+        let leaks = baseline.compare().unwrap();
+        assert!(!leaks.files.contains(&name), "{leaks:?}");
+    }
+
+    #[test]
+    fn files_with_a_path_are_left_out() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display().to_string();
+        assert!(!open_files().unwrap().values().any(|target| *target == path));
     }
 }

@@ -201,6 +201,16 @@ impl PixelFormat {
     }
 }
 
+/// Formats for a message: their codes, or "nothing".
+pub fn list(formats: impl IntoIterator<Item = Fourcc>) -> String {
+    let names: Vec<String> = formats.into_iter().map(|f| f.to_string()).collect();
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
 /// 1.0 as a half float.
 const HALF_ONE: u64 = 0x3c00;
 
@@ -215,15 +225,15 @@ fn half_from_2048ths(value: u64) -> u64 {
     (exponent + 4) << 10 | mantissa
 }
 
-/// A half float from 0 to 1 spread over 16 bits, without its fraction; what is outside is clamped.
+/// A half float from 0 to 1 in 65536ths, without its fraction; what is outside is clamped.
 fn u16_from_half(bits: u64) -> u16 {
     let (negative, exponent, mantissa) = (bits >> 15 != 0, bits >> 10 & 31, bits & 1023);
     if negative {
         return 0;
     }
     let value = match exponent {
-        0 => mantissa * 65535 >> 24,
-        1..15 => (1024 | mantissa) * 65535 >> (25 - exponent),
+        0 => mantissa >> 8,
+        1..15 => (1024 | mantissa) << 16 >> (25 - exponent),
         _ => 65535,
     };
     u16::try_from(value).unwrap_or(u16::MAX)

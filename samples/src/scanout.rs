@@ -14,7 +14,6 @@ use anyhow::{Context as _, Result, ensure};
 use dmashare_drm::Card;
 use dmashare_vk::{Device, Instance, InstanceOptions};
 
-pub(crate) use agreement::list;
 pub use kernel_list::BufferReport;
 pub use options::Options;
 pub use report::Report;
@@ -48,6 +47,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let leaks = baseline.compare().context("the open files cannot be counted")?;
     report.fds_leaked = leaks.fds_leaked;
     report.dmabufs_leaked = leaks.dmabufs_leaked;
+    report.files_left.extend(leaks.files);
     Ok(Outcome {
         output: match options.json {
             true => serde_json::to_string(&report)?,
@@ -132,6 +132,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         hotplugs: screen.hotplugs,
         interrupted: screen.is_interrupted(),
         fds_leaked: 0,
+        files_left: Vec::new(),
         dmabufs_leaked: None,
     };
     ensure!(

@@ -41,6 +41,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let leaks = baseline.compare().context("the open files cannot be counted")?;
     report.fds_leaked += leaks.fds_leaked;
     report.dmabufs_leaked = leaks.dmabufs_leaked;
+    report.files_left.extend(leaks.files);
     Ok(Outcome {
         output: match options.json {
             true => serde_json::to_string(&report)?,
@@ -75,6 +76,7 @@ fn share(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         inode: dmabuf.id().inode(),
         fences_sent: 0,
         fds_leaked: 0,
+        files_left: Vec::new(),
         dmabufs_leaked: None,
     };
     drop(dmabuf);
@@ -154,7 +156,7 @@ impl OtherProcess {
         let Message::Closed {
             bytes_copied,
             bytes_read_back,
-            fds_leaked,
+            files_left,
         } = closed
         else {
             bail!("expected that everything is closed, got {closed:?}");
@@ -163,7 +165,8 @@ impl OtherProcess {
         let (copied, read_back) = ours.close()?;
         report.bytes_copied += copied + bytes_copied;
         report.bytes_read_back += read_back + bytes_read_back;
-        report.fds_leaked += fds_leaked;
+        report.fds_leaked += files_left.len() as u64;
+        report.files_left.extend(files_left);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use dmashare_vk::{Device, PhysicalDevice};
 use serde::Serialize;
 
 use super::exporters::{Source, chain};
-use crate::scanout::list;
+use crate::pixel_format::list;
 
 /// The formats that are tried, each where both sides have it.
 const FORMATS: [Fourcc; 12] = [

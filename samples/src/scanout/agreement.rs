@@ -6,7 +6,7 @@ use dmashare_drm::{Card, Mode, Output};
 use dmashare_vk::PhysicalDevice;
 
 use super::Options;
-use crate::pixel_format::PixelFormat;
+use crate::pixel_format::{PixelFormat, list};
 
 /// What the buffers are made for.
 pub(super) const USAGE: Usage = Usage::RENDER.union(Usage::SCANOUT);
@@ -144,14 +144,4 @@ pub(super) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Res
                 shown.fourcc()
             )
         })
-}
-
-/// Formats for a message.
-pub(crate) fn list(formats: impl IntoIterator<Item = Fourcc>) -> String {
-    let names: Vec<String> = formats.into_iter().map(|f| f.to_string()).collect();
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
-    }
 }

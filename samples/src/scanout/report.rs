@@ -59,6 +59,8 @@ pub struct Report {
     pub interrupted: bool,
     /// Descriptors that are open at the end and were not at the beginning.
     pub fds_leaked: u64,
+    /// What they are open on.
+    pub files_left: Vec<String>,
     /// dma-bufs of this run that are left over; `None` where the kernel's list can't be read.
     pub dmabufs_leaked: Option<u64>,
 }
@@ -130,13 +132,14 @@ impl Report {
         for path in &self.png {
             writeln!(text, "picture      {}", path.display())?;
         }
-        match self.dmabufs_leaked {
-            Some(dmabufs) => writeln!(
-                text,
-                "left over    {} descriptors, {dmabufs} dma-bufs",
-                self.fds_leaked
-            ),
-            None => writeln!(text, "left over    {} descriptors", self.fds_leaked),
+        let dmabufs = match self.dmabufs_leaked {
+            Some(dmabufs) => format!(", {dmabufs} dma-bufs"),
+            None => String::new(),
+        };
+        writeln!(text, "left over    {} descriptors{dmabufs}", self.fds_leaked)?;
+        for file in &self.files_left {
+            writeln!(text, "             {file}")?;
         }
+        Ok(())
     }
 }

@@ -44,8 +44,8 @@ pub(super) enum Message {
         bytes_copied: u64,
         /// Bytes that it read back to check them.
         bytes_read_back: u64,
-        /// Descriptors that it has left over.
-        fds_leaked: u64,
+        /// What the descriptors are open on that it has left over.
+        files_left: Vec<String>,
     },
     /// It could not do what it was asked for.
     Failed {

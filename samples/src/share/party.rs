@@ -12,7 +12,7 @@ use dmashare_vk::{Device, PhysicalDevice};
 use crate::capture::{Capture, Comparison};
 use crate::painter::Painter;
 use crate::picture::Picture;
-use crate::pixel_format::PixelFormat;
+use crate::pixel_format::{PixelFormat, list};
 
 /// Drawn by either, read back by either.
 const USAGE: Usage = Usage::RENDER.union(Usage::TRANSFER_SOURCE);
@@ -143,7 +143,7 @@ pub(super) fn shared_modifiers(
     ensure!(
         PixelFormat::of(format).is_some(),
         "the picture cannot be drawn in {format}, only in {}",
-        crate::scanout::list(formats)
+        list(formats)
     );
     let taken = importer.modifiers(format, USAGE)?;
     let offered = exporter.modifiers(format, USAGE)?;
@@ -163,9 +163,9 @@ pub(super) fn shared_modifiers(
         exporter.name(),
         importer.name(),
         exporter.name(),
-        crate::scanout::list(exporter.formats(USAGE)),
+        list(exporter.formats(USAGE)),
         importer.name(),
-        crate::scanout::list(importer.formats(USAGE)),
+        list(importer.formats(USAGE)),
     );
     Ok(modifiers)
 }

@@ -38,6 +38,8 @@ pub struct Report {
     pub fences_sent: u32,
     /// Descriptors that are open at the end and were not at the beginning, on both sides.
     pub fds_leaked: u64,
+    /// What they are open on.
+    pub files_left: Vec<String>,
     /// dma-bufs that are left over; `None` where the kernel's list can't be read.
     pub dmabufs_leaked: Option<u64>,
 }
@@ -115,13 +117,14 @@ impl Report {
             "copied       {} bytes to share, {} bytes to check",
             self.bytes_copied, self.bytes_read_back
         )?;
-        match self.dmabufs_leaked {
-            Some(dmabufs) => writeln!(
-                text,
-                "left over    {} descriptors, {dmabufs} dma-bufs",
-                self.fds_leaked
-            ),
-            None => writeln!(text, "left over    {} descriptors", self.fds_leaked),
+        let dmabufs = match self.dmabufs_leaked {
+            Some(dmabufs) => format!(", {dmabufs} dma-bufs"),
+            None => String::new(),
+        };
+        writeln!(text, "left over    {} descriptors{dmabufs}", self.fds_leaked)?;
+        for file in &self.files_left {
+            writeln!(text, "             {file}")?;
         }
+        Ok(())
     }
 }

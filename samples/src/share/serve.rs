@@ -68,7 +68,7 @@ fn answer(socket: &Socket, options: &Options) -> Result<()> {
     let closed = Message::Closed {
         bytes_copied,
         bytes_read_back,
-        fds_leaked: baseline.compare()?.fds_leaked,
+        files_left: baseline.compare()?.files,
     };
     socket.send(&closed, &[])
 }

@@ -1,0 +1,87 @@
+//! The program `info`.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use support::{cards, dmabufs_named, run};
+
+fn pair<'a>(json: &'a Value, exporter: &str, importer: &str) -> &'a Value {
+    let pairs = json["pairs"].as_array().unwrap();
+    let is = |name: &Value, part: &str| name.as_str().unwrap().contains(part);
+    pairs
+        .iter()
+        .find(|pair| is(&pair["exporter"], exporter) && is(&pair["importer"], importer))
+        .unwrap_or_else(|| panic!("no pair of {exporter} and {importer} in {json}"))
+}
+
+fn formats(pair: &Value) -> Vec<&str> {
+    let formats = pair["formats"].as_array().unwrap();
+    formats.iter().map(|shared| shared["format"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn two_runs_agree() {
+    let first = run("info", &["--json"]).good_json();
+    let second = run("info", &["--json"]).good_json();
+    assert_eq!(first, second);
+    assert_eq!(dmabufs_named("info"), 0);
+}
+
+#[test]
+fn devices_nodes_and_pairs_are_there() {
+    let json = run("info", &["--json"]).good_json();
+    let device = &json["vulkan_devices"][0];
+    assert_eq!(device["missing_for_export"], Value::Array(Vec::new()), "{device}");
+    assert_eq!(device["missing_for_import"], Value::Array(Vec::new()), "{device}");
+    let described = device["formats"].as_array().unwrap().iter().find(|format| {
+        format["format"] == "XR24" && format["modifier"] == "LINEAR"
+    });
+    let described = described.unwrap_or_else(|| panic!("no linear XR24 in {device}"));
+    assert_eq!(described["export"], serde_json::json!(["render", "sample"]));
+    assert_eq!(described["import"], serde_json::json!(["render", "sample"]));
+    assert!(described["max_extent"][0].as_u64().unwrap() >= 4096);
+
+    let nodes = json["drm_nodes"].as_array().unwrap();
+    for card in cards("vkms") {
+        let node = nodes.iter().find(|node| node["path"] == *card).unwrap();
+        let output = &node["card"]["outputs"][0];
+        assert_eq!(output["connected"], true, "{node}");
+        assert!(output["writeback"].as_array().unwrap().contains(&"XR24".into()), "{node}");
+
+        // What the display shows of what Vulkan exports, and the other way round.
+        let shown = pair(&json, "Vulkan", &card);
+        assert_eq!(shown["direct"], true, "{shown}");
+        assert!(formats(shown).contains(&"XR24"), "{shown}");
+        let back = json["pairs"].as_array().unwrap().iter().find(|pair| {
+            pair["exporter"].as_str().unwrap().starts_with(&card)
+                && pair["importer"].as_str().unwrap().starts_with("Vulkan")
+        });
+        assert_eq!(back.unwrap()["direct"], true, "{back:?}");
+    }
+    let render = nodes.iter().find(|node| node["kind"] == "render").unwrap();
+    assert_eq!(render["card"], Value::Null);
+    for exporter in ["dma-heap system", "udmabuf", "Vulkan"] {
+        let with_vulkan = pair(&json, exporter, "Vulkan");
+        assert_eq!(with_vulkan["direct"], true, "{with_vulkan}");
+        assert!(formats(with_vulkan).contains(&"XR24"), "{with_vulkan}");
+    }
+    // Who cannot share has a reason, and who can has none.
+    for pair in json["pairs"].as_array().unwrap() {
+        assert_eq!(pair["direct"] == false, pair["reason"].is_string(), "{pair}");
+    }
+}
+
+#[test]
+fn the_tables_name_everyone() {
+    let said = run("info", &[]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    for part in ["Vulkan devices", "DRM nodes", "card0", "udmabuf", "dma-heap", "Virtual-1", "yes"] {
+        assert!(said.stdout.contains(part), "no {part} in:\n{}", said.stdout);
+    }
+}
+
+#[test]
+fn nonsense_is_refused() {
+    run("info", &["--colour"]).failed_with(&["--colour"]);
+}

@@ -1,0 +1,92 @@
+//! The program `share`, between two devices of one process and between two processes.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::os::unix::net::UnixDatagram;
+
+use support::{Said, program, run};
+
+/// Runs `share` and demands that every pixel was right, both ways.
+#[track_caller]
+fn shares(format: &str, extent: &str, frames: u64, process: bool) {
+    let count = frames.to_string();
+    let mut arguments = vec![
+        "--json", "--format", format, "--extent", extent, "--frames", &count,
+    ];
+    arguments.extend(process.then_some("--process"));
+    let json = run("share", &arguments).good_json();
+    let (width, height) = extent.split_once('x').unwrap();
+    let pixels = width.parse::<u64>().unwrap() * height.parse::<u64>().unwrap();
+    assert_eq!(json["pixels_checked"], 2 * frames * pixels, "{json}");
+    assert_eq!(json["frames"], frames, "{json}");
+    assert_eq!(json["process"], process, "{json}");
+    assert_eq!(json["bytes_copied"], 0, "{json}");
+    assert_eq!(json["dmabufs_leaked"], 0, "{json}");
+    assert_eq!(json["files_left"].as_array().unwrap().len(), 0, "{json}");
+    if process {
+        assert_eq!(json["fences_sent"], frames, "no sync_file was passed: {json}");
+    }
+}
+
+#[test]
+fn odd_and_large_sizes_between_devices() {
+    for extent in ["1x1", "333x77", "4096x2160"] {
+        shares("XRGB8888", extent, 2, false);
+    }
+}
+
+#[test]
+fn odd_and_large_sizes_between_processes() {
+    for extent in ["1x1", "333x77", "4096x2160"] {
+        shares("XRGB8888", extent, 2, true);
+    }
+}
+
+#[test]
+fn every_kind_of_format_between_devices_and_processes() {
+    for format in [
+        "AR24", "XB24", "AB24", "RG16", "AR30", "AB30", "AB48", "AB4H", "R8", "GR88",
+    ] {
+        shares(format, "123x45", 1, false);
+        shares(format, "123x45", 1, true);
+    }
+}
+
+#[test]
+fn what_cannot_be_shared_is_refused() {
+    let fails = |arguments: &[&str], parts: &[&str]| {
+        for process in [false, true] {
+            let mut arguments = arguments.to_vec();
+            arguments.extend(process.then_some("--process"));
+            run("share", &arguments).failed_with(parts);
+        }
+    };
+    fails(&["--format", "NV12"], &["drawn in NV12", "XR24"]);
+    fails(&["--format", "ABCD"], &["drawn in ABCD", "XR24"]);
+    fails(&["--format", "XR-24"], &["XR-24", "four-character"]);
+    fails(&["--extent", "0x4"], &["width and a height"]);
+    fails(&["--extent", "16384x16385"], &["width and a height"]);
+    fails(&["--device", "no such device"], &["no such device"]);
+    fails(&["--device", "/dev/null"], &["no Vulkan device fits"]);
+    fails(&["--importer", "no such device"], &["no such device"]);
+    fails(&["--frames", "0"], &["--frames"]);
+}
+
+#[test]
+fn the_other_process_refuses_strangers() {
+    // Standard input is /dev/null.
+    let said = Said::of(program("share").arg("--serve").output().unwrap());
+    said.failed_with(&["standard input is not the socket"]);
+
+    // A socket whose other end sends nonsense, and no answer is waited for.
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.send(br#"{"Share":{"name":"x"}}"#).unwrap();
+    let mut serve = program("share");
+    let said = Said::of(serve.arg("--serve").stdin(std::os::fd::OwnedFd::from(theirs)).output().unwrap());
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let mut answer = [0; 4096];
+    let length = ours.recv(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.contains("Failed") && answer.contains("no message"), "{answer}");
+}
