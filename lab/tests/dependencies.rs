@@ -16,6 +16,9 @@ fn metadata() -> Value {
             "1",
             "--locked",
             "--offline",
+            // Offline, cargo knows only the packages that it has downloaded to build here.
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
             "--manifest-path",
             manifest,
         ])

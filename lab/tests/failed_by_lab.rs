@@ -43,7 +43,10 @@ fn a_bug_and_a_lockdep_report_fail_the_run() {
 
 #[test]
 fn a_panic_is_shown_and_fails_the_run() {
-    let output = run_script(&[], "echo before; echo c > /proc/sysrq-trigger; sleep 1000");
+    let output = run_script(
+        &[],
+        "echo before; sleep 0.5; echo c > /proc/sysrq-trigger; sleep 1000",
+    );
     expect_status(&output, 125);
     assert_eq!(stdout(&output), "before\n");
     let said = stderr(&output);

@@ -64,6 +64,7 @@ fn a_display_can_be_unplugged() {
     let output = run_script(
         &[],
         "set -e
+         echo detect > /sys/class/drm/card1-Virtual-1/status
          cat /sys/class/drm/card1-Virtual-1/status
          echo 2 > /sys/kernel/config/vkms/display0/connectors/connector/status
          echo detect > /sys/class/drm/card1-Virtual-1/status
@@ -140,7 +141,7 @@ fn bad_arguments_are_refused_with_a_reason() {
     for (arguments, reason) in [
         (&["run", "--mem", "4T", "--", "true"][..], "4T"),
         (&["run", "--cpus", "0", "--", "true"][..], "1..=8"),
-        (&["run", "--timeout", "-1", "--", "true"][..], "--timeout"),
+        (&["run", "--timeout", "0", "--", "true"][..], "seconds"),
         (&["run"][..], "COMMAND"),
     ] {
         let output = lab(arguments).output().unwrap();

@@ -14,7 +14,10 @@ pub(crate) fn lab(arguments: &[&str]) -> Command {
 
 /// Runs `cargo lab run OPTIONS -- sh -c SCRIPT` to its end.
 pub(crate) fn run_script(options: &[&str], script: &str) -> Output {
-    let mut arguments = vec!["run", "--timeout", "60"];
+    let mut arguments = vec!["run"];
+    if !options.contains(&"--timeout") {
+        arguments.extend(["--timeout", "60"]);
+    }
     arguments.extend(options);
     arguments.extend(["--", "sh", "-c", script]);
     lab(&arguments).output().unwrap()
