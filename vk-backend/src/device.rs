@@ -152,7 +152,7 @@ impl Device {
         let shared = &*self.shared;
         shared.timeline.recycle();
         if shared.core.is_lost() && !shared.retired.is_empty() {
-            shared.core.settle_after_loss();
+            shared.core.wait_queue_idle();
         }
         let collected = shared.retired.collect(drop);
         let timer = if shared.retired.is_empty() {

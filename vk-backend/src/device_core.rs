@@ -83,15 +83,25 @@ impl DeviceCore {
         }
     }
 
-    /// Waits until the device works on nothing of ours any more. Only for a lost device, where the
-    /// specification promises that the call ends in finite time ("Lost Device").
-    pub(crate) fn settle_after_loss(&self) {
+    /// Waits until the queue works on nothing any more, and tells whether that is so. Only for a
+    /// lost device, where the specification promises that the call ends in finite time ("Lost
+    /// Device"), and where a bounded wait is not to be had.
+    pub(crate) fn wait_queue_idle(&self) -> bool {
         let Ok(_guard) = self.queue_lock.lock() else {
-            return;
+            return false;
         };
         // SAFETY: the queue is of this device, and its lock is held.
-        if let Err(source) = unsafe { self.raw.queue_wait_idle(self.queue) } {
-            tracing::debug!(device = self.name, %source, "vkQueueWaitIdle of a lost device");
+        match unsafe { self.raw.queue_wait_idle(self.queue) } {
+            Ok(()) => true,
+            // Then nothing is executed any more.
+            Err(vk::Result::ERROR_DEVICE_LOST) => {
+                self.mark_lost();
+                true
+            }
+            Err(source) => {
+                tracing::warn!(device = self.name, %source, "vkQueueWaitIdle");
+                self.is_lost()
+            }
         }
     }
 

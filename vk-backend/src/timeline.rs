@@ -158,17 +158,20 @@ impl QueueTimeline {
         self.core.check("vkQueueSubmit2", result)
     }
 
-    /// Waits for the last point that was submitted, or for a lost device to let go. When neither
-    /// happens in `timeout`, the device is marked as stuck and nothing of it is destroyed any more.
+    /// Waits for the last point that was submitted, or for a lost device to let go. When that does
+    /// not happen in `timeout`, the device is marked as stuck and nothing of it is destroyed any
+    /// more.
     pub(crate) fn finish(&self, timeout: Duration) {
         match self.wait(self.last_submitted(), timeout) {
-            Ok(()) => {}
-            Err(_) if self.core.is_lost() => self.core.settle_after_loss(),
+            Ok(()) => return,
+            // The wait itself failed, or the device is lost: either way the driver can say when it
+            // has let go.
+            Err(FenceError::Device { .. }) if self.core.wait_queue_idle() => return,
             Err(error) => {
                 tracing::error!(device = self.core.name, %error, "the last work did not end");
-                self.core.stuck.store(true, Ordering::Release);
             }
         }
+        self.core.stuck.store(true, Ordering::Release);
     }
 
     fn lost(&self, operation: &'static str) -> FenceError {
