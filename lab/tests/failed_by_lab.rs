@@ -29,9 +29,9 @@ fn a_warning_of_the_kernel_is_shown_and_fails_the_run() {
 #[test]
 fn a_bug_and_a_lockdep_report_fail_the_run() {
     for (crash, words) in [
-        ("BUG", "kernel BUG at"),
+        ("BUG", "BUG: failure at drivers/misc/lkdtm"),
         // Returns with a spinlock held.
-        ("SPINLOCKUP", "lock held when returning to user space"),
+        ("SPINLOCKUP", "[ BUG: Invalid wait context ]"),
     ] {
         let script = format!("echo {crash} > /sys/kernel/debug/provoke-crash/DIRECT");
         let output = run_script(&["--timeout", "10"], &script);

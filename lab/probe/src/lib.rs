@@ -9,11 +9,13 @@ mod bufinfo;
 mod descriptors;
 mod fail_nth;
 mod sw_sync;
+mod vkms;
 
 pub use bufinfo::{BufInfo, bufinfo, parse_bufinfo};
 pub use descriptors::{OpenFile, open_files};
 pub use fail_nth::{FailNth, for_each_failing_allocation};
 pub use sw_sync::SwSyncTimeline;
+pub use vkms::VkmsDisplay;
 
 /// Panics, naming what is missing and how to run the test where it is there.
 pub(crate) fn missing(what: &str, error: &dyn std::fmt::Display) -> ! {
