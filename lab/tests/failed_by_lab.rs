@@ -1,5 +1,6 @@
 //! What the kernel or the Vulkan validation layers complain about fails a run, even if the command
 //! itself succeeds.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod lab_program;
 
