@@ -54,7 +54,11 @@ impl FailNth {
     }
 
     fn set(&self, nth: u32) {
-        if let Err(error) = self.file.write_all_at(nth.to_string().as_bytes(), 0) {
+        let text = nth.to_string();
+        let write = || self.file.write_all_at(text.as_bytes(), 0);
+        // The write itself copies from user space, so it may be the one that was told to fail; the
+        // second one is not.
+        if let Err(error) = write().or_else(|_| write()) {
             crate::missing("writing /proc/thread-self/fail-nth", &error);
         }
     }
