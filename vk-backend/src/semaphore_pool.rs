@@ -1,4 +1,4 @@
-//! Binary semaphores that carry sync_files into and out of the queue, used again and again.
+//! Binary semaphores that carry sync_files into and out of the queue.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
@@ -11,31 +11,29 @@ use smallvec::SmallVec;
 use crate::device_core::DeviceCore;
 use crate::error::Failure;
 
+/// So many things may be kept before the queue is made to pass the points that were given up.
+const CROWDED: usize = 32;
+
 /// What must stay until the queue has reached a point.
 #[derive(Debug)]
 pub(crate) enum Held {
     /// A semaphore that was imported into and that the work waits for. The wait consumes the
     /// temporary payload, so it can be imported into again.
     Imported(vk::Semaphore),
-    /// A semaphore whose signal was exported, which reset it: it can be signalled again.
+    /// A semaphore whose signal was made for an export. It is not used again, though an export
+    /// resets it: when the export overtakes the layers' own look at the queue, they take the
+    /// semaphore for signalled.
     Exported(vk::Semaphore),
-    /// A semaphore in a state that allows no further use.
-    Spoiled(vk::Semaphore),
     /// A fence of another timeline of the same `VkDevice`, whose semaphore the work waits for.
     Fence(Fence),
-}
-
-#[derive(Debug, Default)]
-struct Free {
-    import: Vec<vk::Semaphore>,
-    export: Vec<vk::Semaphore>,
 }
 
 /// The semaphores of one queue.
 #[derive(Debug)]
 pub(crate) struct SemaphorePool {
     core: Arc<DeviceCore>,
-    free: Mutex<Free>,
+    /// Free to be imported into.
+    free: Mutex<Vec<vk::Semaphore>>,
     held: Mutex<VecDeque<(u64, Held)>>,
 }
 
@@ -67,9 +65,8 @@ impl SemaphorePool {
     }
 
     /// A semaphore, unsignalled, for a signal that will be exported as a sync_file.
-    pub(crate) fn take_for_export(&self) -> Result<vk::Semaphore, Failure> {
-        let free = lock(&self.free).export.pop();
-        free.map_or_else(|| self.create(true), Ok)
+    pub(crate) fn create_for_export(&self) -> Result<vk::Semaphore, Failure> {
+        self.create(true)
     }
 
     /// A semaphore that signals with `file`. It has a temporary payload, which one wait consumes.
@@ -84,7 +81,7 @@ impl SemaphorePool {
             });
         };
         let fd = file.try_clone()?.into_fd();
-        let free = lock(&self.free).import.pop();
+        let free = lock(&self.free).pop();
         let semaphore = free
             .map_or_else(|| self.create(false), Ok)
             .map_err(|failure| failure.fence(&self.core.name))?;
@@ -113,6 +110,12 @@ impl SemaphorePool {
         lock(&self.held).push_back((point, held));
     }
 
+    /// Whether much is kept for points after `submitted`: for work that was given up.
+    pub(crate) fn is_crowded(&self, submitted: u64) -> bool {
+        let held = lock(&self.held);
+        held.len() >= CROWDED && held.iter().any(|(point, _)| *point > submitted)
+    }
+
     /// Whether anything is kept.
     pub(crate) fn is_holding(&self) -> bool {
         !lock(&self.held).is_empty()
@@ -135,9 +138,8 @@ impl SemaphorePool {
         // Outside the lock: dropping a fence may drop the last handle of its timeline.
         for item in over {
             match item {
-                Held::Imported(semaphore) => lock(&self.free).import.push(semaphore),
-                Held::Exported(semaphore) => lock(&self.free).export.push(semaphore),
-                Held::Spoiled(semaphore) => self.destroy(semaphore),
+                Held::Imported(semaphore) => lock(&self.free).push(semaphore),
+                Held::Exported(semaphore) => self.destroy(semaphore),
                 Held::Fence(fence) => drop(fence),
             }
         }
@@ -156,7 +158,7 @@ impl Drop for SemaphorePool {
         // The timeline has waited for its last point before it let go of the pool.
         self.recycle(u64::MAX);
         let free = std::mem::take(&mut *lock(&self.free));
-        for semaphore in free.import.into_iter().chain(free.export) {
+        for semaphore in free {
             self.destroy(semaphore);
         }
     }
@@ -185,7 +187,7 @@ impl Drop for ImportedSemaphore {
     fn drop(&mut self) {
         // An import that nobody waited for is replaced by the next one.
         if self.semaphore != vk::Semaphore::null() {
-            lock(&self.pool.free).import.push(self.semaphore);
+            lock(&self.pool.free).push(self.semaphore);
         }
     }
 }

@@ -39,6 +39,7 @@ impl Submission {
         timeline: &Arc<QueueTimeline>,
         uses: impl IntoIterator<Item = MappingUse>,
     ) -> Result<Self, SubmitError> {
+        timeline.pass_given_up_points();
         timeline.recycle();
         let uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
         let mut resolved = SmallVec::<[Resolved; 4]>::new();

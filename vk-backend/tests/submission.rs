@@ -180,6 +180,33 @@ fn another_device_waits_for_the_first() {
 }
 
 #[test]
+fn submissions_that_are_given_up_gather_nothing() {
+    let device = device();
+    let shared = buffer(&device, "given up");
+    let mapping = map(&shared, &device);
+    let sw_sync = SwSyncTimeline::new();
+    let file = SyncFile::new(sw_sync.fence(1)).unwrap();
+    add_write(&shared, &device, &file.into());
+    let files = |rounds: u32| {
+        for round in 0..rounds {
+            let submission = device.submission([mapping.read()]).unwrap();
+            assert_eq!(submission.waits().len(), 1);
+            drop(submission);
+            if round % 20 == 0 {
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+        dmashare_lab_probe::open_files()
+            .iter()
+            .filter(|file| file.target.contains("sync_file"))
+            .count()
+    };
+    let few = files(100);
+    assert!(files(900) < few + 100, "sync_files gather");
+    sw_sync.increment(1);
+}
+
+#[test]
 fn a_software_fence_is_refused_while_it_is_pending() {
     let device = device();
     let shared = buffer(&device, "software");
