@@ -144,7 +144,7 @@ impl Card {
             }
             Purpose::Look => {}
         }
-        let modifiers = device.capability(DriverCapability::AddFB2Modifiers) != 0;
+        let modifiers = has(&device, DriverCapability::AddFB2Modifiers);
         let (resources, connectors, mut snapshot) = Resources::read(&device, modifiers)?;
         let capabilities = capabilities(&device, &resources);
         let foreign = snapshot.take_foreign();
@@ -401,9 +401,15 @@ fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenError> {
     Ok(())
 }
 
+fn has(device: &DrmDevice, capability: DriverCapability) -> bool {
+    device
+        .capability(capability)
+        .is_some_and(|value| value != 0)
+}
+
 fn capabilities(device: &DrmDevice, resources: &Resources) -> Capabilities {
-    let has = |capability| device.capability(capability) != 0;
-    let prime = device.capability(DriverCapability::Prime);
+    let has = |capability| has(device, capability);
+    let prime = device.capability(DriverCapability::Prime).unwrap_or(0);
     let Resources {
         minimum, maximum, ..
     } = resources;

@@ -119,9 +119,10 @@ impl DrmDevice {
         retry(call).map_err(|source| self.error(operation, source))
     }
 
-    /// A capability's value; 0 if the kernel does not know it.
-    pub(crate) fn capability(&self, capability: DriverCapability) -> u64 {
-        retry(|| self.get_driver_capability(capability)).unwrap_or(0)
+    /// A capability's value; `None` if the kernel does not tell. Of devices without displays it
+    /// tells few, even of those that make dumb buffers (`drm_getcap`).
+    pub(crate) fn capability(&self, capability: DriverCapability) -> Option<u64> {
+        retry(|| self.get_driver_capability(capability)).ok()
     }
 
     /// Lets go of a framebuffer: CLOSEFB, and where the kernel lacks it (`EINVAL` before Linux 6.8)

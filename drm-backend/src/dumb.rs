@@ -72,10 +72,11 @@ impl DumbBuffers {
             exporter: self.device.name().to_owned(),
             missing,
         };
-        if self.device.capability(DriverCapability::DumbBuffer) == 0 {
+        if self.device.capability(DriverCapability::DumbBuffer) == Some(0) {
             return Err(missing("DRM_CAP_DUMB_BUFFER"));
         }
-        if self.device.capability(DriverCapability::Prime) & PRIME_CAP_EXPORT == 0 {
+        let prime = self.device.capability(DriverCapability::Prime);
+        if prime.is_some_and(|prime| prime & PRIME_CAP_EXPORT == 0) {
             return Err(missing("DRM_PRIME_CAP_EXPORT"));
         }
         desc.format.info().ok_or_else(|| {
@@ -188,7 +189,7 @@ fn layout(info: &FormatInfo, desc: &BufferDesc, pitch: u32) -> SmallVec<[PlaneLa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dmashare::{Extent, Fourcc, Layout, Usage};
+    use dmashare::{Extent, Layout, Usage};
 
     #[test]
     fn every_format_fits_into_the_rows_that_are_asked_for() {
