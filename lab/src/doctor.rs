@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -10,9 +11,11 @@ use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 
 use crate::cache::Cache;
+use crate::guest::{Guest, GuestEnd};
 use crate::guest_memory::MemorySize;
+use crate::request::{CommandEnd, Request};
 use crate::setup::Built;
-use crate::{guest_memory, host_packages, kernel, kernel_config, root_file_system};
+use crate::{environment, guest_memory, host_packages, kernel, kernel_config, root_file_system};
 
 /// Free space that a whole set-up needs while it builds.
 const SETUP_BYTES: u64 = 5 << 30;
@@ -90,6 +93,9 @@ fn examine() -> Vec<Finding> {
             findings.push(cache_folder(&cache, &built));
             findings.push(kernel_built(&built.kernel));
             findings.push(root_built(&built.root));
+            if built.kernel.is_dir() && built.root.is_dir() {
+                findings.push(guest_starts(&built));
+            }
         }
         Err(error) => findings.push(finding(
             "cache",
@@ -174,6 +180,43 @@ fn memory() -> Finding {
             format!("{error:#}"),
             "make room, or run with --mem 1G",
         ),
+    }
+}
+
+/// Starts a guest that does nothing: shows that this host lets user-mode Linux run.
+fn guest_starts(built: &Built) -> Finding {
+    let started = Instant::now();
+    let guest = Guest {
+        request: Request {
+            command: vec!["true".into()],
+            folder: "/".into(),
+            environment: environment::for_command([], false),
+            terminal: None,
+            validate: false,
+        },
+        mounts: Vec::new(),
+        memory: MemorySize::DEFAULT,
+        cpus: 2,
+        displays: 1,
+        time_limit: Some(Duration::from_secs(30)),
+        kernel_log: None,
+    };
+    let advice = "the host must allow seccomp filters and executable memory; cargo lab run -- true \
+                  shows the kernel log";
+    match guest.run(built, std::io::sink(), std::io::sink()) {
+        Ok(report) => match report.end {
+            GuestEnd::Command(CommandEnd::Exited(0)) => {
+                let seconds = started.elapsed().as_secs_f64();
+                finding(
+                    "guest",
+                    true,
+                    format!("starts and ends in {seconds:.1} s"),
+                    "",
+                )
+            }
+            end => finding("guest", false, format!("{end:?}"), advice),
+        },
+        Err(error) => finding("guest", false, format!("{error:#}"), advice),
     }
 }
 

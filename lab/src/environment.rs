@@ -27,6 +27,7 @@ const PREFIXES: &[&str] = &[
     "LP_",
     "MESA_",
     "PROPTEST_",
+    "RUSTDOC_",
     "RUST_",
     "VK_",
 ];

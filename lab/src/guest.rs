@@ -22,7 +22,7 @@ use crate::request::{
     VALIDATION,
 };
 use crate::setup::Built;
-use crate::{mountable, stdin_pieces, validation};
+use crate::{management_console, mountable, stdin_pieces, validation};
 
 /// Longest time between the agent's answer and the kernel's end.
 const POWER_OFF: Duration = Duration::from_secs(10);
@@ -229,6 +229,8 @@ impl Guest {
                     .time_limit
                     .is_some_and(|limit| started.elapsed() >= limit)
                 {
+                    // A kernel that answers no more has said all that it will.
+                    let _ = management_console::log_blocked_tasks(state);
                     return Ok(GuestEnd::TimedOut);
                 }
                 if relays.iter().any(OutputRelay::is_broken) {

@@ -20,6 +20,7 @@ mod interrupt;
 mod kernel;
 mod kernel_config;
 mod kernel_log;
+mod management_console;
 mod mountable;
 mod output_relay;
 mod progress;

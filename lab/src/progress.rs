@@ -71,8 +71,9 @@ impl Progress {
     fn status(&self) -> String {
         let left = self.expected.saturating_sub(self.done);
         let elapsed = self.started.elapsed().as_secs();
-        if self.expected == 0 || self.done == 0 {
-            return format!("{} {}, {elapsed} s", self.done, self.unit);
+        // The first parts say nothing about the others: they come after downloads and checks.
+        if self.done * 20 < self.expected || self.done == 0 || self.expected == 0 {
+            return format!("{} {}, {elapsed} s so far", self.done, self.unit);
         }
         format!(
             "{} of about {} {}, about {} s left",

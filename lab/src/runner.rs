@@ -65,13 +65,11 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
         command.splice(0..0, ["sh", "-c", quiet].map(OsString::from));
     }
     let workspace = Workspace::find()?;
-    let status = run_command::run_in_guest(
-        &workspace,
-        arguments.guest,
-        command,
-        Caller::Cargo,
-        std::io::stdout(),
-    )?;
+    let mut guest = arguments.guest;
+    // Documentation tests are built in folders for temporary files.
+    guest.mount.extend(executable.parent().map(Path::to_owned));
+    let status =
+        run_command::run_in_guest(&workspace, guest, command, Caller::Cargo, std::io::stdout())?;
     if let Some(report) = arguments.report {
         let line = serde_json::to_string(&ExecutableRun {
             executable,

@@ -60,6 +60,7 @@ fn a_hang_ends_at_the_time_limit_with_the_kernel_log() {
     let said = stderr(&output);
     assert!(said.contains("time limit"), "{said}");
     assert!(said.contains("marker"), "{said}");
+    assert!(said.contains("Show Blocked State"), "{said}");
 }
 
 #[test]
