@@ -61,7 +61,11 @@ impl Capture {
     /// # Panics
     /// If the picture has another extent.
     pub fn compare(&self, picture: &Picture, shown_as: &PixelFormat) -> Comparison {
-        assert_eq!(picture.extent(), self.extent, "compared with another extent");
+        assert_eq!(
+            picture.extent(),
+            self.extent,
+            "compared with another extent"
+        );
         let mask = self.format.mask();
         let mut comparison = Comparison::default();
         let rows = self.bytes.chunks_exact(self.row_bytes());
@@ -85,8 +89,7 @@ impl Capture {
                 }
             }
         }
-        comparison.pixels_checked =
-            u64::from(self.extent.width) * u64::from(self.extent.height);
+        comparison.pixels_checked = u64::from(self.extent.width) * u64::from(self.extent.height);
         comparison
     }
 

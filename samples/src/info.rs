@@ -50,7 +50,10 @@ fn examine() -> Result<Report> {
 
     let named = vulkan.iter().map(|(device, report)| {
         // Several devices may have the same name.
-        let same = vulkan.iter().filter(|(_, other)| other.name == report.name).count();
+        let same = vulkan
+            .iter()
+            .filter(|(_, other)| other.name == report.name)
+            .count();
         let name = match same {
             1 => format!("Vulkan {}", report.name),
             _ => format!("Vulkan {} {}", report.name, report.uuid),

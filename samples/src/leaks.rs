@@ -22,7 +22,8 @@ pub fn open_files() -> io::Result<BTreeMap<String, String>> {
         };
         let target = target.to_string_lossy().into_owned();
         // "/memfd:NAME" and "/dmabuf:NAME" look like paths and are none.
-        if target.starts_with("/dev/") || !(target.starts_with('/') && Path::new(&target).exists()) {
+        if target.starts_with("/dev/") || !(target.starts_with('/') && Path::new(&target).exists())
+        {
             files.insert(entry.file_name().to_string_lossy().into_owned(), target);
         }
     }
@@ -72,7 +73,9 @@ impl Baseline {
     /// As [`open_files`].
     pub fn compare(&self) -> io::Result<Leaks> {
         let left = |list: Vec<bufinfo::Entry>| {
-            let ours = list.iter().filter(|entry| self.inodes.contains(&entry.inode));
+            let ours = list
+                .iter()
+                .filter(|entry| self.inodes.contains(&entry.inode));
             ours.count() as u64
         };
         let new = |(fd, target): &(String, String)| self.files.get(fd) != Some(target);

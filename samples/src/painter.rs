@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dmashare::{Fence, Fourcc, Mapping};
-use dmashare_vk::ash::vk;
 use dmashare_vk::Device;
+use dmashare_vk::ash::vk;
 
 use crate::pixel_format::PixelFormat;
 use command::Command;
@@ -64,7 +64,11 @@ impl Painter {
         );
         let index = self.free_command()?;
         let command = &mut self.commands[index];
-        command.record(&self.pipeline, image, &immediates(image, frame, self.format))?;
+        command.record(
+            &self.pipeline,
+            image,
+            &immediates(image, frame, self.format),
+        )?;
         let info = [vk::CommandBufferSubmitInfo::default().command_buffer(command.raw())];
         let submission = self.device.submission([mapping.write()])?;
         // SAFETY: the command buffer is in the executable state (recorded just now) and not pending

@@ -151,7 +151,10 @@ impl Picture {
     /// If the position is outside of the picture.
     pub fn pixel(&self, x: u32, y: u32) -> Rgb {
         let Extent { width, height } = self.extent;
-        assert!(x < width && y < height, "({x}, {y}) is outside of {width}x{height}");
+        assert!(
+            x < width && y < height,
+            "({x}, {y}) is outside of {width}x{height}"
+        );
         let border = match (x, y) {
             (_, 0) => Some(RED),
             (_, y) if y == height - 1 => Some(BLUE),

@@ -257,7 +257,10 @@ mod tests {
             (Fourcc::XRGB8888, 0x0012_569a),
             (Fourcc::ARGB8888, 0xff12_569a),
             (Fourcc::ABGR8888, 0xff9a_5612),
-            (Fourcc::ARGB2101010, 3 << 30 | 0x048 << 20 | 0x159 << 10 | 0x26a),
+            (
+                Fourcc::ARGB2101010,
+                3 << 30 | 0x048 << 20 | 0x159 << 10 | 0x26a,
+            ),
             (Fourcc::XBGR2101010, 0x26a << 20 | 0x159 << 10 | 0x048),
             (Fourcc::ARGB16161616, 0xffff_1234_5678_9abc),
             (Fourcc::ABGR16161616, 0xffff_9abc_5678_1234),

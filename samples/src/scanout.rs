@@ -11,7 +11,6 @@ mod screen;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use dmashare_drm::Card;
 use dmashare_vk::{Device, Instance, InstanceOptions};
 
 pub use kernel_list::BufferReport;
@@ -21,7 +20,6 @@ pub use report::Report;
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
 use crate::painter::Painter;
-use crate::pixel_format::PixelFormat;
 use crate::program::Outcome;
 use crate::progress::Progress;
 use captures::Captures;
@@ -44,7 +42,9 @@ const LAST_RETIREMENT: Duration = Duration::from_secs(5);
 pub fn run(options: &Options) -> Result<Outcome> {
     let mut baseline = Baseline::take().context("the open files cannot be counted")?;
     let mut report = show(options, &mut baseline)?;
-    let leaks = baseline.compare().context("the open files cannot be counted")?;
+    let leaks = baseline
+        .compare()
+        .context("the open files cannot be counted")?;
     report.fds_leaked = leaks.fds_leaked;
     report.dmabufs_leaked = leaks.dmabufs_leaked;
     report.files_left.extend(leaks.files);
@@ -68,8 +68,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let instance = Instance::new(&InstanceOptions::new("scanout"))?;
     let physical = instance.select(&options.device)?;
     let extent = mode.extent();
-    let (format, modifiers) =
-        agreement::choose_format(&physical, &output, extent, options.format)?;
+    let (format, modifiers) = agreement::choose_format(&physical, &output, extent, options.format)?;
     let capture_format = match (options.verify, &options.png, output.has_writeback()) {
         (None, None, _) | (None, Some(_), false) => None,
         _ => Some(agreement::choose_capture_format(&output, format)?),
@@ -84,7 +83,11 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         })
         .collect::<Result<Vec<_>>>()?;
     let mut captures = Captures::new(options, &card, extent, format, capture_format)?;
-    for inode in buffers.iter().map(FrameBuffer::inode).chain(captures.inodes()) {
+    for inode in buffers
+        .iter()
+        .map(FrameBuffer::inode)
+        .chain(captures.inode())
+    {
         baseline.made(inode);
     }
 
@@ -120,10 +123,14 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         seconds,
         bytes_copied,
         captured: captures.captured,
-        captured_from: captured_from(&captures),
+        captured_from: captures.source(),
         pixels_checked: captures.comparison.pixels_checked,
         pixel_errors: captures.comparison.pixel_errors,
-        first_pixel_error: captures.comparison.first_error.as_ref().map(ToString::to_string),
+        first_pixel_error: captures
+            .comparison
+            .first_error
+            .as_ref()
+            .map(ToString::to_string),
         buffers: list.buffers,
         bufinfo_errors: list.errors.len(),
         bufinfo_messages: list.errors.into_iter().chain(list.unreadable).collect(),
@@ -136,7 +143,11 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         dmabufs_leaked: None,
     };
     ensure!(
-        options.verify.is_none() || report.buffers.iter().all(|buffer| buffer.attached.is_some()),
+        options.verify.is_none()
+            || report
+                .buffers
+                .iter()
+                .all(|buffer| buffer.attached.is_some()),
         "--verify needs the kernel's list of dma-bufs, which only root may read, with debugfs \
          mounted: {}",
         report.bufinfo_messages.join("; ")
@@ -166,24 +177,16 @@ fn animate(
     let mut progress = Progress::new(u64::from(frames), "frames");
     let mut shown = 0;
     while shown < frames && !screen.is_interrupted() {
-        for commit in screen.take_written() {
-            captures.written(commit)?;
-        }
-        let capture = match captures.wants(shown) && captures.are_of_display() {
-            true => Some(captures.free_target()),
-            false => None,
-        };
-        let free = buffers.iter().find(|buffer| buffer.is_free());
-        let (Some(buffer), false) = (free, capture == Some(None)) else {
+        let Some(buffer) = buffers.iter().find(|buffer| buffer.is_free()) else {
             screen.wait_for_event("no free buffer")?;
             continue;
         };
-        let target = capture.flatten();
         let fence = painter.draw(&buffer.image, shown)?;
-        let onto = target.map(|index| captures.target(index).clone());
-        let commit = screen.show(&buffer.framebuffer, &fence, onto.as_ref())?;
-        if let Some(index) = target {
-            captures.begun(index, commit, shown);
+        captures.finish(screen)?;
+        let target = captures.target_for(shown);
+        let commit = screen.show(&buffer.framebuffer, &fence, target)?;
+        if target.is_some() {
+            captures.begun(commit, shown);
         } else if captures.wants(shown) {
             fence.wait(LAST_RETIREMENT)?;
             captures.read_buffer(shown, buffer)?;
@@ -192,13 +195,8 @@ fn animate(
         shown += 1;
         progress.step();
     }
-    screen.wait_while("no flip event", |screen| screen.is_flipping())?;
-    while !captures.are_done() {
-        screen.wait_while("no capture", |screen| !screen.has_written())?;
-        for commit in screen.take_written() {
-            captures.written(commit)?;
-        }
-    }
+    captures.finish(screen)?;
+    screen.wait_for_flip()?;
     Ok(shown)
 }
 
@@ -212,12 +210,4 @@ fn hold_last_frame(screen: &mut Screen, hold: Duration) -> Result<()> {
         screen.dispatch(left.min(Duration::from_millis(100)))?;
     }
     Ok(())
-}
-
-fn captured_from(captures: &Captures) -> Option<&'static str> {
-    match (captures.captured, captures.are_of_display()) {
-        (0, _) => None,
-        (_, true) => Some("writeback"),
-        (_, false) => Some("buffer"),
-    }
 }

@@ -38,7 +38,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
     }
     let mut baseline = Baseline::take().context("the open files cannot be counted")?;
     let mut report = share(options, &mut baseline)?;
-    let leaks = baseline.compare().context("the open files cannot be counted")?;
+    let leaks = baseline
+        .compare()
+        .context("the open files cannot be counted")?;
     report.fds_leaked += leaks.fds_leaked;
     report.dmabufs_leaked = leaks.dmabufs_leaked;
     report.files_left.extend(leaks.files);
@@ -208,7 +210,9 @@ impl OtherProcess {
     fn end(self) -> Result<()> {
         let Self { socket, mut child } = self;
         drop(socket);
-        let status = child.wait().context("the other process cannot be waited for")?;
+        let status = child
+            .wait()
+            .context("the other process cannot be waited for")?;
         ensure!(status.success(), "the other process ended with {status}");
         Ok(())
     }

@@ -17,7 +17,10 @@ fn pair<'a>(json: &'a Value, exporter: &str, importer: &str) -> &'a Value {
 
 fn formats(pair: &Value) -> Vec<&str> {
     let formats = pair["formats"].as_array().unwrap();
-    formats.iter().map(|shared| shared["format"].as_str().unwrap()).collect()
+    formats
+        .iter()
+        .map(|shared| shared["format"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -32,11 +35,21 @@ fn two_runs_agree() {
 fn devices_nodes_and_pairs_are_there() {
     let json = run("info", &["--json"]).good_json();
     let device = &json["vulkan_devices"][0];
-    assert_eq!(device["missing_for_export"], Value::Array(Vec::new()), "{device}");
-    assert_eq!(device["missing_for_import"], Value::Array(Vec::new()), "{device}");
-    let described = device["formats"].as_array().unwrap().iter().find(|format| {
-        format["format"] == "XR24" && format["modifier"] == "LINEAR"
-    });
+    assert_eq!(
+        device["missing_for_export"],
+        Value::Array(Vec::new()),
+        "{device}"
+    );
+    assert_eq!(
+        device["missing_for_import"],
+        Value::Array(Vec::new()),
+        "{device}"
+    );
+    let described = device["formats"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|format| format["format"] == "XR24" && format["modifier"] == "LINEAR");
     let described = described.unwrap_or_else(|| panic!("no linear XR24 in {device}"));
     assert_eq!(described["export"], serde_json::json!(["render", "sample"]));
     assert_eq!(described["import"], serde_json::json!(["render", "sample"]));
@@ -47,7 +60,13 @@ fn devices_nodes_and_pairs_are_there() {
         let node = nodes.iter().find(|node| node["path"] == *card).unwrap();
         let output = &node["card"]["outputs"][0];
         assert_eq!(output["connected"], true, "{node}");
-        assert!(output["writeback"].as_array().unwrap().contains(&"XR24".into()), "{node}");
+        assert!(
+            output["writeback"]
+                .as_array()
+                .unwrap()
+                .contains(&"XR24".into()),
+            "{node}"
+        );
 
         // What the display shows of what Vulkan exports, and the other way round.
         let shown = pair(&json, "Vulkan", &card);
@@ -68,7 +87,11 @@ fn devices_nodes_and_pairs_are_there() {
     }
     // Who cannot share has a reason, and who can has none.
     for pair in json["pairs"].as_array().unwrap() {
-        assert_eq!(pair["direct"] == false, pair["reason"].is_string(), "{pair}");
+        assert_eq!(
+            pair["direct"] == false,
+            pair["reason"].is_string(),
+            "{pair}"
+        );
     }
 }
 
@@ -76,7 +99,15 @@ fn devices_nodes_and_pairs_are_there() {
 fn the_tables_name_everyone() {
     let said = run("info", &[]);
     assert_eq!(said.status, Some(0), "{said:?}");
-    for part in ["Vulkan devices", "DRM nodes", "card0", "udmabuf", "dma-heap", "Virtual-1", "yes"] {
+    for part in [
+        "Vulkan devices",
+        "DRM nodes",
+        "card0",
+        "udmabuf",
+        "dma-heap",
+        "Virtual-1",
+        "yes",
+    ] {
         assert!(said.stdout.contains(part), "no {part} in:\n{}", said.stdout);
     }
 }

@@ -35,7 +35,10 @@ fn check(device: &Device, image: &Mapping<Device>, frame: u32) {
     let rows = device.transfer().download(image).unwrap();
     let capture = Capture::from_rows(format, extent, rows).unwrap();
     let shown_as = PixelFormat::of(format).unwrap();
-    all_equal(&capture.compare(&Picture::new(extent, frame), shown_as), extent);
+    all_equal(
+        &capture.compare(&Picture::new(extent, frame), shown_as),
+        extent,
+    );
 }
 
 #[test]
@@ -66,7 +69,10 @@ fn every_format_has_the_pictures_bits() {
         Fourcc::ABGR16161616,
         Fourcc::ABGR16161616F,
     ] {
-        assert!(drawn.contains(&format), "{format} was not drawn, only {drawn:?}");
+        assert!(
+            drawn.contains(&format),
+            "{format} was not drawn, only {drawn:?}"
+        );
     }
 }
 
@@ -88,7 +94,9 @@ fn command_buffers_are_used_again() {
     let (shared, image) = image(&device, Extent::new(64, 64), Fourcc::XRGB8888);
     for frame in 0..20 {
         painter.draw(&image, frame).unwrap();
-        shared.wait_ready(Access::Write, Duration::from_secs(10)).unwrap();
+        shared
+            .wait_ready(Access::Write, Duration::from_secs(10))
+            .unwrap();
         device.dispatch();
     }
     assert_eq!(painter.command_buffers(), 1);
@@ -104,12 +112,20 @@ fn command_buffers_are_used_again() {
 fn what_cannot_be_drawn_is_refused() {
     let device = device();
     let planar = Painter::new(&device, Fourcc::NV12).unwrap_err();
-    assert!(planar.to_string().contains("cannot be drawn in format NV12"), "{planar}");
+    assert!(
+        planar
+            .to_string()
+            .contains("cannot be drawn in format NV12"),
+        "{planar}"
+    );
 
     let mut painter = Painter::new(&device, Fourcc::XRGB8888).unwrap();
     let (_shared, other) = image(&device, Extent::new(8, 8), Fourcc::RGB565);
     let error = painter.draw(&other, 0).unwrap_err();
-    assert!(error.to_string().contains("draws XR24, not RG16"), "{error}");
+    assert!(
+        error.to_string().contains("draws XR24, not RG16"),
+        "{error}"
+    );
 
     let desc = BufferDesc::new(
         "no rendering",

@@ -71,9 +71,7 @@ fn the_disc_stays_inside_and_moves() {
         let picture = Picture::new(extent, frame);
         let orange = |x: u32, y: u32| {
             let colour = picture.pixel(x, y);
-            colour.red > 0x4000
-                && colour.green == colour.red / 2
-                && colour.blue == colour.red / 8
+            colour.red > 0x4000 && colour.green == colour.red / 2 && colour.blue == colour.red / 8
         };
         let inside = (1..239)
             .flat_map(|y| (1..319).map(move |x| (x, y)))
@@ -87,5 +85,9 @@ fn the_disc_stays_inside_and_moves() {
             .max_by_key(|&(x, y)| picture.pixel(x, y).red);
         centres.insert(brightest);
     }
-    assert!(centres.len() > 150, "{} places in 200 frames", centres.len());
+    assert!(
+        centres.len() > 150,
+        "{} places in 200 frames",
+        centres.len()
+    );
 }

@@ -25,7 +25,10 @@ fn shares(format: &str, extent: &str, frames: u64, process: bool) {
     assert_eq!(json["dmabufs_leaked"], 0, "{json}");
     assert_eq!(json["files_left"].as_array().unwrap().len(), 0, "{json}");
     if process {
-        assert_eq!(json["fences_sent"], frames, "no sync_file was passed: {json}");
+        assert_eq!(
+            json["fences_sent"], frames,
+            "no sync_file was passed: {json}"
+        );
     }
 }
 
@@ -83,10 +86,19 @@ fn the_other_process_refuses_strangers() {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     ours.send(br#"{"Share":{"name":"x"}}"#).unwrap();
     let mut serve = program("share");
-    let said = Said::of(serve.arg("--serve").stdin(std::os::fd::OwnedFd::from(theirs)).output().unwrap());
+    let said = Said::of(
+        serve
+            .arg("--serve")
+            .stdin(std::os::fd::OwnedFd::from(theirs))
+            .output()
+            .unwrap(),
+    );
     assert_eq!(said.status, Some(0), "{said:?}");
     let mut answer = [0; 4096];
     let length = ours.recv(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]);
-    assert!(answer.contains("Failed") && answer.contains("no message"), "{answer}");
+    assert!(
+        answer.contains("Failed") && answer.contains("no message"),
+        "{answer}"
+    );
 }

@@ -40,6 +40,9 @@ pub struct CardReport {
     pub maximum_extent: [u32; 2],
     /// What its planes show.
     pub formats: Vec<ShownFormat>,
+    /// Whether the connectors were looked at just now. If another program holds the display, they
+    /// are as that one saw them last.
+    pub probed: bool,
     /// Its connectors.
     pub outputs: Vec<OutputReport>,
 }
@@ -71,7 +74,7 @@ pub struct OutputReport {
 impl NodeReport {
     /// Every node, with the card that can be tried.
     pub(super) fn all() -> Result<Vec<(Option<Card>, Self)>> {
-        let mut nodes = Node::list()?;
+        let mut nodes = Node::list();
         nodes.sort_by(|a, b| a.path().cmp(b.path()));
         Ok(nodes.iter().map(Self::of).collect())
     }
@@ -110,7 +113,12 @@ fn examine(path: &Path) -> Result<(Card, CardReport)> {
     let card = Card::inspect(path)?;
     let can = card.capabilities();
     let (least, most) = (can.minimum_extent, can.maximum_extent);
-    let outputs = card.outputs()?;
+    // Only the master of a card makes the kernel look what is connected. If there is none, that is
+    // this program for a moment; what is on screen stays.
+    let (outputs, probed) = match Card::open(path) {
+        Ok(master) => (master.outputs()?, true),
+        Err(_) => (card.outputs()?, false),
+    };
     let report = CardReport {
         prime_import: can.prime_import,
         prime_export: can.prime_export,
@@ -119,6 +127,7 @@ fn examine(path: &Path) -> Result<(Card, CardReport)> {
         minimum_extent: [least.width, least.height],
         maximum_extent: [most.width, most.height],
         formats: shown(card.formats()),
+        probed,
         outputs: outputs
             .iter()
             .map(|output| OutputReport {

@@ -106,9 +106,9 @@ impl PairReport {
             reason: None,
             refused: Vec::new(),
         };
-        let (mut made, mut taken) = (Vec::new(), Vec::new());
+        let mut seen = Seen::default();
         for format in FORMATS {
-            match try_format(source, sink, format, &mut made, &mut taken) {
+            match try_format(source, sink, format, &mut seen) {
                 Ok(Some(modifier)) => report.formats.push(SharedFormat {
                     format: format.to_string(),
                     modifier: modifier.to_string(),
@@ -122,18 +122,33 @@ impl PairReport {
         }
         report.direct = !report.formats.is_empty();
         if !report.direct {
-            let nothing_common = || {
-                format!(
-                    "nothing in common: of the formats that were tried, the exporter makes {}, \
-                     the importer takes {}",
-                    list(made),
-                    list(taken)
-                )
-            };
             let refused = report.refused.first().map(|refusal| refusal.reason.clone());
-            report.reason = Some(refused.unwrap_or_else(nothing_common));
+            report.reason = Some(refused.unwrap_or_else(|| seen.nothing_common()));
         }
         report
+    }
+}
+
+/// What the two sides have, of the formats that were tried.
+#[derive(Debug, Default)]
+struct Seen {
+    made: Vec<Fourcc>,
+    taken: Vec<Fourcc>,
+    /// Why the exporter does not have the first format that it does not have.
+    not_made: Option<String>,
+}
+
+impl Seen {
+    fn nothing_common(self) -> String {
+        match self.not_made {
+            Some(reason) if self.made.is_empty() => reason,
+            _ => format!(
+                "nothing in common: of the formats that were tried, the exporter makes {}, the \
+                 importer takes {}",
+                list(self.made),
+                list(self.taken)
+            ),
+        }
     }
 }
 
@@ -143,17 +158,19 @@ fn try_format(
     source: &Source,
     sink: &Sink,
     format: Fourcc,
-    made: &mut Vec<Fourcc>,
-    taken: &mut Vec<Fourcc>,
+    seen: &mut Seen,
 ) -> Result<Option<Modifier>, String> {
     let is_yuv = format.info().is_some_and(|info| info.is_yuv);
     let usage = source.usage(is_yuv) | sink.usage();
     let desc = BufferDesc::new("info", EXTENT, format, usage);
     let takes = sink.modifiers(format, usage)?;
-    taken.extend((!takes.is_empty()).then_some(format));
+    seen.taken.extend((!takes.is_empty()).then_some(format));
     // An error here says that the exporter does not have the format for these uses.
-    let makes = dmashare::Exporter::modifiers(source, &desc).unwrap_or_default();
-    made.extend((!makes.is_empty()).then_some(format));
+    let makes = dmashare::Exporter::modifiers(source, &desc).unwrap_or_else(|error| {
+        seen.not_made.get_or_insert_with(|| chain(error));
+        Vec::new()
+    });
+    seen.made.extend((!makes.is_empty()).then_some(format));
     let both: Vec<Modifier> = makes.into_iter().filter(|m| takes.contains(m)).collect();
     if both.is_empty() {
         return Ok(None);

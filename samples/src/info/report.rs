@@ -88,7 +88,9 @@ fn table<const COLUMNS: usize>(
 /// Columns of the terminal, as far as the shell tells.
 fn width() -> u16 {
     let columns = std::env::var("COLUMNS").ok();
-    columns.and_then(|columns| columns.parse().ok()).unwrap_or(120)
+    columns
+        .and_then(|columns| columns.parse().ok())
+        .unwrap_or(120)
 }
 
 /// What a device can export or import, or what it lacks.
@@ -147,10 +149,13 @@ fn node(node: &NodeReport) -> [String; 5] {
 }
 
 fn pair(pair: &PairReport) -> [String; 4] {
-    let formats = pair.formats.iter().map(|shared| match shared.modifier.as_str() {
-        "LINEAR" => shared.format.clone(),
-        modifier => format!("{}:{modifier}", shared.format),
-    });
+    let formats = pair
+        .formats
+        .iter()
+        .map(|shared| match shared.modifier.as_str() {
+            "LINEAR" => shared.format.clone(),
+            modifier => format!("{}:{modifier}", shared.format),
+        });
     let mut last = formats.collect::<Vec<_>>().join(" ");
     if let Some(reason) = &pair.reason {
         last = reason.clone();

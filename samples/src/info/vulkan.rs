@@ -92,16 +92,17 @@ fn formats(device: &PhysicalDevice) -> Result<Vec<VulkanFormat>> {
         for format in device.formats(usage) {
             for support in device.modifiers(format, usage)? {
                 let extent = support.max_extent;
-                let entry = found
-                    .entry((format, support.modifier))
-                    .or_insert_with(|| VulkanFormat {
-                        format: format.to_string(),
-                        modifier: support.modifier.to_string(),
-                        planes: support.plane_count,
-                        export: Vec::new(),
-                        import: Vec::new(),
-                        max_extent: [extent.width, extent.height],
-                    });
+                let entry =
+                    found
+                        .entry((format, support.modifier))
+                        .or_insert_with(|| VulkanFormat {
+                            format: format.to_string(),
+                            modifier: support.modifier.to_string(),
+                            planes: support.plane_count,
+                            export: Vec::new(),
+                            import: Vec::new(),
+                            max_extent: [extent.width, extent.height],
+                        });
                 entry.export.extend(support.exportable.then_some(name));
                 entry.import.extend(support.importable.then_some(name));
             }

@@ -99,11 +99,7 @@ impl Command {
         unsafe { device.cmd_begin_rendering(self.buffer, &rendering) };
         // SAFETY: recording; a graphics pipeline on a graphics queue family.
         unsafe {
-            device.cmd_bind_pipeline(
-                self.buffer,
-                vk::PipelineBindPoint::GRAPHICS,
-                pipeline.raw(),
-            )
+            device.cmd_bind_pipeline(self.buffer, vk::PipelineBindPoint::GRAPHICS, pipeline.raw())
         };
         let viewport = vk::Viewport {
             width: extent.width as f32,
@@ -116,9 +112,7 @@ impl Command {
         // SAFETY: recording; the scissor is the image.
         unsafe { device.cmd_set_scissor(self.buffer, 0, &[area]) };
         // SAFETY: recording; the bytes are the layout's whole range, for its stages.
-        unsafe {
-            device.cmd_push_constants(self.buffer, pipeline.layout(), STAGES, 0, immediates)
-        };
+        unsafe { device.cmd_push_constants(self.buffer, pipeline.layout(), STAGES, 0, immediates) };
         // SAFETY: recording, inside of a rendering; pipeline, dynamic state and push constants are
         // set, and the pipeline reads no vertex buffer.
         unsafe { device.cmd_draw(self.buffer, 3, 1, 0, 0) };
@@ -148,7 +142,11 @@ impl Command {
         let dependency = vk::DependencyInfo::default().image_memory_barriers(&barriers);
         // SAFETY: recording, outside of a rendering; the barrier names a living image, its present
         // layout and queue families of this device.
-        unsafe { self.device.raw().cmd_pipeline_barrier2(self.buffer, &dependency) };
+        unsafe {
+            self.device
+                .raw()
+                .cmd_pipeline_barrier2(self.buffer, &dependency)
+        };
     }
 }
 

@@ -51,7 +51,11 @@ impl Pipeline {
     fn create(&self, format: vk::Format) -> Result<vk::Pipeline> {
         let words: Vec<u32> = SHADER
             .chunks_exact(4)
-            .map(|word| word.iter().rev().fold(0, |n, byte| n << 8 | u32::from(*byte)))
+            .map(|word| {
+                word.iter()
+                    .rev()
+                    .fold(0, |n, byte| n << 8 | u32::from(*byte))
+            })
             .collect();
         let info = vk::ShaderModuleCreateInfo::default().code(&words);
         // SAFETY: the code is SPIR-V that naga validated and wrote.
@@ -106,11 +110,9 @@ impl Pipeline {
         // the entry points exist in the shader, and dynamicRendering is enabled on every device
         // that the library opens.
         let created = unsafe {
-            self.device.raw().create_graphics_pipelines(
-                vk::PipelineCache::null(),
-                &[info],
-                None,
-            )
+            self.device
+                .raw()
+                .create_graphics_pipelines(vk::PipelineCache::null(), &[info], None)
         };
         match created {
             Ok(pipelines) => pipelines.first().copied().context("no pipeline was made"),

@@ -22,9 +22,8 @@ const USUAL: [Fourcc; 4] = [
 /// Opens the card that was asked for, or the first one with a display.
 pub(super) fn open_card(options: &Options) -> Result<Card> {
     match &options.card {
-        Some(path) => Card::open(path).with_context(|| {
-            format!("{} cannot be used as a display", path.display())
-        }),
+        Some(path) => Card::open(path)
+            .with_context(|| format!("{} cannot be used as a display", path.display())),
         None => Card::open_any().context("no display can be used"),
     }
 }
@@ -69,7 +68,10 @@ pub(super) fn choose_format(
     if let Some(fourcc) = asked {
         let format = PixelFormat::of(fourcc).with_context(|| {
             let all = PixelFormat::all().iter().map(|format| format.fourcc());
-            format!("the picture cannot be drawn in {fourcc}, only in {}", list(all))
+            format!(
+                "the picture cannot be drawn in {fourcc}, only in {}",
+                list(all)
+            )
         })?;
         let modifiers = shared_modifiers(device, output, extent, format)?;
         ensure!(
@@ -128,9 +130,10 @@ pub(super) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Res
         output.name()
     );
     let offered = output.writeback_formats();
-    let same_depth = offered.iter().copied().find(|fourcc| {
-        PixelFormat::of(*fourcc).is_some_and(|format| format.has_depth_of(shown))
-    });
+    let same_depth = offered
+        .iter()
+        .copied()
+        .find(|fourcc| PixelFormat::of(*fourcc).is_some_and(|format| format.has_depth_of(shown)));
     offered
         .contains(&shown.fourcc())
         .then_some(shown.fourcc())

@@ -4,21 +4,17 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use dmashare::{
-    Access, BufferDesc, Extent, FenceStatus, Fourcc, Mapping, Modifier, SharedBuffer, Usage,
-};
+use dmashare::{BufferDesc, Extent, Fourcc, Mapping, Modifier, SharedBuffer, Usage};
 use dmashare_drm::{Card, CommitId};
 
 use super::Options;
 use super::frame_buffer::FrameBuffer;
+use super::screen::Screen;
 use crate::capture::{Capture, Comparison};
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 
-/// Buffers for captures: while one is compared, the next is written.
-const TARGETS: usize = 2;
-
-/// A buffer that the display writes into.
+/// The buffer that the display writes into. One is enough: see [`Captures::finish`].
 #[derive(Debug)]
 struct Target {
     shared: SharedBuffer,
@@ -35,7 +31,7 @@ pub(super) struct Captures {
     extent: Extent,
     shown: &'static PixelFormat,
     folder: Option<PathBuf>,
-    targets: Vec<Target>,
+    target: Option<Target>,
     pub(super) comparison: Comparison,
     pub(super) png: Vec<PathBuf>,
     /// Frames that were captured, from the display or from the buffer.
@@ -56,19 +52,14 @@ impl Captures {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         }
-        let targets = match format {
-            Some(format) => (0..TARGETS)
-                .map(|index| Target::new(index, card, extent, format))
-                .collect::<Result<_>>()?,
-            None => Vec::new(),
-        };
+        let target = format.map(|format| Target::new(card, extent, format));
         Ok(Self {
             every: options.verify,
             frames: options.frames,
             extent,
             shown,
             folder: options.png.clone(),
-            targets,
+            target: target.transpose()?,
             comparison: Comparison::default(),
             png: Vec::new(),
             captured: 0,
@@ -87,50 +78,49 @@ impl Captures {
         self.folder.is_some() && [0, middle, self.frames - 1].contains(&frame)
     }
 
-    /// Whether frames are captured by the display.
-    pub(super) fn are_of_display(&self) -> bool {
-        !self.targets.is_empty()
+    /// Where the display is to write `frame`, if it is to be captured by the display.
+    pub(super) fn target_for(&self, frame: u32) -> Option<&Mapping<Card>> {
+        let target = self.target.as_ref().filter(|_| self.wants(frame));
+        target.map(|target| &target.mapping)
     }
 
-    /// The inodes of the capture buffers.
-    pub(super) fn inodes(&self) -> impl Iterator<Item = u64> {
-        let inode = |target: &Target| target.shared.backing().dmabuf().id().inode();
-        self.targets.iter().map(inode)
+    /// Where captures come from, if there were any.
+    pub(super) fn source(&self) -> Option<&'static str> {
+        match (self.captured, &self.target) {
+            (0, _) => None,
+            (_, Some(_)) => Some("writeback"),
+            (_, None) => Some("buffer"),
+        }
     }
 
-    /// Whether every capture is complete.
-    pub(super) fn are_done(&self) -> bool {
-        self.targets.iter().all(|target| target.pending.is_none())
+    /// The inode of the capture buffer.
+    pub(super) fn inode(&self) -> Option<u64> {
+        let target = self.target.as_ref()?;
+        Some(target.shared.backing().dmabuf().id().inode())
     }
 
-    /// A buffer to capture into, by number, if one is free.
-    pub(super) fn free_target(&self) -> Option<usize> {
-        self.targets.iter().position(|target| {
-            let ready = target.shared.ready(Access::Write).status();
-            target.pending.is_none() && ready != FenceStatus::Pending
-        })
+    /// `commit` captures `frame`.
+    pub(super) fn begun(&mut self, commit: CommitId, frame: u32) {
+        if let Some(target) = &mut self.target {
+            target.pending = Some((commit, frame));
+        }
     }
 
-    /// The capture buffer of this number.
-    pub(super) fn target(&self, index: usize) -> &Mapping<Card> {
-        &self.targets[index].mapping
-    }
-
-    /// `commit` captures `frame` into the buffer of this number.
-    pub(super) fn begun(&mut self, index: usize, commit: CommitId, frame: u32) {
-        self.targets[index].pending = Some((commit, frame));
-    }
-
-    /// The capture of `commit` is complete: compares it.
-    pub(super) fn written(&mut self, commit: CommitId) -> Result<()> {
-        let found = self.targets.iter_mut().find_map(|target| {
-            let pending = target.pending.take_if(|(of, _)| *of == commit);
-            pending.map(|(_, frame)| (frame, target.shared.clone()))
-        });
-        let Some((frame, shared)) = found else {
+    /// Waits for the capture that is pending, if one is, and compares it.
+    ///
+    /// Nothing may be shown before that: a display in software (vkms) can lose a capture when the
+    /// next commit comes before it has begun.
+    pub(super) fn finish(&mut self, screen: &mut Screen) -> Result<()> {
+        let Some(target) = &mut self.target else {
             return Ok(());
         };
-        let capture = Capture::read(shared.backing().dmabuf())
+        let Some((commit, frame)) = target.pending.take() else {
+            return Ok(());
+        };
+        screen
+            .wait_for_capture(commit)
+            .with_context(|| format!("frame {frame} was not captured"))?;
+        let capture = Capture::read(target.shared.backing().dmabuf())
             .with_context(|| format!("the capture of frame {frame} cannot be read"))?;
         self.examine(frame, &capture)
     }
@@ -159,8 +149,8 @@ impl Captures {
 }
 
 impl Target {
-    fn new(index: usize, card: &Card, extent: Extent, format: Fourcc) -> Result<Self> {
-        let name = format!("scanout {} capture {index}", std::process::id());
+    fn new(card: &Card, extent: Extent, format: Fourcc) -> Result<Self> {
+        let name = format!("scanout {} capture", std::process::id());
         let usage = Usage::SCANOUT | Usage::CPU_READ;
         let desc = BufferDesc::new(name, extent, format, usage);
         let shared = SharedBuffer::new(&card.dumb_buffers(), desc, &[Modifier::LINEAR])

@@ -1,9 +1,7 @@
 //! The buffers that are drawn into and shown in turn.
 
 use anyhow::{Context as _, Result};
-use dmashare::{
-    Access, BufferDesc, Extent, FenceStatus, Fourcc, Mapping, Modifier, SharedBuffer,
-};
+use dmashare::{Access, BufferDesc, Extent, FenceStatus, Fourcc, Mapping, Modifier, SharedBuffer};
 use dmashare_drm::Card;
 use dmashare_vk::Device;
 

@@ -113,6 +113,9 @@ mod tests {
         assert!(found[0].contains("2 dma-bufs are named 'a'"));
         assert!(found[1].contains("display0 is not attached"));
         let found = mistakes(&[], 7, "a", None);
-        assert!(found[1].contains("inode 7, is not in the list"), "{found:?}");
+        assert!(
+            found[1].contains("inode 7, is not in the list"),
+            "{found:?}"
+        );
     }
 }

@@ -87,7 +87,11 @@ impl Report {
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let [width, height] = self.extent;
         writeln!(text, "drawn by     {}", self.device)?;
-        writeln!(text, "shown by     {}, {}, {}", self.card, self.output, self.mode)?;
+        writeln!(
+            text,
+            "shown by     {}, {}, {}",
+            self.card, self.output, self.mode
+        )?;
         writeln!(
             text,
             "buffers      {} of {width}x{height}, {}, modifier {}",
@@ -136,7 +140,11 @@ impl Report {
             Some(dmabufs) => format!(", {dmabufs} dma-bufs"),
             None => String::new(),
         };
-        writeln!(text, "left over    {} descriptors{dmabufs}", self.fds_leaked)?;
+        writeln!(
+            text,
+            "left over    {} descriptors{dmabufs}",
+            self.fds_leaked
+        )?;
         for file in &self.files_left {
             writeln!(text, "             {file}")?;
         }

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use dmashare::{Fence, Mapping};
-use dmashare_drm::{Card, Commit, CommitError, CommitId, Event, Mode, Output, OutputCommit, PlaneCommit};
+use dmashare::{Fence, FenceStatus, Mapping};
+use dmashare_drm::{
+    Card, Commit, CommitError, CommitId, Event, Mode, Output, OutputCommit, PlaneCommit,
+};
 
 use crate::interrupt::Interrupt;
 
@@ -24,8 +26,8 @@ pub(super) struct Screen {
     flipping: Option<CommitId>,
     modeset_done: bool,
     last_sequence: Option<u32>,
-    /// Captures that are complete and were not yet asked for.
-    written: Vec<CommitId>,
+    /// Captures that are over and were not yet asked for, and how they ended.
+    written: Vec<(CommitId, FenceStatus)>,
     pub(super) flips: u64,
     pub(super) missed: u64,
     pub(super) hotplugs: u64,
@@ -60,7 +62,7 @@ impl Screen {
         fence: &Fence,
         capture: Option<&Mapping<Card>>,
     ) -> Result<CommitId> {
-        self.wait_while("no flip event", |screen| screen.flipping.is_some())?;
+        self.wait_for_flip()?;
         let deadline = Instant::now() + SILENCE;
         let commit = loop {
             match self.commit(framebuffer, fence, capture) {
@@ -95,18 +97,6 @@ impl Screen {
         self.card.commit(Commit::new().output(output))
     }
 
-    /// Handles events for as long as `condition` holds.
-    pub(super) fn wait_while(
-        &mut self,
-        silence: &str,
-        condition: impl Fn(&Self) -> bool,
-    ) -> Result<()> {
-        while condition(self) {
-            self.wait_for_event(silence)?;
-        }
-        Ok(())
-    }
-
     /// Waits a moment for an event and handles it. When there was none for too long, the error says
     /// that there is `silence`.
     pub(super) fn wait_for_event(&mut self, silence: &str) -> Result<()> {
@@ -133,7 +123,7 @@ impl Screen {
                     sequence,
                     ..
                 } if output == self.output.id() => self.flipped(commit, sequence),
-                Event::Written { commit, .. } => self.written.push(commit),
+                Event::Written { commit, status, .. } => self.written.push((commit, status)),
                 Event::Hotplug { .. } => self.hotplugs += 1,
                 _ => {}
             }
@@ -157,19 +147,28 @@ impl Screen {
         self.last_sequence = Some(sequence);
     }
 
-    /// Whether a flip is under way.
-    pub(super) fn is_flipping(&self) -> bool {
-        self.flipping.is_some()
+    /// Waits until the flip that is under way is done.
+    pub(super) fn wait_for_flip(&mut self) -> Result<()> {
+        while self.flipping.is_some() {
+            self.wait_for_event("no flip event")?;
+        }
+        Ok(())
     }
 
-    /// The captures that have become complete since the last call.
-    pub(super) fn take_written(&mut self) -> Vec<CommitId> {
-        std::mem::take(&mut self.written)
-    }
-
-    /// Whether a capture is complete and was not taken.
-    pub(super) fn has_written(&self) -> bool {
-        !self.written.is_empty()
+    /// Waits until the capture of `commit` is complete.
+    pub(super) fn wait_for_capture(&mut self, commit: CommitId) -> Result<()> {
+        loop {
+            let written = self.written.iter().position(|(of, _)| *of == commit);
+            if let Some(index) = written {
+                let (_, status) = self.written.swap_remove(index);
+                ensure!(
+                    status == FenceStatus::Signalled,
+                    "the display says {status:?}"
+                );
+                return Ok(());
+            }
+            self.wait_for_event("no capture")?;
+        }
     }
 
     /// Whether the program was asked to end.

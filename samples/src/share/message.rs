@@ -140,7 +140,10 @@ mod tests {
         let file = shared(vec![plane.clone()]).open(&fds).unwrap_err();
         assert!(format!("{file:#}").contains("not a dma-buf"), "{file:#}");
         let missing = shared(vec![plane]).open(&[]).unwrap_err();
-        assert!(format!("{missing:#}").contains("did not come"), "{missing:#}");
+        assert!(
+            format!("{missing:#}").contains("did not come"),
+            "{missing:#}"
+        );
         let none = shared(Vec::new()).open(&fds).unwrap_err();
         assert!(format!("{none:#}").contains("0 were given"), "{none:#}");
     }

@@ -56,7 +56,9 @@ mod tests {
     #[test]
     fn extents() {
         assert_eq!(extent("333x77"), Ok(Extent::new(333, 77)));
-        for wrong in ["", "x", "0x4", "4x0", "4", "4x4x4", "-1x4", "16385x1", "4 x 4"] {
+        for wrong in [
+            "", "x", "0x4", "4x0", "4", "4x4x4", "-1x4", "16385x1", "4 x 4",
+        ] {
             assert!(extent(wrong).is_err(), "{wrong}");
         }
     }

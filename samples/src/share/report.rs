@@ -121,7 +121,11 @@ impl Report {
             Some(dmabufs) => format!(", {dmabufs} dma-bufs"),
             None => String::new(),
         };
-        writeln!(text, "left over    {} descriptors{dmabufs}", self.fds_leaked)?;
+        writeln!(
+            text,
+            "left over    {} descriptors{dmabufs}",
+            self.fds_leaked
+        )?;
         for file in &self.files_left {
             writeln!(text, "             {file}")?;
         }

@@ -48,13 +48,23 @@ impl Socket {
     /// Sends a message with descriptors; the other side gets duplicates.
     pub(super) fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
         let text = serde_json::to_vec(message)?;
-        ensure!(text.len() <= LONGEST, "a message of {} bytes is too long", text.len());
+        ensure!(
+            text.len() <= LONGEST,
+            "a message of {} bytes is too long",
+            text.len()
+        );
         let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let rights = if raw.is_empty() { &[][..] } else { &rights };
         let data = [IoSlice::new(&text)];
-        sendmsg::<()>(self.fd.as_raw_fd(), &data, rights, MsgFlags::MSG_NOSIGNAL, None)
-            .context("the other process does not listen any more")?;
+        sendmsg::<()>(
+            self.fd.as_raw_fd(),
+            &data,
+            rights,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )
+        .context("the other process does not listen any more")?;
         Ok(())
     }
 

@@ -1,0 +1,172 @@
+//! What the tests of the samples share: running the programs, and the lab's devices.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+pub mod display;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dmashare::Extent;
+use dmashare_samples::bufinfo;
+use dmashare_samples::capture::Comparison;
+use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions};
+use serde_json::Value;
+
+/// The displays are there for one test at a time.
+pub fn displays() -> MutexGuard<'static, ()> {
+    static DISPLAYS: Mutex<()> = Mutex::new(());
+    DISPLAYS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Said {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    pub fn of(output: Output) -> Self {
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        // Vulkan's validation layer tells on standard output, when the program ends, where its log
+        // is; that line is not the program's.
+        let ours = stdout
+            .lines()
+            .filter(|line| !line.starts_with("Validation Layer Info"));
+        Self {
+            status: output.status.code(),
+            stdout: ours.map(|line| format!("{line}\n")).collect(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The JSON object in the last line of standard output.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        let last = self.stdout.lines().next_back().unwrap_or_default();
+        match serde_json::from_str(last) {
+            Ok(value @ Value::Object(_)) => value,
+            _ => panic!("no JSON object in the last line: {self:?}"),
+        }
+    }
+
+    /// The JSON object of a run in which nothing went wrong.
+    #[track_caller]
+    pub fn good_json(&self) -> Value {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        let json = self.json();
+        for (key, value) in json.as_object().unwrap() {
+            let counts = ["_errors", "_leaked", "_hung", "bytes_copied"];
+            if counts.iter().any(|end| key.ends_with(end)) {
+                assert_eq!(*value, 0, "{key} in {json}");
+            }
+        }
+        json
+    }
+
+    /// Demands that the program failed with a message that has all of these in it, and no more than
+    /// a message: no panic, nothing on standard output.
+    #[track_caller]
+    pub fn failed_with(&self, parts: &[&str]) {
+        assert!(matches!(self.status, Some(1 | 2)), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        let message = self.stderr.to_lowercase();
+        for part in parts {
+            assert!(
+                message.contains(&part.to_lowercase()),
+                "no {part:?} in: {}",
+                self.stderr
+            );
+        }
+    }
+}
+
+pub fn program(name: &str) -> Command {
+    let path = match name {
+        "scanout" => env!("CARGO_BIN_EXE_scanout"),
+        "share" => env!("CARGO_BIN_EXE_share"),
+        "info" => env!("CARGO_BIN_EXE_info"),
+        other => panic!("no program {other}"),
+    };
+    let mut command = Command::new(path);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+pub fn run(name: &str, arguments: &[&str]) -> Said {
+    Said::of(program(name).args(arguments).output().unwrap())
+}
+
+/// The kernel's list of dma-bufs.
+pub fn dmabufs() -> Vec<bufinfo::Entry> {
+    bufinfo::read().unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; run this test with `cargo lab test`",
+            bufinfo::PATH
+        )
+    })
+}
+
+/// How many dma-bufs have a name that begins so.
+pub fn dmabufs_named(beginning: &str) -> usize {
+    let list = dmabufs();
+    let ours = list
+        .iter()
+        .filter(|entry| entry.name.starts_with(beginning));
+    ours.count()
+}
+
+/// A Vulkan device of its own.
+pub fn device() -> Device {
+    let instance = Instance::new(&InstanceOptions::new("test"))
+        .unwrap_or_else(|error| panic!("{error:?}; run this test with `cargo lab test`"));
+    Device::open(&instance.select(&DeviceSelector::Any).unwrap()).unwrap()
+}
+
+/// Demands that all pixels were compared and are right.
+#[track_caller]
+pub fn all_equal(comparison: &Comparison, extent: Extent) {
+    let pixels = u64::from(extent.width) * u64::from(extent.height);
+    assert_eq!(comparison.pixels_checked, pixels);
+    assert_eq!(comparison.pixel_errors, 0, "{:?}", comparison.first_error);
+}
+
+/// Waits for something to become true, for ten seconds at most.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("not within ten seconds: {what}");
+}
+
+/// The primary nodes of a driver's cards, by path.
+pub fn cards(driver: &str) -> Vec<String> {
+    let mut cards: Vec<String> = dmashare_drm::Node::list()
+        .iter()
+        .filter(|node| node.driver() == driver)
+        .map(|node| node.path().display().to_string())
+        .filter(|path| {
+            Path::new(path)
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("card")
+        })
+        .collect();
+    cards.sort();
+    assert!(
+        !cards.is_empty(),
+        "no card of {driver}: run this test with `cargo lab test`"
+    );
+    cards
+}
