@@ -214,8 +214,11 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.timeline.finish(DROP_TIMEOUT);
-        // Fences of other timelines of the same `VkDevice` may be among what is kept.
-        self.timeline.recycle();
+        // Fences of other timelines of the same `VkDevice` may be among what is kept, and theirs may
+        // keep this one.
+        if !self.core.is_stuck() {
+            self.timeline.pool().recycle(u64::MAX);
+        }
         drop(self.retired.drain());
         tracing::debug!(device = self.core.name, "device closed");
     }

@@ -127,6 +127,8 @@ impl Drop for DeviceCore {
             .take();
         if !self.may_destroy() {
             std::mem::forget(allocator);
+            // The device lives on, so its instance does.
+            std::mem::forget(self.instance.clone());
             return;
         }
         drop(allocator);

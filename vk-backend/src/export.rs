@@ -22,6 +22,9 @@ use crate::{Device, ModifierSupport, PhysicalDevice};
 /// How long an export waits for the queue to reach the image's first release.
 const FIRST_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
+const LOCAL: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::DEVICE_LOCAL;
+const VISIBLE: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::HOST_VISIBLE;
+
 impl Device {
     /// What the device can export for a description; at least one entry, all large enough.
     pub(crate) fn exportable(
@@ -104,11 +107,8 @@ impl Device {
         let mut image =
             ImageInner::create(core, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
         let requirements = image.requirements();
-        let preferred = if plan.cpu {
-            vk::MemoryPropertyFlags::DEVICE_LOCAL | vk::MemoryPropertyFlags::HOST_VISIBLE
-        } else {
-            vk::MemoryPropertyFlags::DEVICE_LOCAL
-        };
+        let for_the_cpu = [LOCAL | VISIBLE, VISIBLE, LOCAL];
+        let preferred = if plan.cpu { &for_the_cpu[..] } else { &[LOCAL] };
         let types = core.physical.memory_types();
         let memory_type = choose_type(types, requirements.memory_type_bits, preferred)
             .ok_or(Failure {
@@ -116,11 +116,8 @@ impl Device {
                 source: vk::Result::ERROR_FEATURE_NOT_PRESENT,
             })
             .map_err(failed)?;
-        let is_local = usize::try_from(memory_type).is_ok_and(|index| {
-            types[index]
-                .property_flags
-                .contains(vk::MemoryPropertyFlags::DEVICE_LOCAL)
-        });
+        let is_local = usize::try_from(memory_type)
+            .is_ok_and(|index| types[index].property_flags.contains(LOCAL));
         let memory =
             DeviceMemory::exportable(core, requirements.size, memory_type, image.dedicated())
                 .map_err(failed)?;

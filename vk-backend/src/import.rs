@@ -146,7 +146,7 @@ impl Device {
         let memory_type = choose_type(
             core.physical.memory_types(),
             requirements.memory_type_bits & importable,
-            vk::MemoryPropertyFlags::empty(),
+            &[],
         )
         .ok_or_else(|| ImportError::Unreachable {
             importer: core.name.clone(),

@@ -143,32 +143,33 @@ pub(crate) fn importable_types(
     Ok(properties.memory_type_bits)
 }
 
-/// The memory type to use among `allowed`: the first with all of `preferred`, else the first. Types
-/// that need a feature which is not enabled are left out. Nothing is demanded: importers that insist
-/// on device-local memory refuse what they could use.
+/// The memory type to use among `allowed`: the first that has all properties of the first of
+/// `preferred`, else of the second, and so on, else any. Types that need a feature which is not
+/// enabled are left out. Nothing is demanded: importers that insist on device-local memory refuse
+/// what they could use.
 pub(crate) fn choose_type(
     types: &[vk::MemoryType],
     allowed: u32,
-    preferred: vk::MemoryPropertyFlags,
+    preferred: &[vk::MemoryPropertyFlags],
 ) -> Option<u32> {
     let refused = vk::MemoryPropertyFlags::PROTECTED
         | vk::MemoryPropertyFlags::LAZILY_ALLOCATED
         | vk::MemoryPropertyFlags::DEVICE_COHERENT_AMD
         | vk::MemoryPropertyFlags::DEVICE_UNCACHED_AMD;
-    let usable = |index: &u32| {
-        usize::try_from(*index)
-            .ok()
-            .and_then(|index| types.get(index))
-            .is_some_and(|ty| !ty.property_flags.intersects(refused))
-            && allowed & (1 << index) != 0
+    let usable = || {
+        (0_u32..)
+            .zip(types)
+            .filter(|(index, ty)| {
+                allowed.checked_shr(*index).unwrap_or(0) & 1 == 1
+                    && !ty.property_flags.intersects(refused)
+            })
+            .map(|(index, ty)| (index, ty.property_flags))
     };
-    let has_preferred = |index: &u32| {
-        usize::try_from(*index).is_ok_and(|index| types[index].property_flags.contains(preferred))
-    };
-    (0..32)
-        .filter(usable)
-        .find(has_preferred)
-        .or_else(|| (0..32).find(usable))
+    preferred
+        .iter()
+        .find_map(|wanted| usable().find(|(_, flags)| flags.contains(*wanted)))
+        .or_else(|| usable().next())
+        .map(|(index, _)| index)
 }
 
 #[cfg(test)]
@@ -192,10 +193,12 @@ mod tests {
             vk::MemoryPropertyFlags::DEVICE_LOCAL,
         ]);
         let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
-        assert_eq!(choose_type(&types, 0b11, local), Some(1));
-        assert_eq!(choose_type(&types, 0b01, local), Some(0));
-        assert_eq!(choose_type(&types, 0b100, local), None);
-        assert_eq!(choose_type(&types, 0, local), None);
+        assert_eq!(choose_type(&types, 0b11, &[local]), Some(1));
+        assert_eq!(choose_type(&types, 0b01, &[local]), Some(0));
+        let both = local | vk::MemoryPropertyFlags::HOST_VISIBLE;
+        assert_eq!(choose_type(&types, 0b11, &[both, local]), Some(1));
+        assert_eq!(choose_type(&types, 0b100, &[local]), None);
+        assert_eq!(choose_type(&types, 0, &[]), None);
     }
 
     #[test]
@@ -205,6 +208,6 @@ mod tests {
             vk::MemoryPropertyFlags::HOST_VISIBLE,
         ]);
         let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
-        assert_eq!(choose_type(&types, !0, local), Some(1));
+        assert_eq!(choose_type(&types, !0, &[local]), Some(1));
     }
 }

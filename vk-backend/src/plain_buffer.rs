@@ -204,7 +204,7 @@ impl Device {
         let memory_type = choose_type(
             core.physical.memory_types(),
             requirements.memory_type_bits,
-            vk::MemoryPropertyFlags::DEVICE_LOCAL,
+            &[vk::MemoryPropertyFlags::DEVICE_LOCAL],
         )
         .ok_or_else(|| missing("a memory type for exported buffers"))?;
         let dedicated = Dedicated::Buffer(buffer.raw);
@@ -274,7 +274,7 @@ impl Device {
         let memory_type = choose_type(
             core.physical.memory_types(),
             requirements.memory_type_bits & importable,
-            vk::MemoryPropertyFlags::empty(),
+            &[],
         )
         .ok_or_else(|| ImportError::Unreachable {
             importer: core.name.clone(),

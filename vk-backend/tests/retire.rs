@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use dmashare::{Fence, FenceSet, Modifier, SharedBuffer, Submission, SyncFile};
 use dmashare_lab_probe::{SwSyncTimeline, bufinfo, open_files};
-use dmashare_vk::Device;
 use dmashare_vk::ash::vk;
+use dmashare_vk::{Device, DeviceSelector};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use support::{alone, buffer, device, heap, map, small};
 
@@ -136,4 +136,41 @@ fn a_thousand_buffers_come_and_go() {
     }
     assert_eq!((open_files(), bufinfo()), before);
     assert_eq!(device.retired(), 0);
+}
+
+#[test]
+fn devices_are_opened_and_closed_again_and_again() {
+    let _alone = alone();
+    let instance = support::instance();
+    let physical = instance.select(&DeviceSelector::Any).unwrap();
+    drop(Device::open(&physical).unwrap());
+    let before = (open_files(), bufinfo());
+    for _ in 0..20 {
+        let device = Device::open(&physical).unwrap();
+        let shared = buffer(&device, "short");
+        drop(map(&shared, &device));
+        drop((device, shared));
+    }
+    assert_eq!((open_files(), bufinfo()), before);
+}
+
+/// Work that never ends must not hang the program: what it may use is left behind instead.
+#[test]
+fn the_last_drop_gives_up_on_work_that_never_ends() {
+    let _alone = alone();
+    let device = device();
+    let sw_sync = SwSyncTimeline::new();
+    let shared = SharedBuffer::new(&heap(), small("stuck"), &[Modifier::LINEAR]).unwrap();
+    let fence = pending_work(&device, &shared, &sw_sync);
+    let start = Instant::now();
+    drop((shared, device));
+    let elapsed = start.elapsed();
+    assert!(
+        elapsed >= Duration::from_secs(5) && elapsed < LONG,
+        "{elapsed:?}"
+    );
+    assert!(!fence.status().is_over());
+    // The driver's thread may end in peace.
+    sw_sync.increment(1);
+    fence.wait(LONG).unwrap();
 }

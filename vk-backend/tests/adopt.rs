@@ -1,0 +1,179 @@
+//! Devices that the application has made: two users of one `VkDevice`, and when it may go.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::ffi::CString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dmashare::{Access, Submission, SyncFile};
+use dmashare_lab_probe::SwSyncTimeline;
+use dmashare_vk::ash::{self, ext, khr, vk};
+use dmashare_vk::{AdoptedDevice, Device, Instance, QueueLock};
+use support::{assert_same_bytes, buffer, device, map, pattern};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// The application's device; it is destroyed when the last holder is gone.
+struct Owner {
+    instance: Instance,
+    device: ash::Device,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // SAFETY: the library holds this object for as long as it uses the device.
+        unsafe { self.device.destroy_device(None) };
+    }
+}
+
+struct Application {
+    owner: Arc<Owner>,
+    physical_device: vk::PhysicalDevice,
+    extensions: Vec<CString>,
+    queue_lock: QueueLock,
+}
+
+impl Application {
+    fn new() -> Self {
+        let instance = support::instance();
+        let physical = instance
+            .select(&dmashare_vk::DeviceSelector::Any)
+            .unwrap_or_else(|error| panic!("{error}; run this test with `cargo lab test`"));
+        let extensions: Vec<CString> = [
+            khr::external_memory_fd::NAME,
+            ext::external_memory_dma_buf::NAME,
+            ext::image_drm_format_modifier::NAME,
+            khr::external_semaphore_fd::NAME,
+        ]
+        .map(ToOwned::to_owned)
+        .into();
+        let names: Vec<_> = extensions.iter().map(|name| name.as_ptr()).collect();
+        let mut features_12 =
+            vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+        let mut features_13 = vk::PhysicalDeviceVulkan13Features::default().synchronization2(true);
+        let queues = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
+        let info = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queues)
+            .enabled_extension_names(&names)
+            .push_next(&mut features_12)
+            .push_next(&mut features_13);
+        // SAFETY: a device that shares offers all of it; `info` outlives the call.
+        let device = unsafe { instance.raw().create_device(physical.raw(), &info, None) }.unwrap();
+        Self {
+            owner: Arc::new(Owner { instance, device }),
+            physical_device: physical.raw(),
+            extensions,
+            queue_lock: QueueLock::new(),
+        }
+    }
+
+    fn adopt(&self) -> Device {
+        // SAFETY: the device was made with one queue of family 0.
+        let queue = unsafe { self.owner.device.get_device_queue(0, 0) };
+        let adopted = AdoptedDevice {
+            entry: self.owner.instance.entry().clone(),
+            instance: self.owner.instance.raw().clone(),
+            physical_device: self.physical_device,
+            device: self.owner.device.clone(),
+            enabled_extensions: self.extensions.clone(),
+            timeline_semaphore: true,
+            synchronization2: true,
+            queue_family: 0,
+            queue,
+            queue_lock: self.queue_lock.clone(),
+            keep_alive: Some(self.owner.clone()),
+        };
+        // SAFETY: the handles belong together, `keep_alive` keeps them, and everyone who uses the
+        // queue takes the lock.
+        unsafe { Device::adopt(adopted) }.unwrap()
+    }
+}
+
+/// Without `VK_EXT_queue_family_foreign`, which this application has not enabled.
+#[test]
+fn an_adopted_device_shares_with_an_opened_one() {
+    let application = Application::new();
+    let (adopted, opened) = (application.adopt(), device());
+    let shared = buffer(&adopted, "adopted");
+    let acquire = map(&shared, &adopted).object().acquire(
+        vk::PipelineStageFlags2::COPY,
+        vk::AccessFlags2::TRANSFER_READ,
+    );
+    assert_eq!(acquire.src_queue_family_index, vk::QUEUE_FAMILY_EXTERNAL);
+    let pixels = pattern(64 * 32 * 4, 1);
+    let (in_adopted, in_opened) = (map(&shared, &adopted), map(&shared, &opened));
+    adopted.transfer().upload(&in_adopted, &pixels).unwrap();
+    let read = opened.transfer().download(&in_opened).unwrap();
+    assert_same_bytes(&read, &pixels, "adopted to opened");
+}
+
+#[test]
+fn two_users_of_one_device_wait_for_each_others_timeline() {
+    let application = Application::new();
+    let (first, second) = (application.adopt(), application.adopt());
+    let shared = buffer(&first, "neighbours");
+    let (in_first, in_second) = (map(&shared, &first), map(&shared, &second));
+    // Each has an image of its own, so that each can acquire and release it.
+    assert_ne!(in_first.object().raw(), in_second.object().raw());
+    let sw_sync = SwSyncTimeline::new();
+    let file = SyncFile::new(sw_sync.fence(1)).unwrap();
+    Submission::begin([in_first.write()])
+        .unwrap()
+        .commit(&file.into());
+    let submit = |device: &Device, mapping: &dmashare::Mapping<Device>| {
+        let submission = device.submission([mapping.write()]).unwrap();
+        let waits = submission.waits().to_vec();
+        let signal = submission.signals()[0];
+        // SAFETY: there are no command buffers.
+        let fence = unsafe { submission.submit(&[]) }.unwrap();
+        (waits, signal, fence)
+    };
+    let (_, signalled, _) = submit(&first, &in_first);
+    let (waits, _, fence) = submit(&second, &in_second);
+    // A timeline semaphore of the same VkDevice is waited for as it is.
+    assert!(
+        waits
+            .iter()
+            .any(|wait| { wait.semaphore == signalled.semaphore && wait.value == signalled.value })
+    );
+    sw_sync.increment(1);
+    fence.wait(LONG).unwrap();
+    shared.wait_ready(Access::Write, LONG).unwrap();
+}
+
+#[test]
+fn the_application_shares_the_queue_by_its_lock() {
+    let application = Application::new();
+    let device = application.adopt();
+    let shared = buffer(&device, "lock");
+    let mapping = map(&shared, &device);
+    let guard = application.queue_lock.lock().unwrap();
+    assert!(device.submission([mapping.write()]).is_err());
+    drop(guard);
+    let submission = device.submission([mapping.write()]).unwrap();
+    assert!(application.queue_lock.lock().is_err());
+    drop(submission);
+    assert!(application.queue_lock.lock().is_ok());
+}
+
+#[test]
+fn what_was_to_be_kept_is_dropped_with_the_last_object() {
+    let application = Application::new();
+    let device = application.adopt();
+    let shared = buffer(&device, "kept");
+    let mapping = map(&shared, &device);
+    let submission = device.submission([mapping.write()]).unwrap();
+    // SAFETY: there are no command buffers.
+    let fence = unsafe { submission.submit(&[]) }.unwrap();
+    let owner = Arc::downgrade(&application.owner);
+    drop(application);
+    drop((device, mapping));
+    assert!(owner.upgrade().is_some(), "the buffer is the device's");
+    drop(shared);
+    fence.wait(LONG).unwrap();
+    assert!(owner.upgrade().is_some(), "a fence is left");
+    drop(fence);
+    assert!(owner.upgrade().is_none());
+}
