@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::DmaBuf;
+use crate::{DmaBuf, Fence};
 
 /// Where memory is, as its exporter says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +52,9 @@ pub struct Allocation {
     /// The exporter's own object (a `VkImage` and its memory). It lives as long as the backing. An
     /// importer on the same device recognises it by downcasting and uses it as it is.
     pub origin: Arc<dyn Any + Send + Sync>,
+    /// When the memory can be used, if the exporter has work on it in flight (a first layout
+    /// transition, a clear). Everyone's first use waits for it, as for a move.
+    pub usable_after: Option<Fence>,
 }
 
 impl Allocation {
@@ -61,7 +64,14 @@ impl Allocation {
             dmabuf,
             placement,
             origin,
+            usable_after: None,
         }
+    }
+
+    /// The same, with work of the exporter in flight that everyone's first use must wait for.
+    pub fn usable_after(mut self, fence: Fence) -> Self {
+        self.usable_after = Some(fence);
+        self
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
@@ -36,7 +36,7 @@ pub struct DmaBufMemory {
 }
 
 impl DmaBufMemory {
-    /// Takes ownership of `fd`, after checking with fstatfs(2) that it is a dma-buf. It is closed
+    /// Takes ownership of `fd`, after checking that it is on the kernel's dma-buf file system. It is closed
     /// on error.
     ///
     /// Drivers do not check this: one of them imports a memfd "as a dma-buf" and answers questions
@@ -46,27 +46,23 @@ impl DmaBufMemory {
     /// - [`DmaBufError::NotDmaBuf`]: it is another kind of file.
     /// - [`DmaBufError::Os`]: a system call failed (`EBADF`: the descriptor is closed).
     pub fn new(fd: OwnedFd) -> Result<Self, DmaBufError> {
-        let magic = match fstatfs(&fd) {
-            Ok(statfs) => statfs.filesystem_type().0,
+        let stat = match fstat(&fd) {
+            Ok(stat) => stat,
             Err(errno) => {
                 if errno == Errno::EBADF {
                     // Nothing is open under this number. Closing it all the same could close a file
                     // that another thread opens meanwhile.
                     let _ = fd.into_raw_fd();
                 }
-                return Err(os("fstatfs", errno));
+                return Err(os("fstat", errno));
             }
         };
-        let magic = u64::try_from(magic).unwrap_or(0);
-        if magic != sys::dma_buf::DMA_BUF_MAGIC {
-            return Err(DmaBufError::NotDmaBuf {
-                fd: fd.as_raw_fd(),
-                magic,
-            });
-        }
-        let stat = fstat(&fd).map_err(|errno| os("fstat", errno))?;
-        // dma_buf_llseek answers SEEK_END with the size and keeps no position.
-        let size = lseek64(&fd, 0, Whence::SeekEnd).map_err(|errno| os("lseek", errno))?;
+        check_file_system(&fd, stat.st_dev)?;
+        // Kernels before 5.19 did not give the inode a size; dma_buf_llseek answers SEEK_END on all.
+        let size = match stat.st_size {
+            0 => lseek64(&fd, 0, Whence::SeekEnd).map_err(|errno| os("lseek", errno))?,
+            size => size,
+        };
         let size = u64::try_from(size).unwrap_or(0);
         Ok(Self {
             fd: Arc::new(fd),
@@ -158,6 +154,25 @@ impl AsFd for DmaBufMemory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether a file is of the kernel's dma-buf file system. There is one of those, so after the first
+/// dma-buf its device number tells, without a system call.
+fn check_file_system(fd: &OwnedFd, device: u64) -> Result<(), DmaBufError> {
+    static DMA_BUF_DEVICE: OnceLock<u64> = OnceLock::new();
+    if DMA_BUF_DEVICE.get() == Some(&device) {
+        return Ok(());
+    }
+    let magic = fstatfs(fd).map_err(|errno| os("fstatfs", errno))?;
+    let magic = u64::try_from(magic.filesystem_type().0).unwrap_or(0);
+    if magic != sys::dma_buf::DMA_BUF_MAGIC {
+        return Err(DmaBufError::NotDmaBuf {
+            fd: fd.as_raw_fd(),
+            magic,
+        });
+    }
+    DMA_BUF_DEVICE.get_or_init(|| device);
+    Ok(())
 }
 
 fn os(operation: &'static str, errno: nix::Error) -> DmaBufError {

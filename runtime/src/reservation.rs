@@ -69,6 +69,13 @@ struct Owner {
     thread: ThreadId,
 }
 
+#[derive(Debug, Default)]
+struct LockState {
+    owner: Option<Owner>,
+    /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
+    waiting: usize,
+}
+
 #[derive(Debug)]
 struct Entry {
     usage: FenceUsage,
@@ -81,7 +88,7 @@ struct Entry {
 /// Applications do not lock it themselves: [`Submission`](crate::Submission) does.
 #[derive(Debug, Default)]
 pub struct Reservation {
-    owner: Mutex<Option<Owner>>,
+    lock: Mutex<LockState>,
     released: Condvar,
     entries: Mutex<SmallVec<[Entry; 4]>>,
 }
@@ -102,26 +109,33 @@ impl Reservation {
 
     fn lock_inner(&self, ticket: Ticket, slow: bool) -> Result<(), LockRefused> {
         let thread = thread::current().id();
-        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(holder) = &*owner {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(holder) = &lock.owner {
             if holder.thread == thread {
                 return Err(LockRefused::HeldByThisThread);
             }
             if !slow && holder.ticket < ticket {
                 return Err(LockRefused::Die);
             }
-            owner = self
+            lock.waiting += 1;
+            lock = self
                 .released
-                .wait(owner)
+                .wait(lock)
                 .unwrap_or_else(PoisonError::into_inner);
+            lock.waiting -= 1;
         }
-        *owner = Some(Owner { ticket, thread });
+        lock.owner = Some(Owner { ticket, thread });
         Ok(())
     }
 
     pub(crate) fn unlock(&self) {
-        *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.released.notify_all();
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.owner = None;
+        let is_awaited = lock.waiting > 0;
+        drop(lock);
+        if is_awaited {
+            self.released.notify_all();
+        }
     }
 
     /// Adds a fence. One that it supersedes is replaced, and those that have signalled go, so a

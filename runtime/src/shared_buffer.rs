@@ -118,8 +118,12 @@ impl SharedBuffer {
     fn from_allocation(
         desc: BufferDesc,
         exporter: Option<Arc<dyn Exporter>>,
-        allocation: Allocation,
+        mut allocation: Allocation,
     ) -> Self {
+        let reservation = Reservation::default();
+        if let Some(fence) = allocation.usable_after.take() {
+            reservation.add(FenceUsage::Move, fence, None);
+        }
         let backing = Backing::new(allocation, Generation::FIRST);
         tracing::debug!(
             buffer = desc.name,
@@ -131,7 +135,7 @@ impl SharedBuffer {
             inner: Arc::new(BufferInner {
                 desc,
                 exporter,
-                reservation: Reservation::default(),
+                reservation,
                 state: Mutex::new(State {
                     backing,
                     attachments: Vec::new(),

@@ -1,7 +1,7 @@
 //! A timeline whose points the program itself signals.
 
 use std::any::Any;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,6 +13,8 @@ struct State {
     signalled: u64,
     /// Set when the producer is dropped: points beyond `signalled` will never signal.
     gone: bool,
+    /// Threads that wait. A wake-up is a system call, made only if there are any.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl SoftwareTimeline {
                 state: Mutex::new(State {
                     signalled: 0,
                     gone: false,
+                    waiting: 0,
                 }),
                 changed: Condvar::new(),
             }),
@@ -65,8 +68,7 @@ impl SoftwareTimeline {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         state.signalled = state.signalled.max(point);
-        drop(state);
-        self.shared.changed.notify_all();
+        self.shared.wake(state);
     }
 
     /// The last point that was signalled.
@@ -81,12 +83,23 @@ impl SoftwareTimeline {
 
 impl Drop for SoftwareTimeline {
     fn drop(&mut self) {
-        self.shared
+        let mut state = self
+            .shared
             .state
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .gone = true;
-        self.shared.changed.notify_all();
+            .unwrap_or_else(PoisonError::into_inner);
+        state.gone = true;
+        self.shared.wake(state);
+    }
+}
+
+impl Shared {
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -131,11 +144,13 @@ impl Timeline for Shared {
                     producer: self.producer.clone(),
                 });
             }
+            state.waiting += 1;
             state = self
                 .changed
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            state.waiting -= 1;
         }
     }
 

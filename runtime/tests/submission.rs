@@ -258,3 +258,42 @@ fn an_export_pins_and_is_named_until_its_guard_goes() {
     drop(guard);
     assert!(buffer.attachments().is_empty());
 }
+
+/// A heap whose buffers are still being cleared when they are handed out.
+#[derive(Clone, Debug)]
+struct Clearing(dmashare::host::DmaHeap, dmashare::Fence);
+
+impl dmashare::Exporter for Clearing {
+    fn name(&self) -> &str {
+        "clearing"
+    }
+
+    fn modifiers(
+        &self,
+        desc: &dmashare::BufferDesc,
+    ) -> Result<Vec<dmashare::Modifier>, dmashare::ExportError> {
+        self.0.modifiers(desc)
+    }
+
+    fn allocate(
+        &self,
+        desc: &dmashare::BufferDesc,
+        modifiers: &[dmashare::Modifier],
+    ) -> Result<dmashare::Allocation, dmashare::ExportError> {
+        Ok(self
+            .0
+            .allocate(desc, modifiers)?
+            .usable_after(self.1.clone()))
+    }
+}
+
+#[test]
+fn i7_the_first_use_waits_for_what_the_exporter_has_in_flight() {
+    let timeline = SoftwareTimeline::new("clear");
+    let exporter = Clearing(support::heap(), timeline.fence(1));
+    let linear = [dmashare::Modifier::LINEAR];
+    let buffer = SharedBuffer::new(&exporter, support::desc("clearing"), &linear).unwrap();
+    assert_eq!(buffer.ready(Access::Read).status(), FenceStatus::Pending);
+    timeline.signal(1);
+    assert_eq!(buffer.ready(Access::Write).status(), FenceStatus::Signalled);
+}
