@@ -72,11 +72,7 @@ impl Capture {
         for (y, row) in (0..).zip(rows) {
             for (x, bytes) in (0..).zip(row.chunks_exact(self.format.bytes())) {
                 let colour = picture.pixel(x, y);
-                let expected = if shown_as.fourcc() == self.format.fourcc() {
-                    self.format.encode(colour)
-                } else {
-                    self.format.encode(shown_as.decode(shown_as.encode(colour)))
-                };
+                let expected = self.format.encode_shown(colour, shown_as);
                 let found = little_endian(bytes) & mask;
                 if found != expected {
                     comparison.pixel_errors += 1;

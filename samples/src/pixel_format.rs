@@ -183,10 +183,30 @@ impl PixelFormat {
         self.rgb().into_iter().any(|channel| channel.bits > 8)
     }
 
-    /// Whether both keep the same bits of a colour, wherever in the pixel they put them.
-    pub fn has_depth_of(&self, other: &Self) -> bool {
-        self.numbers == other.numbers
-            && self.rgb().map(|channel| channel.bits) == other.rgb().map(|channel| channel.bits)
+    /// Whether a conversion to this format loses nothing of a colour in `other`: all channels are
+    /// there, as unsigned numbers, with at least as many bits.
+    pub fn holds(&self, other: &Self) -> bool {
+        let unorm = self.numbers == Numbers::Unorm && other.numbers == Numbers::Unorm;
+        let pairs = self.rgb().into_iter().zip(other.rgb());
+        unorm && { pairs }.all(|(here, there)| there.bits > 0 && here.bits >= there.bits)
+    }
+
+    /// The pixel that a display makes of a colour that it shows in `shown` and captures in this
+    /// format: each channel converted to the nearest value.
+    pub fn encode_shown(&self, colour: Rgb, shown: &Self) -> u64 {
+        if self.rgb().map(|channel| channel.bits) == shown.rgb().map(|channel| channel.bits) {
+            return self.encode(colour);
+        }
+        // Padding and alpha come from the opaque black.
+        let mut pixel = self.encode(Rgb::new(0, 0, 0));
+        let from = shown.encode(colour);
+        for (here, there) in self.rgb().into_iter().zip(shown.rgb()) {
+            let (greatest, greatest_there) = ((1 << here.bits) - 1, (1_u64 << there.bits) - 1);
+            let value = (from >> there.lowest) & greatest_there;
+            let nearest = (2 * value * greatest + greatest_there) / (2 * greatest_there.max(1));
+            pixel |= nearest << here.lowest;
+        }
+        pixel
     }
 
     fn rgb(&self) -> [Channel; 3] {
@@ -282,6 +302,20 @@ mod tests {
                 _ => (1.0 + mantissa as f64 / 1024.0) * (exponent as f64 - 15.0).exp2(),
             };
             assert_eq!(float, f64::from(value) / 2048.0);
+        }
+    }
+
+    #[test]
+    fn a_display_converts_to_the_nearest_value() {
+        let (rgb565, xrgb8888) = (of(Fourcc::RGB565), of(Fourcc::XRGB8888));
+        assert!(xrgb8888.holds(rgb565) && !rgb565.holds(xrgb8888));
+        // 2/31, 21/63 and 31/31 of 255 are 16.45, 85 and 255.
+        let colour = Rgb::new(2 << 11, 21 << 10, u16::MAX);
+        assert_eq!(xrgb8888.encode_shown(colour, rgb565), 0x10_55_ff);
+        let deep = of(Fourcc::ARGB16161616).encode_shown(colour, xrgb8888);
+        assert_eq!(deep, 0xffff_1010_5454_ffff);
+        for one_channel in [Fourcc::R8, Fourcc::GR88, Fourcc::ABGR16161616F] {
+            assert!(!of(Fourcc::XRGB16161616).holds(of(one_channel)));
         }
     }
 

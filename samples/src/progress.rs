@@ -1,5 +1,6 @@
 //! A progress bar for what takes long.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,12 +9,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts steps, and shows them with an estimate on standard error once the work has taken two
-/// seconds. Nothing is shown where standard error is not a terminal.
+/// seconds. Where standard error is not a terminal, nothing is shown, unless the environment has
+/// `DMASHARE_PROGRESS`: then a line `progress: 17/300` comes every second, for whoever shows it.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
     begun: Instant,
     shown: bool,
+    told: Option<Instant>,
 }
 
 impl Progress {
@@ -28,6 +31,7 @@ impl Progress {
             bar,
             begun: Instant::now(),
             shown: false,
+            told: std::env::var_os("DMASHARE_PROGRESS").map(|_| Instant::now()),
         }
     }
 
@@ -37,6 +41,18 @@ impl Progress {
         if !self.shown && self.begun.elapsed() > PATIENCE {
             self.shown = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if let Some(told) = &mut self.told
+            && told.elapsed() > Duration::from_secs(1)
+        {
+            *told = Instant::now();
+            let length = self.bar.length().unwrap_or_default();
+            // Nobody may be listening: the work goes on all the same.
+            let _ = writeln!(
+                std::io::stderr(),
+                "progress: {}/{length}",
+                self.bar.position()
+            );
         }
     }
 }

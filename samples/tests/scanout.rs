@@ -344,7 +344,7 @@ fn what_cannot_be_shown_is_refused() {
     fails(&["--card", card, "--mode", "large"], &["large"]);
     fails(&["--card", card, "--format", "ABCD"], &["ABCD", "XR24"]);
     fails(&["--card", card, "--format", "NV12"], &["NV12", "XR24"]);
-    fails(&["--card", card, "--format", "R8"], &["R8", "XR24"]);
+    fails(&["--card", card, "--format", "GR88"], &["GR88", "XR24"]);
     fails(&["--device", "no such device"], &["no such device"]);
     fails(&["--card", card, "--frames", "0"], &["--frames"]);
     fails(
@@ -358,7 +358,7 @@ fn what_cannot_be_shown_is_refused() {
 #[test]
 fn a_display_without_writeback_shows_but_is_not_verified() {
     let _displays = displays();
-    let display = Display::without_writeback("plain");
+    let display = Display::without_writeback("display-plain");
     let card = display.card.as_str();
     run("scanout", &["--card", card, "--verify", "1"]).failed_with(&["writeback", "--verify"]);
     let folder = tempfile::tempdir().unwrap();
@@ -382,7 +382,7 @@ fn a_display_without_writeback_shows_but_is_not_verified() {
 #[test]
 fn a_card_with_nothing_connected_is_refused() {
     let _displays = displays();
-    let display = Display::without_writeback("unplugged");
+    let display = Display::without_writeback("display-unplugged");
     display.unplug();
     let card = display.card.as_str();
     run("scanout", &["--card", card]).failed_with(&[card, "no display is connected"]);

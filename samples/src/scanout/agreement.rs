@@ -121,8 +121,9 @@ fn shared_modifiers(
         .collect())
 }
 
-/// The format in which frames are captured: their own, or one with as many bits a channel, so that
-/// the comparison is exact.
+/// The format in which frames are captured: one that loses nothing of what is shown. Narrower
+/// channels than eight bits are captured wider, because a display may round once more on its way
+/// back to them.
 pub(super) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Result<Fourcc> {
     ensure!(
         output.has_writeback(),
@@ -130,18 +131,16 @@ pub(super) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Res
         output.name()
     );
     let offered = output.writeback_formats();
-    let same_depth = offered
-        .iter()
-        .copied()
-        .find(|fourcc| PixelFormat::of(*fourcc).is_some_and(|format| format.has_depth_of(shown)));
-    offered
-        .contains(&shown.fourcc())
-        .then_some(shown.fourcc())
-        .or(same_depth)
+    let exact = offered.iter().copied().filter_map(PixelFormat::of);
+    // The same format first, then the one with the fewest bytes.
+    exact
+        .filter(|format| format.holds(shown) && format.bytes() >= 4)
+        .min_by_key(|format| (format.fourcc() != shown.fourcc(), format.bytes()))
+        .map(PixelFormat::fourcc)
         .with_context(|| {
             format!(
-                "{} captures {} only, none with the bits of {}: leave --verify out, or choose \
-                 another --format",
+                "{} captures {} only, none of which holds {} without loss: leave --verify out, or \
+                 choose another --format",
                 output.name(),
                 list(offered.iter().copied()),
                 shown.fourcc()
