@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::progress::Progress;
 use crate::run_command::{self, Caller, GuestOptions};
 use crate::setup;
 use crate::workspace::Workspace;
@@ -25,7 +26,7 @@ const RUNS: [(&str, u32); 2] = [("1024x768", 1), ("1920x1080", 5)];
 /// Buffers that the sample turns over.
 const BUFFERS: usize = 3;
 /// Time limit of one run.
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// Arguments of `cargo lab demo`.
 #[derive(Debug, Args)]
@@ -97,10 +98,6 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<i32> {
             fs::remove_dir_all(&png).with_context(|| format!("cannot remove {}", png.display()))?;
         }
         fs::create_dir_all(&png).with_context(|| format!("cannot make {}", png.display()))?;
-        let _ = writeln!(
-            std::io::stderr(),
-            "lab: {FRAMES} frames at {mode}, every {verify}. compared with what the display shows"
-        );
         let run = run_scanout(&workspace, &scanout, mode, verify, &png)?;
         errors.extend(
             faults(&run)
@@ -133,6 +130,55 @@ impl Write for Kept {
     }
 }
 
+/// The sample's standard error: its progress is shown as ours, the rest passed on.
+#[derive(Debug)]
+struct ShownProgress {
+    progress: Option<Progress>,
+    line: Vec<u8>,
+}
+
+impl Write for ShownProgress {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for &byte in bytes {
+            self.line.push(byte);
+            if byte == b'\n' {
+                self.take_line()?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ShownProgress {
+    fn take_line(&mut self) -> std::io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        let text = String::from_utf8_lossy(&line);
+        let done = text
+            .strip_prefix("progress: ")
+            .and_then(|counts| counts.split_once('/'))
+            .and_then(|(done, _)| done.parse().ok());
+        match (&mut self.progress, done) {
+            (Some(progress), Some(done)) => progress.set(done),
+            _ => std::io::stderr().write_all(&line)?,
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ShownProgress {
+    fn drop(&mut self) {
+        // What came without a line's end, such as a last word before a crash.
+        let _ = std::io::stderr().write_all(&self.line);
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
+    }
+}
+
 /// Runs the sample in a guest of its own; its progress goes to our standard error.
 fn run_scanout(
     workspace: &Workspace,
@@ -143,17 +189,29 @@ fn run_scanout(
 ) -> Result<Scanout> {
     let mut command = vec![scanout.as_os_str().to_owned()];
     let frames = FRAMES.to_string();
-    let verify = verify.to_string();
-    let arguments = ["--frames", &frames, "--mode", mode, "--verify", &verify];
+    let every = verify.to_string();
+    let arguments = ["--frames", &frames, "--mode", mode, "--verify", &every];
     command.extend(arguments.map(Into::into));
     command.extend(["--png".into(), png.as_os_str().to_owned(), "--json".into()]);
     let options = GuestOptions {
         timeout: Some(TIME_LIMIT),
+        env: vec![("DMASHARE_PROGRESS".to_owned(), "lines".to_owned())],
         ..GuestOptions::default()
     };
     let stdout = Kept::default();
-    let status =
-        run_command::run_in_guest(workspace, options, command, Caller::Person, stdout.clone())?;
+    let what = format!("{mode}, every {verify}. frame compared with what the display shows");
+    let stderr = ShownProgress {
+        progress: Some(Progress::start(what, "frames", FRAMES)),
+        line: Vec::new(),
+    };
+    let status = run_command::run_in_guest(
+        workspace,
+        options,
+        command,
+        Caller::Person,
+        stdout.clone(),
+        stderr,
+    )?;
     let text = stdout.0.lock().unwrap_or_else(PoisonError::into_inner);
     let text = String::from_utf8_lossy(&text);
     let last = text.lines().next_back().unwrap_or_default();

@@ -11,7 +11,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(15);
 /// Shows how far one step is; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    what: &'static str,
+    what: String,
     unit: &'static str,
     bar: Option<ProgressBar>,
     done: u64,
@@ -22,14 +22,16 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Starts the step `what`, which has about `expected` parts called `unit`; 0 if unknown.
-    pub(crate) fn start(what: &'static str, unit: &'static str, expected: u64) -> Self {
+    pub(crate) fn start(what: impl Into<String>, unit: &'static str, expected: u64) -> Self {
+        let what = what.into();
         let now = Instant::now();
+        let bar = std::io::stderr()
+            .is_terminal()
+            .then(|| bar(what.clone(), unit, expected));
         let progress = Self {
             what,
             unit,
-            bar: std::io::stderr()
-                .is_terminal()
-                .then(|| bar(what, unit, expected)),
+            bar,
             done: 0,
             expected,
             started: now,
@@ -43,7 +45,12 @@ impl Progress {
 
     /// One more part is done.
     pub(crate) fn step(&mut self) {
-        self.done += 1;
+        self.set(self.done + 1);
+    }
+
+    /// So many parts are done.
+    pub(crate) fn set(&mut self, done: u64) {
+        self.done = done;
         match &self.bar {
             Some(bar) => bar.set_position(self.done),
             None if self.told.elapsed() >= LINE_INTERVAL => {
@@ -59,12 +66,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.tell(&format!(
-            "done, {} {} in {} s",
-            self.done,
-            self.unit,
-            self.started.elapsed().as_secs()
-        ));
+        self.tell(&format!("done in {} s", self.started.elapsed().as_secs()));
     }
 
     /// Count and estimate of the time left.
@@ -89,7 +91,7 @@ impl Progress {
     }
 }
 
-fn bar(what: &'static str, unit: &'static str, expected: u64) -> ProgressBar {
+fn bar(what: String, unit: &'static str, expected: u64) -> ProgressBar {
     if expected == 0 {
         let bar = ProgressBar::new_spinner().with_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));

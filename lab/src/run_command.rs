@@ -124,10 +124,11 @@ pub(crate) fn run(mut arguments: RunArguments) -> Result<i32> {
         arguments.command,
         Caller::Person,
         std::io::stdout(),
+        std::io::stderr(),
     )
 }
 
-/// Runs `command` in a guest; its standard output goes to `stdout`. Returns the exit status after
+/// Runs `command` in a guest; its output goes to `stdout` and `stderr`. Returns the exit status after
 /// having said on our standard error what failed, if the command itself could not.
 ///
 /// # Errors
@@ -138,6 +139,7 @@ pub(crate) fn run_in_guest(
     command: Vec<OsString>,
     caller: Caller,
     stdout: impl Write + Send + 'static,
+    stderr: impl Write + Send + 'static,
 ) -> Result<i32> {
     let built = setup::ensure()?;
     let current = std::env::current_dir().context("the current folder is gone")?;
@@ -171,7 +173,7 @@ pub(crate) fn run_in_guest(
         time_limit: options.timeout,
         kernel_log: options.kernel_log,
     };
-    judge(guest.run(&built, stdout, std::io::stderr())?)
+    judge(guest.run(&built, stdout, stderr)?)
 }
 
 /// The run's exit status, after saying what the lab has to say.

@@ -68,8 +68,14 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
     let mut guest = arguments.guest;
     // Documentation tests are built in folders for temporary files.
     guest.mount.extend(executable.parent().map(Path::to_owned));
-    let status =
-        run_command::run_in_guest(&workspace, guest, command, Caller::Cargo, std::io::stdout())?;
+    let status = run_command::run_in_guest(
+        &workspace,
+        guest,
+        command,
+        Caller::Cargo,
+        std::io::stdout(),
+        std::io::stderr(),
+    )?;
     if let Some(report) = arguments.report {
         let line = serde_json::to_string(&ExecutableRun {
             executable,

@@ -62,5 +62,6 @@ pub(crate) fn run(arguments: ShellArguments) -> Result<i32> {
         (Caller::Person, None)
     };
     let shell = vec!["/bin/bash".into()];
-    run_command::run_in_guest(&workspace, arguments.guest, shell, caller, stdout)
+    let stderr = std::io::stderr();
+    run_command::run_in_guest(&workspace, arguments.guest, shell, caller, stdout, stderr)
 }
