@@ -1,0 +1,91 @@
+//! Runs operations a few times, and marks where each run begins and ends.
+#![allow(
+    clippy::print_stdout,
+    reason = "a program's answers go to its standard output"
+)]
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use dmashare_bench::{By, Machine, OperationKind, Size};
+
+/// Run operations as dmashare and as their floors do them, for strace and other tools
+///
+/// Each run begins with a look for the file /OPERATION/BY/run-begins and ends with one for
+/// /OPERATION/BY/run-ends; when what it started is over, there is one for /OPERATION/BY/run-settled.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// What to do [default: everything]
+    operations: Vec<OperationKind>,
+    /// Who does it [default: both]
+    #[arg(long)]
+    by: Option<By>,
+    /// Size of the images; for flip, of a mode of the display [default: the smallest measured]
+    #[arg(long)]
+    size: Option<Size>,
+    /// How many times
+    #[arg(long, default_value_t = 10)]
+    times: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let machine = Machine::open()?;
+    let operations = match arguments.operations.as_slice() {
+        [] => &OperationKind::ALL,
+        asked => asked,
+    };
+    let sides = match arguments.by {
+        Some(by) => vec![by],
+        None => vec![By::Dmashare, By::Floor],
+    };
+    let mut done = Vec::new();
+    for kind in operations {
+        let sizes = kind.sizes(&machine)?;
+        let size = arguments.size.or_else(|| sizes.first().copied());
+        let size = size.context("there is no size")?;
+        for by in &sides {
+            run(*kind, *by, &machine, size, arguments.times)?;
+            done.push(serde_json::json!({
+                "operation": kind.to_string(),
+                "by": by.to_string(),
+                "size": size.to_string(),
+                "times": arguments.times,
+            }));
+            if !arguments.json {
+                println!("{kind} by {by} at {size}: {} times", arguments.times);
+            }
+        }
+    }
+    if arguments.json {
+        let device = machine.exporter().name();
+        println!("{}", serde_json::json!({ "device": device, "runs": done }));
+    }
+    Ok(())
+}
+
+fn run(kind: OperationKind, by: By, machine: &Machine, size: Size, times: usize) -> Result<()> {
+    let mut operation = kind.open(by, machine, size)?;
+    let mark = |what| mark(&format!("/{kind}/{by}/{what}"));
+    // The first look of all makes the standard library try out the system call.
+    mark("ready");
+    for _ in 0..times {
+        operation.prepare(1)?;
+        mark("run-begins");
+        operation.run()?;
+        mark("run-ends");
+        operation.settle()?;
+        mark("run-settled");
+    }
+    Ok(())
+}
+
+/// A system call that is easily found in a list of them.
+fn mark(path: &str) {
+    let _ = Path::new(path).exists();
+}

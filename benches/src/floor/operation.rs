@@ -1,0 +1,169 @@
+//! The floor's side of each operation.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use anyhow::{Context, Result};
+
+use super::{
+    Display, Exported, Exporter, Flips, Framebuffers, Importer, Submitter, signalled_fence,
+};
+use crate::{FOURCC, Machine, Operation, Size};
+
+/// A Vulkan image is made, exported and freed.
+#[derive(Debug)]
+pub struct Export(Exporter);
+
+impl Export {
+    /// # Errors
+    /// When the device can share no image of this size.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        Ok(Self(machine.floor_exporter(size)?))
+    }
+}
+
+impl Operation for Export {
+    fn run(&mut self) -> Result<()> {
+        self.0.export().map(drop)
+    }
+}
+
+/// A dma-buf is imported and freed.
+#[derive(Debug)]
+pub struct Import {
+    exported: Exported,
+    importer: Importer,
+    received: Vec<OwnedFd>,
+}
+
+impl Import {
+    /// # Errors
+    /// When the device can share no image of this size.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        let exported = machine.floor_exporter(size)?.export()?;
+        Ok(Self {
+            importer: machine.floor_importer(size, &exported),
+            exported,
+            received: Vec::new(),
+        })
+    }
+}
+
+impl Operation for Import {
+    fn prepare(&mut self, times: usize) -> Result<()> {
+        for _ in 0..times {
+            self.received.push(self.exported.fd.try_clone()?);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let fd = self.received.pop().context("no descriptor was prepared")?;
+        self.importer.import(fd).map(drop)
+    }
+}
+
+/// A dma-buf becomes a framebuffer and goes.
+#[derive(Debug)]
+pub struct Framebuffer {
+    exported: Exported,
+    framebuffers: Framebuffers,
+}
+
+impl Framebuffer {
+    /// # Errors
+    /// When there is no device or no card.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        let exported = machine.export_linear(size)?;
+        Ok(Self {
+            framebuffers: framebuffers(machine.another_card_file()?, size, &exported)?,
+            exported,
+        })
+    }
+}
+
+impl Operation for Framebuffer {
+    fn run(&mut self) -> Result<()> {
+        let framebuffer = self.framebuffers.add(self.exported.fd.as_fd())?;
+        self.framebuffers.close(framebuffer)
+    }
+}
+
+fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
+    Framebuffers::new(
+        file,
+        FOURCC.as_raw(),
+        (size.width, size.height),
+        exported.modifier,
+        &exported.planes,
+    )
+}
+
+/// A display shows the other of two framebuffers.
+#[derive(Debug)]
+pub struct Flip {
+    flips: Flips,
+    framebuffers: [super::Framebuffer; 2],
+    fence: OwnedFd,
+    next: usize,
+    // Their memory is on screen.
+    _exported: [Exported; 2],
+}
+
+impl Flip {
+    /// Sets the mode of this size and shows the first framebuffer.
+    ///
+    /// # Errors
+    /// When there is no device or no display, or another program holds the display.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        let exported = [machine.export_linear(size)?, machine.export_linear(size)?];
+        let display = Display::find(machine.card_file()?)?;
+        let maker = framebuffers(machine.card_file()?, size, &exported[0])?;
+        let framebuffers = [
+            maker.add(exported[0].fd.as_fd())?,
+            maker.add(exported[1].fd.as_fd())?,
+        ];
+        display.set_mode((size.width, size.height), &framebuffers[0])?;
+        Ok(Self {
+            flips: Flips::new(machine.card_file()?, &display)?,
+            framebuffers,
+            fence: signalled_fence(exported[0].fd.as_fd())?,
+            next: 1,
+            _exported: exported,
+        })
+    }
+}
+
+impl Operation for Flip {
+    fn run(&mut self) -> Result<()> {
+        self.flips
+            .flip(&self.framebuffers[self.next], self.fence.as_fd())?;
+        self.next = 1 - self.next;
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.flips.wait()
+    }
+}
+
+/// A bare vkQueueSubmit2 that signals a timeline semaphore.
+#[derive(Debug)]
+pub struct KnownBuffer(Submitter);
+
+impl KnownBuffer {
+    /// # Errors
+    /// When the device refuses a semaphore.
+    pub fn open(machine: &Machine, _size: Size) -> Result<Self> {
+        Ok(Self(Submitter::new(machine.exporter())?))
+    }
+}
+
+impl Operation for KnownBuffer {
+    fn run(&mut self) -> Result<()> {
+        self.0.submit()
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.0.wait()
+    }
+}

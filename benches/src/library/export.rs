@@ -1,0 +1,43 @@
+//! A Vulkan image is made, exported and freed.
+
+use anyhow::Result;
+use dmashare::{BufferDesc, Modifier, SharedBuffer};
+use dmashare_vk::Device;
+
+use super::desc;
+use crate::{Machine, Operation, Size};
+
+/// A Vulkan image is made, exported and freed.
+#[derive(Debug)]
+pub struct Export {
+    device: Device,
+    desc: BufferDesc,
+    modifiers: Vec<Modifier>,
+}
+
+impl Export {
+    /// # Errors
+    /// When the device can share no image of this size.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        let modifiers = machine.modifiers(size)?;
+        Ok(Self {
+            device: Machine::adopt(machine.exporter())?,
+            desc: desc("exported", size),
+            modifiers: modifiers
+                .iter()
+                .map(|one| Modifier::new(one.modifier))
+                .collect(),
+        })
+    }
+}
+
+impl Operation for Export {
+    fn run(&mut self) -> Result<()> {
+        drop(SharedBuffer::new(
+            &self.device,
+            self.desc.clone(),
+            &self.modifiers,
+        )?);
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! A buffer that the device knows is used once more.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dmashare::{Fence, StaticAttachment};
+use dmashare_vk::Device;
+
+use super::shared_buffer;
+use crate::floor::Exported;
+use crate::{Machine, Operation, Size};
+
+/// How many buffers take turns, so that the last use of each is over when it is used again, as in a
+/// program that draws with several buffers.
+pub(crate) const BUFFERS: usize = 8;
+
+/// A buffer that the device knows is used once more: map, submission, vkQueueSubmit2 without command
+/// buffers, commit.
+#[derive(Debug)]
+pub struct KnownBuffer {
+    device: Device,
+    attachments: Vec<StaticAttachment<Device>>,
+    next: usize,
+    last: Option<Fence>,
+    // Their memory.
+    _exported: Vec<Exported>,
+}
+
+impl KnownBuffer {
+    /// # Errors
+    /// When the device can share no image of this size.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        let device = Machine::adopt(machine.importer())?;
+        let exporter = machine.floor_exporter(size)?;
+        let mut attachments = Vec::new();
+        let mut exported = Vec::new();
+        for _ in 0..BUFFERS {
+            let image = exporter.export()?;
+            attachments.push(shared_buffer("known", size, &image)?.attach(&device)?);
+            exported.push(image);
+        }
+        Ok(Self {
+            device,
+            attachments,
+            next: 0,
+            last: None,
+            _exported: exported,
+        })
+    }
+}
+
+impl Operation for KnownBuffer {
+    fn run(&mut self) -> Result<()> {
+        let mapping = self.attachments[self.next].map()?;
+        let submission = self.device.submission([mapping.write()])?;
+        // SAFETY: there are no command buffers.
+        let fence = unsafe { submission.submit(&[]) }?;
+        self.last = Some(fence);
+        self.next = (self.next + 1) % BUFFERS;
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let last = self.last.take().context("nothing was submitted")?;
+        Ok(last.wait(Duration::from_secs(10))?)
+    }
+}

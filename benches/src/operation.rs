@@ -1,0 +1,29 @@
+//! One thing that is measured.
+
+use anyhow::Result;
+
+/// An operation that can be done again and again. Only [`run`](Self::run) is measured and counted.
+pub trait Operation {
+    /// Makes what the next `times` runs are given: descriptors that they use up.
+    ///
+    /// # Errors
+    /// When something needed fails.
+    fn prepare(&mut self, times: usize) -> Result<()> {
+        let _ = times;
+        Ok(())
+    }
+
+    /// Does it once.
+    ///
+    /// # Errors
+    /// When the operation fails.
+    fn run(&mut self) -> Result<()>;
+
+    /// Waits for what the runs have started: a flip, work on a queue.
+    ///
+    /// # Errors
+    /// When it fails or does not end.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
