@@ -155,11 +155,11 @@ impl Device {
             shared.core.wait_queue_idle();
         }
         let collected = shared.retired.collect(drop);
-        let timer = if shared.retired.is_empty() {
-            shared.timer.unset()
-        } else {
-            shared.arm()
-        };
+        // In this order: what another thread retires after the look arms the timer after the unset.
+        let mut timer = shared.timer.unset();
+        if !shared.retired.is_empty() {
+            timer = shared.arm();
+        }
         if let Err(errno) = timer {
             tracing::warn!(%errno, "timerfd_settime");
         }
@@ -239,7 +239,7 @@ impl Exporter for Device {
 
     fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
         let (_, supports) = self.exportable(desc)?;
-        Ok(PhysicalDevice::modifier_values(&supports, |_| true))
+        Ok(PhysicalDevice::modifier_values(&supports))
     }
 
     fn allocate(

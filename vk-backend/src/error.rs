@@ -26,7 +26,7 @@ pub enum DeviceError {
     NoSuchDevice {
         /// What was asked for.
         selector: String,
-        /// The names of the devices that are there.
+        /// The names of the devices that are there, each with what it lacks to share.
         available: Vec<String>,
     },
     /// The device lacks something that this library always needs.

@@ -47,8 +47,12 @@ impl Device {
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
         let supports = core.physical.modifier_supports(&plan);
-        let mut supports = supports.map_err(|failure| failure.export(&core.name))?;
-        supports.retain(|support| support.exportable);
+        let supports = supports.map_err(|failure| failure.export(&core.name))?;
+        let mut supports: Vec<ModifierSupport> = supports
+            .iter()
+            .filter(|support| support.exportable)
+            .copied()
+            .collect();
         let largest = largest(&supports).ok_or_else(unsupported)?;
         supports.retain(|support| desc.extent.fits(support.max_extent));
         if supports.is_empty() {
@@ -80,7 +84,7 @@ impl Device {
                 exporter: self.core().name.clone(),
                 format: desc.format,
                 asked: modifiers.to_vec(),
-                offered: PhysicalDevice::modifier_values(&supports, |_| true),
+                offered: PhysicalDevice::modifier_values(&supports),
             });
         }
         let (image, placement) = self.create_exportable(&plan, &chosen)?;
@@ -162,7 +166,7 @@ impl Device {
                 exporter: core.name.clone(),
                 format: plan.fourcc,
                 asked: vec![image.modifier],
-                offered: PhysicalDevice::modifier_values(supports, |_| true),
+                offered: PhysicalDevice::modifier_values(supports),
             })?;
         let functions =
             core.functions

@@ -45,6 +45,16 @@ pub fn fourccs() -> impl Iterator<Item = Fourcc> {
     TABLE.iter().map(|(fourcc, _)| *fourcc)
 }
 
+/// Whether the Vulkan format has an alpha that `fourcc` has not: the bytes there mean nothing.
+pub(crate) fn has_unused_alpha(fourcc: Fourcc) -> bool {
+    let has_alpha = |fourcc: Fourcc| fourcc.info().is_some_and(|info| info.has_alpha);
+    let format = vk_format(fourcc);
+    !has_alpha(fourcc)
+        && TABLE
+            .iter()
+            .any(|(other, known)| Some(*known) == format && has_alpha(*other))
+}
+
 /// The aspect of one plane of a format: `COLOR` where the format has a single plane.
 pub(crate) fn plane_aspect(fourcc: Fourcc, plane: usize) -> vk::ImageAspectFlags {
     let planes = fourcc.info().map_or(1, |info| info.planes.len());
@@ -69,6 +79,14 @@ mod tests {
     fn formats_with_and_without_alpha_share_a_vulkan_format() {
         assert_eq!(vk_format(Fourcc::XRGB8888), vk_format(Fourcc::ARGB8888));
         assert_eq!(vk_format(Fourcc::XRGB16161616), None);
+    }
+
+    #[test]
+    fn only_the_formats_named_x_have_an_unused_alpha() {
+        for fourcc in fourccs() {
+            let named_x = fourcc.info().unwrap().name.starts_with('X');
+            assert_eq!(has_unused_alpha(fourcc), named_x, "{fourcc}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use dmashare::{Extent, Fourcc, Modifier};
 use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
 use crate::device_core::DeviceCore;
 use crate::error::Failure;
+use crate::format::has_unused_alpha;
 use crate::image_plan::ImagePlan;
 use crate::memory::{Dedicated, DeviceMemory};
 
@@ -174,10 +175,8 @@ impl ImageInner {
             | vk::ImageUsageFlags::STORAGE
             | vk::ImageUsageFlags::COLOR_ATTACHMENT;
         self.view = self.create_view(vk::ComponentSwizzle::IDENTITY, self.plan.usage & viewable)?;
-        let has_alpha = self.plan.fourcc.info().is_none_or(|info| info.has_alpha);
-        // Formats with fewer than four components read 1 as alpha by themselves.
-        let has_unused = !has_alpha && self.plan.fourcc.to_string().starts_with('X');
-        if has_unused && self.plan.usage.contains(vk::ImageUsageFlags::SAMPLED) {
+        let is_sampled = self.plan.usage.contains(vk::ImageUsageFlags::SAMPLED);
+        if is_sampled && has_unused_alpha(self.plan.fourcc) {
             self.sampled_view =
                 self.create_view(vk::ComponentSwizzle::ONE, vk::ImageUsageFlags::SAMPLED)?;
         }

@@ -4,15 +4,14 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Backing, BufferDesc, DmaBuf, ImportError, Modifier};
+use dmashare::{Backing, BufferDesc, DmaBuf, ImportError};
 use smallvec::SmallVec;
 
 use crate::error::Failure;
-use crate::export::largest;
 use crate::image::{Arrangement, Image, ImageInner};
 use crate::image_plan::ImagePlan;
 use crate::memory::{DeviceMemory, choose_type, importable_types};
-use crate::{Device, ModifierSupport, PhysicalDevice};
+use crate::{Device, PhysicalDevice};
 
 impl Device {
     /// The device's image for a backing: its own image if it exported the memory, else an import.
@@ -59,21 +58,20 @@ impl Device {
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
         let supports = core.physical.modifier_supports(&plan);
-        let mut supports: Vec<ModifierSupport> =
-            supports.map_err(|failure| failure.import(&core.name))?;
-        supports.retain(|support| support.importable);
-        if supports.is_empty() {
+        let supports = supports.map_err(|failure| failure.import(&core.name))?;
+        let importable = || supports.iter().filter(|support| support.importable);
+        if importable().next().is_none() {
             return Err(unsupported());
         }
         let modifier = layout.modifier();
-        let support = supports
-            .iter()
-            .find(|support| support.modifier == modifier && modifier != Modifier::INVALID)
+        // INVALID, which no driver lists, has been refused when the dma-buf was described.
+        let support = importable()
+            .find(|support| support.modifier == modifier)
             .ok_or_else(|| ImportError::UnsupportedModifier {
                 importer: importer(),
                 format,
                 modifier,
-                supported: PhysicalDevice::modifier_values(&supports, |_| true),
+                supported: PhysicalDevice::modifier_values(importable()),
             })?;
         let expected = usize::try_from(support.plane_count).unwrap_or(usize::MAX);
         if layout.planes().len() != expected {
@@ -97,7 +95,7 @@ impl Device {
             return Err(ImportError::TooLarge {
                 importer: importer(),
                 extent: dmabuf.extent(),
-                maximum: largest(std::slice::from_ref(support)).unwrap_or(support.max_extent),
+                maximum: support.max_extent,
             });
         }
         Ok(plan)

@@ -193,10 +193,7 @@ impl Instance {
             Some(device) => Ok(device.clone()),
             None => Err(DeviceError::NoSuchDevice {
                 selector: selector.to_string(),
-                available: devices
-                    .iter()
-                    .map(|device| device.name().to_owned())
-                    .collect(),
+                available: devices.iter().map(describe).collect(),
             }),
         }
     }
@@ -209,6 +206,15 @@ impl fmt::Debug for Instance {
             .field("owned", &self.inner.owned)
             .finish_non_exhaustive()
     }
+}
+
+/// A device's name, with what it lacks to share.
+fn describe(device: &PhysicalDevice) -> String {
+    let missing = device.missing_for_import();
+    if missing.is_empty() {
+        return device.name().to_owned();
+    }
+    format!("{} (lacks {})", device.name(), missing.join(", "))
 }
 
 /// The text of a fixed-size name that Vulkan filled in.

@@ -1,7 +1,11 @@
 //! Which modifiers a device can export and import, asked with an image's exact parameters.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use ash::vk;
 use dmashare::{Extent, Modifier};
+use smallvec::SmallVec;
 
 use crate::PhysicalDevice;
 use crate::error::{Failure, Named};
@@ -23,6 +27,31 @@ pub struct ModifierSupport {
     /// The largest image.
     pub max_extent: Extent,
 }
+
+/// More combinations of format and usage than a program has; a bound all the same.
+const MOST_ANSWERS: usize = 256;
+
+/// What `vkGetPhysicalDeviceImageFormatProperties2` is asked about a plan: all but its extent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    usage: vk::ImageUsageFlags,
+    flags: vk::ImageCreateFlags,
+    view_formats: SmallVec<[vk::Format; 4]>,
+}
+
+impl Question {
+    fn of(plan: &ImagePlan) -> Self {
+        Self {
+            usage: plan.usage,
+            flags: plan.flags,
+            // The first of them is the format itself.
+            view_formats: plan.view_formats.clone(),
+        }
+    }
+}
+
+/// The driver's answers so far.
+pub(crate) type Answers = HashMap<Question, Arc<[ModifierSupport]>>;
 
 impl PhysicalDevice {
     /// `VkDrmFormatModifierPropertiesListEXT` of a format: every modifier that the driver knows.
@@ -49,11 +78,16 @@ impl PhysicalDevice {
     }
 
     /// Everything that the device can do with images of this plan, one entry for each modifier with
-    /// which it can export or import them.
+    /// which it can export or import them. The driver is asked once for each plan; its answer holds
+    /// for the life of the instance.
     pub(crate) fn modifier_supports(
         &self,
         plan: &ImagePlan,
-    ) -> Result<Vec<ModifierSupport>, Failure> {
+    ) -> Result<Arc<[ModifierSupport]>, Failure> {
+        let question = Question::of(plan);
+        if let Some(known) = self.answers().get(&question) {
+            return Ok(known.clone());
+        }
         let mut supports = Vec::new();
         for properties in self.modifier_properties(plan.format) {
             let plane_count = properties.drm_format_modifier_plane_count;
@@ -64,6 +98,12 @@ impl PhysicalDevice {
                 supports.push(support);
             }
         }
+        let supports: Arc<[ModifierSupport]> = supports.into();
+        let mut answers = self.answers();
+        if answers.len() >= MOST_ANSWERS {
+            answers.clear();
+        }
+        answers.insert(question, supports.clone());
         Ok(supports)
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk;
 use dmashare::{Fourcc, Modifier, Usage};
@@ -12,6 +12,7 @@ use crate::extensions::{Extension, NEEDED, PHYSICAL_DEVICE_DRM};
 use crate::format::fourccs;
 use crate::image_plan::ImagePlan;
 use crate::instance::text;
+use crate::modifier::Answers;
 use crate::{DrmNode, Instance, ModifierSupport};
 
 struct Inner {
@@ -28,6 +29,7 @@ struct Inner {
     render_node: Option<DrmNode>,
     extensions: Vec<CString>,
     memory: vk::PhysicalDeviceMemoryProperties,
+    answers: Mutex<Answers>,
 }
 
 /// One of the machine's Vulkan devices and what it can share. Clones share it.
@@ -96,6 +98,7 @@ impl PhysicalDevice {
                 render_node: node(drm.has_render, drm.render_major, drm.render_minor),
                 extensions,
                 memory,
+                answers: Mutex::default(),
             }),
         })
     }
@@ -163,6 +166,14 @@ impl PhysicalDevice {
             .any(|known| known.as_c_str() == name)
     }
 
+    pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {
+        // One insertion at a time: a panic elsewhere leaves the map whole.
+        self.inner
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn memory_types(&self) -> &[vk::MemoryType] {
         self.inner.memory.memory_types_as_slice()
     }
@@ -210,19 +221,18 @@ impl PhysicalDevice {
         match ImagePlan::of_format(format, usage) {
             Some(plan) => self
                 .modifier_supports(&plan)
+                .map(|supports| supports.to_vec())
                 .map_err(|failure: Failure| failure.device(self.name())),
             None => Ok(Vec::new()),
         }
     }
 
     /// The modifiers alone, for errors that list what is supported.
-    pub(crate) fn modifier_values(
-        supports: &[ModifierSupport],
-        which: impl Fn(&ModifierSupport) -> bool,
+    pub(crate) fn modifier_values<'a>(
+        supports: impl IntoIterator<Item = &'a ModifierSupport>,
     ) -> Vec<Modifier> {
         supports
-            .iter()
-            .filter(|support| which(support))
+            .into_iter()
             .map(|support| support.modifier)
             .collect()
     }
