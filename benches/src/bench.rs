@@ -15,11 +15,16 @@ use crate::{By, Machine, Operation, OperationKind, Size};
 ///
 /// Without the devices that it takes, it says what is missing and fails.
 pub fn bench(kind: OperationKind) -> ExitCode {
-    match run(kind) {
+    exit_code(run(kind).with_context(|| format!("bench {kind}")))
+}
+
+/// The exit status of a program, after it said on its standard error what went wrong.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Without a standard error, the exit status still says it.
-            let _ = writeln!(std::io::stderr(), "bench {kind}: {error:#}");
+            let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -5,10 +5,11 @@
 )]
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use dmashare_bench::{By, Machine, OperationKind, Size};
+use dmashare_bench::{By, Machine, OperationKind, Size, exit_code};
 
 /// Run operations as dmashare and as their floors do them, for strace and other tools
 ///
@@ -33,8 +34,11 @@ struct Arguments {
     json: bool,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    exit_code(run_all(&Arguments::parse()))
+}
+
+fn run_all(arguments: &Arguments) -> Result<()> {
     let machine = Machine::open()?;
     let operations = match arguments.operations.as_slice() {
         [] => &OperationKind::ALL,

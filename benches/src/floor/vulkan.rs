@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use ash::{ext, khr, vk};
 
 /// The device extensions that sharing images as dma-bufs takes.
@@ -52,9 +52,9 @@ impl Vulkan {
     pub fn open(name: &str) -> Result<Arc<Self>> {
         // SAFETY: libvulkan's initialisers may run at any time; nothing else loads it concurrently
         // in a way that matters to it.
-        let entry = unsafe { ash::Entry::load() }.context(
-            "no Vulkan here (libvulkan.so.1 cannot be loaded); `cargo lab bench` brings its own",
-        )?;
+        let entry = unsafe { ash::Entry::load() }.map_err(|error| {
+            anyhow!("no Vulkan here ({error}); `cargo lab bench` brings its own")
+        })?;
         let application = vk::ApplicationInfo::default()
             .application_name(c"dmashare-bench")
             .api_version(vk::API_VERSION_1_3);
