@@ -1,0 +1,211 @@
+//! The kernel's own allocations fail in turn: each step says so or works, and nothing is left behind.
+
+use dmashare::host::Udmabuf;
+use dmashare::{Access, AttachError, Extent, FenceStatus, Fourcc, ImportError};
+use dmashare_drm::{Card, Commit, CommitError, OpenError};
+use dmashare_lab_probe::{bufinfo, for_each_failing_allocation, open_files};
+
+#[allow(dead_code, reason = "every test executable uses a part of it")]
+mod support;
+use support::*;
+
+/// The tests of this file compare what the whole process has open, so they are one test.
+#[test]
+fn each_step_fails_cleanly() {
+    opening();
+    importing();
+    committing();
+    making_dumb_buffers();
+}
+
+fn attached(name: &str) -> usize {
+    bufinfo()
+        .iter()
+        .flat_map(|buffer| &buffer.attached)
+        .filter(|attached| *attached == name)
+        .count()
+}
+
+/// Whether an error says that there was no memory.
+fn is_no_memory(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            if error.raw_os_error() == Some(nix::libc::ENOMEM) {
+                return true;
+            }
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn opening() {
+    let display = dmashare_lab_probe::VkmsDisplay::new();
+    drop(Card::open(display.node()).unwrap());
+    let before = open_files().len();
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || Card::open(display.node()),
+        |nth, result| {
+            match result {
+                Ok(card) => drop(card),
+                // Some of the kernel's functions turn ENOMEM into another error.
+                Err(OpenError::NoKms { .. } | OpenError::NoAtomic { .. }) => refused += 1,
+                Err(error) => {
+                    refused += 1;
+                    assert!(is_no_memory(&error), "allocation {nth}: {error:?}");
+                }
+            }
+            assert_eq!(open_files().len(), before, "allocation {nth}");
+        },
+    );
+    assert!(
+        points > 20 && refused > 10,
+        "{points} points, {refused} refused"
+    );
+}
+
+fn importing() {
+    let screen = Screen::new();
+    let udmabuf = Udmabuf::open().unwrap();
+    let buffer = buffer(&udmabuf, "picture", Fourcc::XRGB8888, Extent::new(64, 64));
+    let before = (
+        open_files().len(),
+        attached(screen.display.device_name()),
+        screen.display.framebuffers(),
+    );
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || buffer.attach(&screen.card),
+        |nth, result| {
+            match result {
+                Ok(attachment) => drop(attachment),
+                Err(AttachError::Import {
+                    source: ImportError::Device { source, .. },
+                    ..
+                }) => {
+                    refused += 1;
+                    assert!(is_no_memory(&*source), "allocation {nth}: {source:?}");
+                }
+                Err(error) => panic!("allocation {nth}: {error:?}"),
+            }
+            let after = (
+                open_files().len(),
+                attached(screen.display.device_name()),
+                screen.display.framebuffers(),
+            );
+            assert_eq!(after, before, "allocation {nth}");
+            assert_eq!(screen.card.open_gem_handles(), 0, "allocation {nth}");
+            assert!(buffer.attachments().is_empty(), "allocation {nth}");
+        },
+    );
+    assert!(
+        points > 5 && refused > 3,
+        "{points} points, {refused} refused"
+    );
+}
+
+/// Flips, mode changes and captures: whatever fails, the next commit works, and buffers are free
+/// when they should be.
+fn committing() {
+    let screen = Screen::new();
+    let udmabuf = Udmabuf::open().unwrap();
+    let buffers =
+        ["one", "two"].map(|name| buffer(&udmabuf, name, Fourcc::XRGB8888, screen.extent()));
+    let target = buffer(&udmabuf, "target", Fourcc::XRGB8888, screen.extent());
+    let target_mapping = map(&target, &screen.card);
+    let mappings = buffers.each_ref().map(|buffer| map(buffer, &screen.card));
+    screen.capture(screen.showing(&mappings[0]), Fourcc::XRGB8888);
+    let before = open_files().len();
+    let other_mode = screen.output.mode("800x600").unwrap();
+    for what in ["flip", "capture", "mode"] {
+        let mut round = 0;
+        let mut refused = 0;
+        let points = for_each_failing_allocation(
+            || {
+                round += 1;
+                let mapping = &mappings[round % 2];
+                let mut output = screen.showing(mapping);
+                if what == "capture" {
+                    output = output.writeback(&target_mapping);
+                }
+                if what == "mode" && round % 2 == 0 {
+                    output = output.mode(other_mode);
+                }
+                screen.card.commit(Commit::new().output(output))
+            },
+            |nth, result| match result {
+                Ok(id) => {
+                    // A capture may be lost by vkms when there is no memory to compose it: its fence
+                    // then signals with the next one.
+                    wait_for_flip(&screen.card, id);
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(
+                        is_no_memory(&error) || matches!(error, CommitError::Rejected { .. }),
+                        "{what}, allocation {nth}: {error:?}"
+                    );
+                }
+            },
+        );
+        assert!(
+            points > 3 && refused > 2,
+            "{what}: {points} points, {refused} refused"
+        );
+        // It all still works, and the books are balanced.
+        screen.capture(screen.showing(&mappings[0]), Fourcc::XRGB8888);
+        screen.show(screen.showing(&mappings[1]));
+        assert_eq!(
+            buffers[0].ready(Access::Write).status(),
+            FenceStatus::Signalled,
+            "{what}"
+        );
+        assert_eq!(
+            buffers[1].ready(Access::Write).status(),
+            FenceStatus::Pending,
+            "{what}"
+        );
+    }
+    assert!(
+        open_files().len() <= before + 1,
+        "{before} before, {:?}",
+        open_files()
+    );
+}
+
+fn making_dumb_buffers() {
+    let display = dmashare_lab_probe::VkmsDisplay::new();
+    let card = Card::inspect(display.node()).unwrap();
+    let dumb = card.dumb_buffers();
+    let before = open_files().len();
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || {
+            let extent = Extent::new(64, 64);
+            let desc = dmashare::BufferDesc::new(
+                "dumb",
+                extent,
+                Fourcc::XRGB8888,
+                dmashare::Usage::SCANOUT,
+            );
+            dmashare::SharedBuffer::new(&dumb, desc, &[dmashare::Modifier::LINEAR])
+        },
+        |nth, result| {
+            match result {
+                Ok(buffer) => drop(buffer),
+                Err(error) => {
+                    refused += 1;
+                    assert!(is_no_memory(&error), "allocation {nth}: {error:?}");
+                }
+            }
+            assert_eq!(open_files().len(), before, "allocation {nth}");
+            assert_eq!(card.open_gem_handles(), 0, "allocation {nth}");
+        },
+    );
+    assert!(
+        points > 3 && refused > 2,
+        "{points} points, {refused} refused"
+    );
+}
