@@ -46,6 +46,26 @@
 //! - Nothing blocks under a reservation: fences of other devices become semaphores before the
 //!   reservations are locked.
 
+//!
+//! # Locks
+//!
+//! A [`Submission`] holds its device's queue and the reservations of its buffers, locked in this
+//! order, from [`Device::submission`] to its commit or drop. The queue comes first because points of
+//! its timeline must be signalled in the order in which they were given out; whoever waits for the
+//! queue keeps no buffer from anyone. Between the two, the thread begins no other submission, asks
+//! for no sync_file ([`dmashare::Fence::export_sync_file`] submits to the queue of its device) and
+//! waits for nothing. A second lock of the same queue by one thread is an error, not a hang.
+//!
+//! # What it cannot do
+//!
+//! - Planes of one image in several dma-bufs (disjoint) are refused.
+//! - Semaphores cannot carry an error: work that waits for a sync_file which then ends in an error
+//!   runs all the same. What has failed before a submission begins is reported by it.
+//! - A fence that only software signals (a display's) is waited for before the submission, not by
+//!   the device.
+//! - An export waits until the queue has reached the image's first release: after the work that was
+//!   submitted before it.
+
 pub use ash;
 
 mod adopt;

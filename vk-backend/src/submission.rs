@@ -98,7 +98,9 @@ impl Submission {
         })
     }
 
-    /// What the work must wait for: into `VkSubmitInfo2::pWaitSemaphoreInfos`, all of them.
+    /// What the work must wait for: into `VkSubmitInfo2::pWaitSemaphoreInfos`, all of them, once. The
+    /// semaphores are this library's; it uses them again when the queue has passed this submission's
+    /// point.
     pub fn waits(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
         &self.waits
     }
@@ -115,8 +117,9 @@ impl Submission {
     }
 
     /// The work was submitted with [`waits`](Self::waits) and [`signals`](Self::signals): adds its
-    /// fence to every buffer's reservation and unlocks them and the queue. If the submit failed,
-    /// drop the submission instead, and call [`Device::mark_lost`](crate::Device::mark_lost) if it
+    /// fence to every buffer's reservation and unlocks them and the queue. The fence signals with the
+    /// work, so a commit of work that was not submitted leaves the buffers' other users waiting until
+    /// this device submits something else. If the submit failed, drop the submission instead, and call [`Device::mark_lost`](crate::Device::mark_lost) if it
     /// failed with `ERROR_DEVICE_LOST`.
     pub fn commit(self) -> Fence {
         self.timeline.submitted(self.point);
