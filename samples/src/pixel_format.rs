@@ -273,7 +273,7 @@ mod tests {
         let expected = [
             (Fourcc::R8, 0x12),
             (Fourcc::GR88, 0x5612),
-            (Fourcc::RGB565, 0b00010_010101_10011),
+            (Fourcc::RGB565, 2 << 11 | 0x15 << 5 | 0x13),
             (Fourcc::XRGB8888, 0x0012_569a),
             (Fourcc::ARGB8888, 0xff12_569a),
             (Fourcc::ABGR8888, 0xff9a_5612),
