@@ -140,7 +140,9 @@ impl DrmDevice {
                 }
             }
         }
-        if let Err(error) = retry(|| drm_ffi::mode::rm_fb(self.as_fd(), framebuffer)) {
+        if let Err(error) =
+            sys::retry_idempotent(|| drm_ffi::mode::rm_fb(self.as_fd(), framebuffer))
+        {
             tracing::error!(%error, framebuffer, "RMFB failed");
         }
     }

@@ -47,7 +47,7 @@ impl ModeBlob {
 
 impl Drop for ModeBlob {
     fn drop(&mut self) {
-        if let Err(error) = sys::retry(|| {
+        if let Err(error) = sys::retry_idempotent(|| {
             let id = u32::try_from(self.id).unwrap_or(0);
             drm_ffi::mode::destroy_property_blob(self.device.as_fd(), id)
         }) {

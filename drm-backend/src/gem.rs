@@ -14,7 +14,7 @@ use dmashare::DmaBufMemory;
 use std::os::fd::AsFd;
 
 use crate::device::DrmDevice;
-use crate::sys::retry;
+use crate::sys::{retry, retry_idempotent};
 
 /// How many users each open handle of a file has.
 #[derive(Debug, Default)]
@@ -64,8 +64,10 @@ impl GemHandle {
     /// Imports a dma-buf (`DRM_IOCTL_PRIME_FD_TO_HANDLE`).
     pub(crate) fn import(device: &Arc<DrmDevice>, memory: &DmaBufMemory) -> io::Result<Self> {
         let fd: BorrowedFd<'_> = memory.as_fd();
+        // Importing again gives the same handle, so one whose number got lost is found again.
         let handle = device.gem().open(|| {
-            retry(|| drm_ffi::gem::fd_to_handle(device.as_fd(), fd)).map(|prime| prime.handle)
+            let import = || drm_ffi::gem::fd_to_handle(device.as_fd(), fd);
+            retry_idempotent(import).map(|prime| prime.handle)
         })?;
         Ok(Self {
             device: device.clone(),
@@ -105,7 +107,7 @@ impl Drop for GemHandle {
     fn drop(&mut self) {
         let fd = self.device.as_fd();
         self.device.gem().close(self.handle, || {
-            if let Err(error) = retry(|| drm_ffi::gem::close(fd, self.handle)) {
+            if let Err(error) = retry_idempotent(|| drm_ffi::gem::close(fd, self.handle)) {
                 tracing::error!(%error, handle = self.handle, "GEM_CLOSE failed");
             }
         });

@@ -128,7 +128,7 @@ impl Snapshot {
     pub(crate) fn destroy_blobs(&mut self, device: &DrmDevice) {
         for blob in self.blobs.drain(..) {
             if let Err(error) =
-                sys::retry(|| drm_ffi::mode::destroy_property_blob(device.as_fd(), blob))
+                sys::retry_idempotent(|| drm_ffi::mode::destroy_property_blob(device.as_fd(), blob))
             {
                 tracing::error!(%error, blob, "DESTROYPROPBLOB failed");
             }

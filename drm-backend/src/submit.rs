@@ -156,11 +156,13 @@ fn attempt(
     if !uncovered.is_empty() {
         return Ok(Attempt::Uncovered(uncovered));
     }
-    let id = CommitId::new(state.last_commit + 1);
+    // A number is used once, even if the commit fails: events carry it.
+    let id = next_id(state);
     let flags = DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK | modeset;
     inner.restore.taint();
     if let Err(error) = ioctl(inner, state, flags, id.as_u64()) {
         drop(submission);
+        state.slots.close();
         if error.raw_os_error() != Some(libc::EBUSY) {
             state.accepted.clear();
         }
@@ -168,7 +170,6 @@ fn attempt(
     }
     drop(blobs);
     inner.statistics.commits.fetch_add(1, Ordering::Relaxed);
-    next_id(state);
     let new_fences = record(state, &plan, id);
     submission.commit_each(new_fences);
     if let Some(out_fences) = out_fences {

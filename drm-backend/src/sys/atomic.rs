@@ -1,7 +1,7 @@
 //! `DRM_IOCTL_MODE_ATOMIC`.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use drm_ffi::drm_mode_atomic;
 
@@ -30,14 +30,20 @@ impl FenceSlots {
         (&raw mut self.fds[index]).expose_provenance() as u64
     }
 
+    /// Closes whatever the kernel has put into any slot.
+    pub(crate) fn close(&mut self) {
+        for index in 0..self.fds.len() {
+            drop(self.take(index));
+        }
+    }
+
     /// Takes the descriptor that the kernel has put there, if it has.
-    pub(crate) fn take(&mut self, index: usize) -> Option<std::os::fd::OwnedFd> {
-        use std::os::fd::FromRawFd;
+    pub(crate) fn take(&mut self, index: usize) -> Option<OwnedFd> {
         let fd = std::mem::replace(&mut self.fds[index], -1);
         // SAFETY: the slot held -1 before the commit, so a number in it is a descriptor that the
         // kernel installed for this process in `complete_signaling`, and `replace` gave it to us
         // alone.
-        (fd >= 0).then(|| unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) })
+        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use drm_ffi::{drm_mode_card_res, drm_mode_closefb, drm_mode_get_blob};
 
-use super::retry;
+use super::{retry, retry_idempotent};
 
 mod ioctls {
     nix::ioctl_readwrite!(get_resources, b'd', 0xa0, drm_ffi::drm_mode_card_res);
@@ -91,7 +91,7 @@ pub(crate) fn close_fb(fd: BorrowedFd<'_>, framebuffer: u32) -> io::Result<()> {
         fb_id: framebuffer,
         pad: 0,
     };
-    retry(|| {
+    retry_idempotent(|| {
         // SAFETY: the argument is `struct drm_mode_closefb`, and the kernel touches nothing else.
         unsafe { ioctls::close_fb(fd.as_raw_fd(), &raw mut argument) }?;
         Ok(())
