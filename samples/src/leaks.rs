@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::{fs, io};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use crate::bufinfo;
+
+/// How long the kernel may take to let go of what was closed.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// The descriptors of this process that are open on devices, dma-bufs, sync_files, sockets, memfds
 /// and the like, with what each is open on. What has a path outside of `/dev` is left out: Vulkan's
@@ -67,28 +71,39 @@ impl Baseline {
         self.inodes.push(inode);
     }
 
-    /// Compares, after everything was closed.
+    /// Compares, after everything was closed. The kernel finishes some of that in its own time (the
+    /// last commit of a display holds its framebuffers until its worker has run), so dma-bufs that
+    /// are still there are looked at again for up to two seconds.
     ///
     /// # Errors
     /// As [`open_files`].
     pub fn compare(&self) -> io::Result<Leaks> {
-        let left = |list: Vec<bufinfo::Entry>| {
-            let ours = list
-                .iter()
-                .filter(|entry| self.inodes.contains(&entry.inode));
-            ours.count() as u64
-        };
         let new = |(fd, target): &(String, String)| self.files.get(fd) != Some(target);
         let files: Vec<String> = open_files()?
             .into_iter()
             .filter(new)
             .map(|(_, target)| target)
             .collect();
+        let begun = Instant::now();
+        let mut left = self.dmabufs_left();
+        while left.is_some_and(|count| count > 0) && begun.elapsed() < AFTERWARDS {
+            thread::sleep(Duration::from_millis(10));
+            left = self.dmabufs_left();
+        }
         Ok(Leaks {
             fds_leaked: files.len() as u64,
             files,
-            dmabufs_leaked: bufinfo::read().ok().map(left),
+            dmabufs_leaked: left,
         })
+    }
+
+    /// How many of the noted dma-bufs exist; `None` where the kernel's list can't be read.
+    fn dmabufs_left(&self) -> Option<u64> {
+        let list = bufinfo::read().ok()?;
+        let ours = list
+            .iter()
+            .filter(|entry| self.inodes.contains(&entry.inode));
+        Some(ours.count() as u64)
     }
 }
 
