@@ -13,8 +13,15 @@ use std::thread::{self, ThreadId};
 pub struct QueueHeld;
 
 #[derive(Debug, Default)]
+struct State {
+    holder: Option<ThreadId>,
+    /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
+    waiting: usize,
+}
+
+#[derive(Debug, Default)]
 struct Inner {
-    holder: Mutex<Option<ThreadId>>,
+    state: Mutex<State>,
     released: Condvar,
 }
 
@@ -40,22 +47,24 @@ impl QueueLock {
     /// [`QueueHeld`]: this thread has it already.
     pub fn lock(&self) -> Result<QueueLockGuard, QueueHeld> {
         let thread = thread::current().id();
-        let mut holder = self
+        let mut state = self
             .inner
-            .holder
+            .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        while let Some(other) = *holder {
-            if other == thread {
+        while let Some(holder) = state.holder {
+            if holder == thread {
                 return Err(QueueHeld);
             }
-            holder = self
+            state.waiting += 1;
+            state = self
                 .inner
                 .released
-                .wait(holder)
+                .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
-        *holder = Some(thread);
+        state.holder = Some(thread);
         Ok(QueueLockGuard {
             inner: self.inner.clone(),
             _of_this_thread: PhantomData,
@@ -72,12 +81,17 @@ pub struct QueueLockGuard {
 
 impl Drop for QueueLockGuard {
     fn drop(&mut self) {
-        *self
+        let mut state = self
             .inner
-            .holder
+            .state
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
-        self.inner.released.notify_one();
+            .unwrap_or_else(PoisonError::into_inner);
+        state.holder = None;
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.inner.released.notify_one();
+        }
     }
 }
 
