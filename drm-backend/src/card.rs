@@ -30,9 +30,9 @@ use crate::{
 ///
 /// What was shown before comes back when the last handle is dropped, also while a panic unwinds; the
 /// mappings of buffers that are on the screen do not count as handles. With `panic = "abort"`, after
-/// `process::exit` and when the process is killed, the kernel closes the file: it switches off what
-/// showed our framebuffers and brings back its own console, but not the picture of another program;
-/// see [`restore_on_signals`](Self::restore_on_signals).
+/// `process::exit` and when the process is killed, the kernel closes the file: it takes our
+/// framebuffers off the screen, and brings back its own console if it has one, but not the picture of
+/// another program; see [`restore_on_signals`](Self::restore_on_signals).
 pub struct Card {
     inner: Arc<CardInner>,
 }
