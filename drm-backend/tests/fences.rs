@@ -1,4 +1,5 @@
 //! Fences in both directions: what a flip waits for, and when a buffer is free again.
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

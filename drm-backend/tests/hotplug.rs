@@ -1,4 +1,5 @@
 //! Displays that are unplugged while they show something.
+#![allow(clippy::unwrap_used)]
 
 use dmashare::Fourcc;
 use dmashare_drm::{Card, Commit, CommitError, Event, OutputCommit};

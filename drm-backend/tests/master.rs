@@ -1,4 +1,5 @@
 //! Another process holds the display: the error names it.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;

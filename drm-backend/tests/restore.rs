@@ -1,5 +1,6 @@
 //! What was shown before comes back: on drop, while a panic unwinds, and on SIGTERM of a program that
 //! is stuck.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;

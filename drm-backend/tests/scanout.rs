@@ -1,5 +1,6 @@
 //! What the display really shows, captured by writeback, is what the CPU wrote, whoever made the
 //! memory.
+#![allow(clippy::unwrap_used)]
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{AttachError, Exporter, Extent, Fourcc, ImportError};

@@ -1,4 +1,5 @@
 //! A steady flip is one ATOMIC ioctl, as strace sees it, and allocates nothing.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::File;
 use std::io::Write as _;
