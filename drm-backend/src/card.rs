@@ -7,23 +7,23 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dmashare::{Extent, Fence, Mapping, RetireQueue};
-use drm::{ClientCapability, Device as _, DriverCapability};
+use dmashare::{Fence, Mapping, RetireQueue};
+use drm::DriverCapability;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signal::Signal;
 
-use crate::device::{DrmDevice, PRIME_CAP_EXPORT, PRIME_CAP_IMPORT};
+use crate::device::DrmDevice;
 use crate::dispatch::{DEVICE_TOKEN, UEVENT_TOKEN};
 use crate::hotplug::Uevents;
 use crate::resources::Resources;
 use crate::restore::{Restore, RestoreInHandler};
 use crate::state::{Freed, State};
 use crate::statistics::Counters;
-use crate::sys::{retry, signal};
+use crate::sys::signal;
 use crate::{
     Capabilities, Commit, CommitError, CommitId, DumbBuffers, FormatSet, Framebuffer, OpenError,
-    Output, OutputCommit, Plane, PlaneCommit, Statistics, master, node,
+    Output, OutputCommit, Plane, PlaneCommit, Statistics, capabilities, master, node,
 };
 
 /// A card. Clones are the same card.
@@ -135,7 +135,7 @@ impl Card {
 
     fn new(device: DrmDevice, purpose: Purpose) -> Result<Self, OpenError> {
         let device = Arc::new(device);
-        enable_client_capabilities(&device)?;
+        capabilities::enable_client_capabilities(&device)?;
         match purpose {
             Purpose::Show { .. } => master::acquire(&device)?,
             // The first to open a card becomes its master without asking.
@@ -144,9 +144,9 @@ impl Card {
             }
             Purpose::Look => {}
         }
-        let modifiers = has(&device, DriverCapability::AddFB2Modifiers);
+        let modifiers = device.has(DriverCapability::AddFB2Modifiers);
         let (resources, connectors, mut snapshot) = Resources::read(&device, modifiers)?;
-        let capabilities = capabilities(&device, &resources);
+        let capabilities = Capabilities::read(&device, &resources);
         let foreign = snapshot.take_foreign();
         let restore = Arc::new(Restore::new(device.clone(), snapshot));
         let uevents = open_uevents(&device)?;
@@ -282,7 +282,7 @@ impl Card {
     /// stuck. Then the signal does what it did before: it ends the process, if that is its default
     /// action now; or the handler runs that the program has installed before this call. Handlers
     /// that a program installs later with `signal-hook` run too, those installed with `sigaction`
-    /// replace this one.
+    /// replace this one. A program that goes on after such a signal must open the card anew.
     ///
     /// # Errors
     /// [`OpenError::Device`]: the handler could not be installed (`EINVAL`: `SIGKILL`, `SIGSTOP`).
@@ -378,49 +378,6 @@ impl fmt::Debug for CardInner {
         f.debug_tuple("CardInner")
             .field(&self.device.name())
             .finish()
-    }
-}
-
-fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenError> {
-    let enable = |capability| retry(|| device.set_client_capability(capability, true));
-    // Any driver that sets modes knows planes; a render node answers EACCES, a device without
-    // displays EOPNOTSUPP.
-    if enable(ClientCapability::UniversalPlanes).is_err() {
-        return Err(OpenError::NoKms {
-            card: device.name().to_owned(),
-        });
-    }
-    enable(ClientCapability::Atomic).map_err(|source| OpenError::NoAtomic {
-        card: device.name().to_owned(),
-        source,
-    })?;
-    // A kernel without writeback connectors has none to show.
-    if let Err(error) = enable(ClientCapability::WritebackConnectors) {
-        tracing::debug!(%error, card = device.name(), "no writeback connectors");
-    }
-    Ok(())
-}
-
-fn has(device: &DrmDevice, capability: DriverCapability) -> bool {
-    device
-        .capability(capability)
-        .is_some_and(|value| value != 0)
-}
-
-fn capabilities(device: &DrmDevice, resources: &Resources) -> Capabilities {
-    let has = |capability| has(device, capability);
-    let prime = device.capability(DriverCapability::Prime).unwrap_or(0);
-    let Resources {
-        minimum, maximum, ..
-    } = resources;
-    Capabilities {
-        addfb2_modifiers: has(DriverCapability::AddFB2Modifiers),
-        prime_import: prime & PRIME_CAP_IMPORT != 0,
-        prime_export: prime & PRIME_CAP_EXPORT != 0,
-        dumb_buffer: has(DriverCapability::DumbBuffer),
-        timestamp_monotonic: has(DriverCapability::MonotonicTimestamp),
-        minimum_extent: Extent::new(minimum.width.max(1), minimum.height.max(1)),
-        maximum_extent: *maximum,
     }
 }
 

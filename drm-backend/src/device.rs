@@ -125,6 +125,11 @@ impl DrmDevice {
         retry(|| self.get_driver_capability(capability)).ok()
     }
 
+    /// Whether the kernel says that it has a capability.
+    pub(crate) fn has(&self, capability: DriverCapability) -> bool {
+        self.capability(capability).is_some_and(|value| value != 0)
+    }
+
     /// Lets go of a framebuffer: CLOSEFB, and where the kernel lacks it (`EINVAL` before Linux 6.8)
     /// RMFB, which also switches off a plane that still shows it.
     pub(crate) fn close_framebuffer(&self, framebuffer: u32) {

@@ -57,10 +57,10 @@ impl Card {
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
     pub fn wait_events(&self, timeout: Duration) -> Result<Events, DeviceError> {
-        let deadline = Instant::now() + timeout;
+        let start = Instant::now();
         loop {
             let events = self.dispatch()?;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = timeout.saturating_sub(start.elapsed());
             if !events.is_empty() || left.is_zero() {
                 return Ok(events);
             }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use crate::device::DrmDevice;
 use crate::error::{Holder, NoMaster};
@@ -19,13 +20,22 @@ pub(crate) fn is_master(device: &DrmDevice) -> bool {
 }
 
 /// Becomes master, unless the file is already: the first to open a card's primary node is by
-/// itself.
+/// itself. So a program that only lists cards is master for a moment, which is waited for.
 pub(crate) fn acquire(device: &DrmDevice) -> Result<(), NoMaster> {
     if is_master(device) {
         return Ok(());
     }
-    retry(|| drm_ffi::auth::acquire_master(device.as_fd()))
-        .map_err(|source| no_master(device, source))
+    let mut tries = 5;
+    loop {
+        tries -= 1;
+        match retry(|| drm_ffi::auth::acquire_master(device.as_fd())) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) && tries > 0 => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(source) => return Err(no_master(device, source)),
+        }
+    }
 }
 
 /// Lets another process become master.

@@ -29,8 +29,8 @@ pub struct Node {
 
 impl Node {
     /// Every node that can be opened, primary nodes first, in the order of their numbers. None if
-    /// there is no `/dev/dri`. Opening a primary node makes nobody master: what a list opens it
-    /// closes at once.
+    /// there is no `/dev/dri`. Each is opened and closed at once: who opens a primary node that has no
+    /// DRM master is master for that moment.
     pub fn list() -> Vec<Self> {
         let mut nodes: Vec<(NodeKind, u32, PathBuf)> = fs::read_dir(DIRECTORY)
             .into_iter()

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use drm_ffi::{DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_TEST_ONLY};
+use drm_ffi::DRM_MODE_ATOMIC_ALLOW_MODESET;
 
 use crate::device::DrmDevice;
 use crate::property::Properties;
@@ -179,25 +179,10 @@ impl Restore {
             }
         }
     }
-
-    /// Whether the driver would take the previous state, asked without changing anything.
-    pub(crate) fn is_possible(&self) -> bool {
-        atomic::commit(
-            self.device.as_fd(),
-            DRM_MODE_ATOMIC_ALLOW_MODESET | DRM_MODE_ATOMIC_TEST_ONLY,
-            self.snapshot.previous.arrays(),
-            &mut FenceSlots::default(),
-            0,
-        )
-        .is_ok()
-    }
 }
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        if !*self.clean.get_mut() && !self.is_possible() {
-            tracing::debug!(card = self.device.name(), "the previous picture is gone");
-        }
         self.run();
         self.snapshot.destroy_blobs(&self.device);
     }

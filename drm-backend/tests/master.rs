@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dmashare_drm::{Card, DumbBuffers, Node, NodeKind, OpenError};
 use dmashare_lab_probe::VkmsDisplay;
@@ -12,12 +13,20 @@ use dmashare_lab_probe::VkmsDisplay;
 mod support;
 use support::*;
 
+/// Listing cards makes a process master of each for a moment, and [`Card::open_any`] takes what it
+/// finds: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 const HELD: &str = "DMASHARE_TEST_HELD_CARD";
 
 /// Holds a display: that of the variable until its input ends, or one of its own for a moment.
 #[test]
 fn holder() {
     let Some(path) = std::env::var_os(HELD) else {
+        let _alone = alone();
         let screen = Screen::new();
         assert!(screen.output.is_connected());
         return;
@@ -48,6 +57,7 @@ fn hold(display: &VkmsDisplay) -> Child {
 
 #[test]
 fn a_second_process_is_told_who_holds_the_display() {
+    let _alone = alone();
     let display = VkmsDisplay::new();
     let mut child = hold(&display);
     let result = Card::open(display.node());
@@ -70,6 +80,7 @@ fn a_second_process_is_told_who_holds_the_display() {
 
 #[test]
 fn looking_and_dumb_buffers_are_in_nobodys_way() {
+    let _alone = alone();
     let display = VkmsDisplay::new();
     let looking = Card::inspect(display.node()).unwrap();
     let dumb = DumbBuffers::open(display.node()).unwrap();
@@ -84,6 +95,7 @@ fn looking_and_dumb_buffers_are_in_nobodys_way() {
 
 #[test]
 fn what_cannot_drive_a_display_says_so() {
+    let _alone = alone();
     let result = Card::open("/dev/dri/card999");
     assert!(matches!(result, Err(OpenError::Open { .. })), "{result:?}");
     let result = Card::open("/dev/null");
@@ -104,6 +116,7 @@ fn what_cannot_drive_a_display_says_so() {
 
 #[test]
 fn any_card_is_one_with_a_connected_output() {
+    let _alone = alone();
     // Other displays come and go with other tests; this one stays.
     let display = VkmsDisplay::new();
     let card = Card::open_any().unwrap();
