@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Backing, BufferDesc, DmaBuf, ImportError};
+use dmashare::{Backing, BufferDesc, DmaBuf, ImportError, LayoutError};
 use smallvec::SmallVec;
 
 use crate::error::Failure;
@@ -98,6 +98,9 @@ impl Device {
                 maximum: support.max_extent,
             });
         }
+        if core.physical.driver_name() == "llvmpipe" {
+            check_room_for_blocks(&core.name, &plan, dmabuf)?;
+        }
         Ok(plan)
     }
 
@@ -164,4 +167,46 @@ impl Device {
             inner: Arc::new(image),
         })
     }
+}
+
+/// llvmpipe draws whole blocks of 4x4 pixels, also past the right and lower edge. It pads memory of
+/// its own for that, but asks no more of imported memory than the image takes, and then writes past
+/// its end (a crash) or into the next row. Seen with Mesa up to 26.1; reading is not affected.
+fn check_room_for_blocks(
+    importer: &str,
+    plan: &ImagePlan,
+    dmabuf: &DmaBuf,
+) -> Result<(), ImportError> {
+    let layout = dmabuf.layout();
+    let draws = plan.usage.contains(vk::ImageUsageFlags::COLOR_ATTACHMENT);
+    let (Some(info), [plane], true) = (
+        plan.fourcc.info(),
+        layout.planes(),
+        draws && layout.modifier().is_linear(),
+    ) else {
+        return Ok(());
+    };
+    let extent = dmabuf.extent();
+    let row = info.planes[0].row_bytes(extent.width.next_multiple_of(4));
+    let stride = u64::from(plane.stride);
+    if stride < row {
+        return Err(LayoutError::StrideTooSmall {
+            plane: 0,
+            stride: plane.stride,
+            needed: row,
+        }
+        .into());
+    }
+    let rows = u64::from(extent.height.next_multiple_of(4));
+    // The plane fits its memory, so the sum is far from overflowing.
+    let required = plane.offset + (rows - 1) * stride + row;
+    let actual = dmabuf.memories()[plane.memory].size();
+    if actual < required {
+        return Err(ImportError::MemoryTooSmall {
+            importer: importer.to_owned(),
+            required,
+            actual,
+        });
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use dmashare::{
 use dmashare_lab_probe::{BufInfo, OpenFile, bufinfo, open_files};
 use dmashare_vk::{Device, TransferError};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use support::{alone, buffer, desc, device, heap, map, small};
+use support::{alone, buffer, desc, device, heap, in_lab, map, small};
 
 /// Intel's X tiling: real, and of no device of the lab.
 const X_TILED: Modifier = Modifier::new(0x0100_0000_0000_0001);
@@ -247,6 +247,45 @@ fn imports_that_the_device_cannot_do() {
             refuse(render, one),
             ImportError::UnsupportedFormat { .. }
         ));
+    });
+}
+
+#[test]
+fn llvmpipe_does_not_draw_past_the_end_of_imported_memory() {
+    let _alone = alone();
+    leaves_nothing(&device(), |device| {
+        if device.physical_device().driver_name() != "llvmpipe" {
+            assert!(!in_lab(), "the lab's device is llvmpipe");
+            return;
+        }
+        let extent = Extent::new(333, 77);
+        let image = |stride: u32, size: u64| {
+            let plane = PlaneFd {
+                fd: memory(size),
+                offset: 0,
+                stride,
+            };
+            DmaBuf::new(Fourcc::XRGB8888, extent, Modifier::LINEAR, [plane]).unwrap()
+        };
+        let mut render = desc("blocks", Fourcc::XRGB8888, extent);
+        render.usage |= Usage::RENDER;
+        // 77 rows fit, the 80 that are written do not.
+        match import_error(device, render.clone(), image(1344, 1344 * 77)) {
+            ImportError::MemoryTooSmall { required, .. } => assert_eq!(required, 1344 * 80),
+            other => panic!("{other:?}"),
+        }
+        match import_error(device, render.clone(), image(1332, 1332 * 80)) {
+            ImportError::Layout(LayoutError::StrideTooSmall { needed, .. }) => {
+                assert_eq!(needed, 1344);
+            }
+            other => panic!("{other:?}"),
+        }
+        let taken = |desc, dmabuf| map(&SharedBuffer::from_dmabuf(desc, dmabuf).unwrap(), device);
+        taken(render, image(1344, 1344 * 80));
+        taken(
+            desc("read", Fourcc::XRGB8888, extent),
+            image(1332, 1332 * 77),
+        );
     });
 }
 

@@ -14,6 +14,9 @@ const STRIDE_ALIGNMENT: u64 = 256;
 /// Planes begin on a page, as decoders and displays with an MMU like them.
 const PLANE_ALIGNMENT: u64 = 4096;
 
+/// Software renderers draw blocks of 4x4 pixels, also past the lower edge.
+const ROWS_ALIGNMENT: u64 = 4;
+
 /// Planes one after the other, and the bytes that they take.
 pub(super) struct LinearPlan {
     planes: SmallVec<[PlaneLayout; MAX_PLANES]>,
@@ -43,8 +46,11 @@ impl LinearPlan {
                 offset: size,
                 stride: stride32,
             });
+            let rows = u64::from(plane.rows(desc.extent.height)).next_multiple_of(ROWS_ALIGNMENT);
             // A u32 stride times u32 rows fits a u64; the sum of four planes is checked.
-            size = (stride * u64::from(plane.rows(desc.extent.height)))
+            size = stride
+                .checked_mul(rows)
+                .ok_or_else(too_large)?
                 .checked_next_multiple_of(PLANE_ALIGNMENT)
                 .and_then(|bytes| bytes.checked_add(size))
                 .ok_or_else(too_large)?;
