@@ -20,3 +20,8 @@ pub mod program;
 pub mod progress;
 pub mod scanout;
 pub mod share;
+
+/// The example of README.md, compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -10,13 +10,14 @@ mod screen;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use dmashare_vk::{Device, Instance, InstanceOptions};
 
 pub use kernel_list::BufferReport;
 pub use options::Options;
 pub use report::Report;
 
+use crate::bufinfo;
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
 use crate::painter::Painter;
@@ -63,6 +64,14 @@ pub fn run(options: &Options) -> Result<Outcome> {
 
 fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let interrupt = Interrupt::watch()?;
+    if options.verify.is_some() {
+        bufinfo::read().with_context(|| {
+            format!(
+                "--verify needs {}, which only root may read, with debugfs mounted",
+                bufinfo::PATH
+            )
+        })?;
+    }
     let card = agreement::open_card(options)?;
     let (output, mode) = agreement::choose_output(&card, options)?;
     let instance = Instance::new(&InstanceOptions::new("scanout"))?;
@@ -142,16 +151,6 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         files_left: Vec::new(),
         dmabufs_leaked: None,
     };
-    ensure!(
-        options.verify.is_none()
-            || report
-                .buffers
-                .iter()
-                .all(|buffer| buffer.attached.is_some()),
-        "--verify needs the kernel's list of dma-bufs, which only root may read, with debugfs \
-         mounted: {}",
-        report.bufinfo_messages.join("; ")
-    );
     // In this order: the display lets go of the frames and shows again what it showed before; then
     // the device is idle and may destroy them.
     drop((captures, painter, buffers));

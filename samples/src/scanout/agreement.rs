@@ -1,6 +1,6 @@
 //! What device, display and picture can all do.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use dmashare::{Extent, Fourcc, Modifier, Usage};
 use dmashare_drm::{Card, Mode, Output};
 use dmashare_vk::PhysicalDevice;
@@ -74,16 +74,9 @@ pub(super) fn choose_format(
             )
         })?;
         let modifiers = shared_modifiers(device, output, extent, format)?;
-        ensure!(
-            !modifiers.is_empty(),
-            "{} and {} share no way to store {fourcc}: the display takes {}, as far as its \
-             modifiers go {:?}; the device draws into {}; try another --format",
-            device.name(),
-            output.name(),
-            list(output.formats().fourccs()),
-            output.formats().modifiers(fourcc),
-            list(device.formats(USAGE)),
-        );
+        if modifiers.is_empty() {
+            return Err(no_way(device, output, extent, fourcc));
+        }
         return Ok((format, modifiers));
     }
     let usual = USUAL.into_iter().filter_map(PixelFormat::of);
@@ -99,6 +92,58 @@ pub(super) fn choose_format(
         output.name(),
         list(output.formats().fourccs()),
         list(device.formats(USAGE)),
+    )
+}
+
+/// Why device and display share no way to store a format.
+fn no_way(
+    device: &PhysicalDevice,
+    output: &Output,
+    extent: Extent,
+    fourcc: Fourcc,
+) -> anyhow::Error {
+    let taken = output.formats().modifiers(fourcc);
+    if taken.is_empty() {
+        return anyhow!(
+            "{} does not show {fourcc}, only {}",
+            output.name(),
+            list(output.formats().fourccs())
+        );
+    }
+    let offered = device.modifiers(fourcc, USAGE).unwrap_or_default();
+    let exportable: Vec<_> = offered
+        .iter()
+        .filter(|support| support.exportable)
+        .collect();
+    if exportable.is_empty() {
+        return anyhow!(
+            "{} cannot draw into and export {fourcc}, only {}",
+            device.name(),
+            list(device.formats(USAGE))
+        );
+    }
+    if !exportable
+        .iter()
+        .any(|support| extent.fits(support.max_extent))
+    {
+        return anyhow!(
+            "{} cannot draw {extent} pixels: choose a smaller --mode",
+            device.name()
+        );
+    }
+    let names = |modifiers: &mut dyn Iterator<Item = Modifier>| {
+        modifiers
+            .map(|modifier| modifier.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    anyhow!(
+        "{} and {} share no modifier of {fourcc}: the display takes {}, the device exports {}; try \
+         another --format",
+        output.name(),
+        device.name(),
+        names(&mut taken.iter().copied()),
+        names(&mut exportable.iter().map(|support| support.modifier)),
     )
 }
 
