@@ -199,7 +199,11 @@ fn run_scanout(
         ..GuestOptions::default()
     };
     let stdout = Kept::default();
-    let what = format!("{mode}, every {verify}. frame compared with what the display shows");
+    let which = match verify {
+        1 => "every frame".to_owned(),
+        many => format!("one frame in {many}"),
+    };
+    let what = format!("{mode}, {which} compared with what the display shows");
     let stderr = ShownProgress {
         progress: Some(Progress::start(what, "frames", FRAMES)),
         line: Vec::new(),
@@ -301,7 +305,7 @@ fn print_report(demo: &Demo) {
             run.format, run.modifier
         );
         println!(
-            "  frames          {}, flips {}, missed {}",
+            "  frames          {}, flips {}, missed {} (refreshes that showed no new frame: a captured one takes several)",
             run.frames, run.flips, run.missed
         );
         println!("  bytes copied    {}", run.bytes_copied);
