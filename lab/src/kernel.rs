@@ -13,10 +13,16 @@ use crate::progress::Progress;
 use crate::watched_child;
 
 /// Changes to the kernel's source, each a patch for `patch -p1`.
-const PATCHES: &[(&str, &str)] = &[(
-    "vgem-syncobj.patch",
-    include_str!("../patches/vgem-syncobj.patch"),
-)];
+const PATCHES: &[(&str, &str)] = &[
+    (
+        "vgem-syncobj.patch",
+        include_str!("../patches/vgem-syncobj.patch"),
+    ),
+    (
+        "vkms-crtc-lock.patch",
+        include_str!("../patches/vkms-crtc-lock.patch"),
+    ),
+];
 
 /// About how many lines make prints for this configuration: only for the estimate of time.
 const MAKE_STEPS: u64 = 1660;
