@@ -9,11 +9,13 @@ fn allocations(kind: OperationKind, size: Size) -> u64 {
     let machine = Machine::open().unwrap();
     let mut operation = kind.open(By::Dmashare, &machine, size).unwrap();
     for _ in 0..10 {
+        operation.prepare(1).unwrap();
         operation.run().unwrap();
         operation.settle().unwrap();
     }
     let mut count = 0;
     for _ in 0..10 {
+        operation.prepare(1).unwrap();
         count += measure(|| operation.run().unwrap()).count_total;
         operation.settle().unwrap();
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::{Context, Result};
 
 use super::{
-    Display, Exported, Exporter, Flips, Framebuffers, Importer, Submitter, signalled_fence,
+    Display, Exported, Exporter, Flips, Framebuffers, Gate, Importer, Submitter, signalled_fence,
 };
 use crate::{FOURCC, Machine, Operation, Size};
 
@@ -148,22 +148,34 @@ impl Operation for Flip {
 
 /// A bare vkQueueSubmit2 that signals a timeline semaphore.
 #[derive(Debug)]
-pub struct KnownBuffer(Submitter);
+pub struct KnownBuffer {
+    // Before the submitter, whose last work may be behind it.
+    gate: Gate,
+    submitter: Submitter,
+}
 
 impl KnownBuffer {
     /// # Errors
     /// When the device refuses a semaphore.
     pub fn open(machine: &Machine, _size: Size) -> Result<Self> {
-        Ok(Self(Submitter::new(machine.exporter())?))
+        Ok(Self {
+            gate: Gate::new(machine.importer())?,
+            submitter: Submitter::new(machine.importer())?,
+        })
     }
 }
 
 impl Operation for KnownBuffer {
+    fn prepare(&mut self, _times: usize) -> Result<()> {
+        self.gate.close()
+    }
+
     fn run(&mut self) -> Result<()> {
-        self.0.submit()
+        self.submitter.submit()
     }
 
     fn settle(&mut self) -> Result<()> {
-        self.0.wait()
+        self.gate.open()?;
+        self.submitter.wait()
     }
 }

@@ -21,15 +21,9 @@ impl Submitter {
     /// # Errors
     /// When Vulkan refuses the semaphore.
     pub fn new(vulkan: &Arc<Vulkan>) -> Result<Self> {
-        let mut timeline = vk::SemaphoreTypeCreateInfo::default()
-            .semaphore_type(vk::SemaphoreType::TIMELINE)
-            .initial_value(0);
-        let create = vk::SemaphoreCreateInfo::default().push_next(&mut timeline);
-        // SAFETY: the device was made with timeline semaphores.
-        let semaphore = unsafe { vulkan.device.create_semaphore(&create, None) }?;
         Ok(Self {
+            semaphore: vulkan.timeline_semaphore()?,
             vulkan: vulkan.clone(),
-            semaphore,
             point: 0,
         })
     }

@@ -116,6 +116,16 @@ impl Vulkan {
         (self.queue, self.queue_family)
     }
 
+    /// A timeline semaphore at 0, the caller's to destroy.
+    pub(super) fn timeline_semaphore(&self) -> Result<vk::Semaphore> {
+        let mut timeline = vk::SemaphoreTypeCreateInfo::default()
+            .semaphore_type(vk::SemaphoreType::TIMELINE)
+            .initial_value(0);
+        let create = vk::SemaphoreCreateInfo::default().push_next(&mut timeline);
+        // SAFETY: the device was made with timeline semaphores.
+        Ok(unsafe { self.device.create_semaphore(&create, None) }?)
+    }
+
     /// The first device-local memory type of those in `bits`, or the first of them.
     pub(super) fn memory_type(&self, bits: u32) -> Result<u32> {
         let allowed = || {

@@ -7,7 +7,7 @@ use dmashare::{Fence, StaticAttachment};
 use dmashare_vk::Device;
 
 use super::shared_buffer;
-use crate::floor::Exported;
+use crate::floor::{Exported, Gate};
 use crate::{Machine, Operation, Size};
 
 /// How many buffers take turns, so that the last use of each is over when it is used again, as in a
@@ -18,6 +18,8 @@ pub(crate) const BUFFERS: usize = 8;
 /// buffers, commit.
 #[derive(Debug)]
 pub struct KnownBuffer {
+    // First: the device waits for its last work, which may be behind it.
+    gate: Gate,
     device: Device,
     attachments: Vec<StaticAttachment<Device>>,
     next: usize,
@@ -40,6 +42,7 @@ impl KnownBuffer {
             exported.push(image);
         }
         Ok(Self {
+            gate: Gate::new(machine.importer())?,
             device,
             attachments,
             next: 0,
@@ -50,6 +53,10 @@ impl KnownBuffer {
 }
 
 impl Operation for KnownBuffer {
+    fn prepare(&mut self, _times: usize) -> Result<()> {
+        self.gate.close()
+    }
+
     fn run(&mut self) -> Result<()> {
         let mapping = self.attachments[self.next].map()?;
         let submission = self.device.submission([mapping.write()])?;
@@ -61,6 +68,7 @@ impl Operation for KnownBuffer {
     }
 
     fn settle(&mut self) -> Result<()> {
+        self.gate.open()?;
         let last = self.last.take().context("nothing was submitted")?;
         Ok(last.wait(Duration::from_secs(10))?)
     }
