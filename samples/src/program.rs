@@ -35,8 +35,37 @@ pub fn run(name: &str, program: impl FnOnce() -> Result<Outcome>) -> ExitCode {
         }
         Err(error) => {
             // A standard error that is closed is no reason to panic.
-            let _ = writeln!(std::io::stderr().lock(), "{name}: {error:#}");
+            let _ = writeln!(std::io::stderr().lock(), "{name}: {}", message(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error with its causes, in one line. Causes that the text before them names already are left
+/// out: some errors repeat theirs.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_named_once() {
+        let error = anyhow::anyhow!("no such file").context("open failed: no such file");
+        assert_eq!(message(&error), "open failed: no such file");
+        let error = anyhow::anyhow!("no such file")
+            .context("open failed")
+            .context("no card");
+        assert_eq!(message(&error), "no card: open failed: no such file");
     }
 }

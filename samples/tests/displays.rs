@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Access, BufferDesc, CpuAccess, Exporter, Extent, Fence, Fourcc, Mapping, Modifier,
-    SharedBuffer, Usage,
+    Access, AttachError, BufferDesc, CpuAccess, Exporter, Extent, Fence, Fourcc, ImportError,
+    LayoutError, Mapping, Modifier, SharedBuffer, Usage,
 };
 use dmashare_drm::{
     Card, Commit, DumbBuffers, Event, Output, OutputCommit, PlaneCommit, PlaneKind, Rectangle,
@@ -263,7 +263,8 @@ fn the_display_captures_into_memory_of_vulkan() {
 }
 
 /// Memory of `exporter`, written by the CPU and read by Vulkan, then the other way round.
-fn vulkan_uses<E: Exporter + Clone + 'static>(exporter: &E) {
+/// `draws_odd`: whether it has room for what Vulkan's software rasteriser draws beyond an image.
+fn vulkan_uses<E: Exporter + Clone + 'static>(exporter: &E, draws_odd: bool) {
     let device = device();
     let read = Usage::TRANSFER_SOURCE | Usage::CPU_READ | Usage::CPU_WRITE;
     for format in [
@@ -278,10 +279,26 @@ fn vulkan_uses<E: Exporter + Clone + 'static>(exporter: &E) {
             vulkan_reads(&device, &map(&buffer, &device), 3);
         }
         let mut painter = Painter::new(&device, format).unwrap();
-        // llvmpipe draws whole blocks of four by four pixels, also past the end of memory that it
-        // has not made itself: what is drawn into consists of whole blocks.
+        let usage = read | Usage::RENDER;
+        let odd = new_buffer(exporter, Extent::new(333, 77), format, usage);
+        match (odd.attach(&device), draws_odd) {
+            (Ok(attachment), true) => {
+                painter.draw(&attachment.map().unwrap(), 5).unwrap();
+                cpu_reads(&odd, 5);
+            }
+            // llvmpipe draws whole blocks of four by four pixels, for which dumb buffers of this
+            // size have no room.
+            (Err(AttachError::Import { source, .. }), false) => assert!(
+                matches!(
+                    source,
+                    ImportError::MemoryTooSmall { .. }
+                        | ImportError::Layout(LayoutError::StrideTooSmall { .. })
+                ),
+                "{source}"
+            ),
+            (attached, _) => panic!("{format}: {attached:?}"),
+        }
         for (width, height) in [(16, 16), (332, 76), (1920, 1080)] {
-            let usage = read | Usage::RENDER;
             let buffer = new_buffer(exporter, Extent::new(width, height), format, usage);
             write(&buffer, 3);
             let image = map(&buffer, &device);
@@ -294,22 +311,22 @@ fn vulkan_uses<E: Exporter + Clone + 'static>(exporter: &E) {
 
 #[test]
 fn vulkan_uses_dumb_buffers_of_vgem() {
-    vulkan_uses(&DumbBuffers::of_driver("vgem").unwrap());
+    vulkan_uses(&DumbBuffers::of_driver("vgem").unwrap(), false);
 }
 
 #[test]
 fn vulkan_uses_dumb_buffers_of_vkms() {
-    vulkan_uses(&DumbBuffers::of_driver("vkms").unwrap());
+    vulkan_uses(&DumbBuffers::of_driver("vkms").unwrap(), false);
 }
 
 #[test]
 fn vulkan_uses_a_dma_heap() {
-    vulkan_uses(&DmaHeap::open("system").unwrap());
+    vulkan_uses(&DmaHeap::open("system").unwrap(), true);
 }
 
 #[test]
 fn vulkan_uses_udmabufs() {
-    vulkan_uses(&Udmabuf::open().unwrap());
+    vulkan_uses(&Udmabuf::open().unwrap(), true);
 }
 
 #[test]

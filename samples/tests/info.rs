@@ -80,7 +80,7 @@ fn devices_nodes_and_pairs_are_there() {
     }
     let render = nodes.iter().find(|node| node["kind"] == "render").unwrap();
     assert_eq!(render["card"], Value::Null);
-    for exporter in ["dma-heap system", "udmabuf", "Vulkan"] {
+    for exporter in ["dma-heap system", "udmabuf", "vgem dumb buffers", "Vulkan"] {
         let with_vulkan = pair(&json, exporter, "Vulkan");
         assert_eq!(with_vulkan["direct"], true, "{with_vulkan}");
         assert!(formats(with_vulkan).contains(&"XR24"), "{with_vulkan}");

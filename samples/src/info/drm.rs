@@ -6,6 +6,8 @@ use anyhow::Result;
 use dmashare_drm::{Card, FormatSet, Node, NodeKind};
 use serde::Serialize;
 
+use crate::program;
+
 /// What a DRM node can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeReport {
@@ -102,7 +104,7 @@ impl NodeReport {
                 (Some(card), report)
             }
             Err(error) => {
-                report.no_card = Some(format!("{error:#}"));
+                report.no_card = Some(program::message(&error));
                 (None, report)
             }
         }

@@ -8,6 +8,7 @@ use dmashare_drm::DumbBuffers;
 use dmashare_vk::{Device, PhysicalDevice};
 
 use super::drm::NodeReport;
+use crate::program;
 
 /// Where the kernel has its dma-heaps.
 const HEAPS: &str = "/dev/dma_heap";
@@ -110,5 +111,5 @@ impl Exporter for Source {
 
 /// An error with its causes, in one line.
 pub(super) fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    format!("{:#}", anyhow::Error::new(error))
+    program::message(&error.into())
 }

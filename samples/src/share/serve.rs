@@ -12,6 +12,7 @@ use super::message::Message;
 use super::party::{Party, sync_file};
 use super::socket::Socket;
 use crate::leaks::Baseline;
+use crate::program;
 
 /// Serves the process at the other end of standard input until it asks to close. What fails here is
 /// told there.
@@ -22,7 +23,7 @@ pub(super) fn serve(options: &Options) -> Result<()> {
         .context("standard input cannot be used")?;
     let socket = Socket::new(fd)?;
     if let Err(error) = answer(&socket, options) {
-        let error = format!("{error:#}");
+        let error = program::message(&error);
         socket.send(&Message::Failed { error }, &[])?;
     }
     Ok(())
