@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use crate::bufinfo;
+use dmashare_lab_probe::read_bufinfo;
 
 /// How long the kernel may take to let go of what was closed.
 const AFTERWARDS: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ pub struct Leaks {
     /// What they are open on.
     pub files: Vec<String>,
     /// dma-bufs of this program that still exist. `None` where the kernel's list can't be read
-    /// (see [`bufinfo::read`]).
+    /// (see [`read_bufinfo`]).
     pub dmabufs_leaked: Option<u64>,
 }
 
@@ -99,7 +99,7 @@ impl Baseline {
 
     /// How many of the noted dma-bufs exist; `None` where the kernel's list can't be read.
     fn dmabufs_left(&self) -> Option<u64> {
-        let list = bufinfo::read().ok()?;
+        let list = read_bufinfo().ok()?;
         let ours = list
             .iter()
             .filter(|entry| self.inodes.contains(&entry.inode));

@@ -4,11 +4,10 @@
 //!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a
 //!   colour has in each format; [`capture`] compares pixels that were read back, and writes them to
 //!   PNG files.
-//! - [`bufinfo`] and [`leaks`] ask the kernel what is shared with whom, and what is left over.
+//! - [`leaks`] asks the kernel what is left over at the end.
 //! - [`scanout`], [`share`] and [`info`] are the programs; [`program`], [`interrupt`] and
 //!   [`progress`] are what they have in common.
 
-pub mod bufinfo;
 pub mod capture;
 pub mod info;
 pub mod interrupt;

@@ -17,13 +17,13 @@ pub use kernel_list::BufferReport;
 pub use options::Options;
 pub use report::Report;
 
-use crate::bufinfo;
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
 use crate::painter::Painter;
 use crate::program::Outcome;
 use crate::progress::Progress;
 use captures::Captures;
+use dmashare_lab_probe::{BUFINFO, read_bufinfo};
 use frame_buffer::FrameBuffer;
 use kernel_list::KernelList;
 use screen::Screen;
@@ -65,10 +65,10 @@ pub fn run(options: &Options) -> Result<Outcome> {
 fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let interrupt = Interrupt::watch()?;
     if options.verify.is_some() {
-        bufinfo::read().with_context(|| {
+        read_bufinfo().with_context(|| {
             format!(
                 "--verify needs {}, which only root may read, with debugfs mounted",
-                bufinfo::PATH
+                BUFINFO
             )
         })?;
     }

@@ -393,7 +393,7 @@ fn one_memory_on_two_displays_at_once() {
         cpu_reads(&target, 8);
     }
     let inode = buffer.backing().dmabuf().id().inode();
-    let list = support::dmabufs();
+    let list = dmashare_lab_probe::bufinfo();
     let entry = list.iter().find(|entry| entry.inode == inode).unwrap();
     assert_eq!(entry.attached.len(), 2, "{entry:?}");
 }

@@ -1,6 +1,13 @@
 //! `/sys/kernel/debug/dma_buf/bufinfo`: every dma-buf of the system.
 
-use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::{fs, io};
+
+use nix::sys::stat::{major, minor};
+
+/// Where the kernel has the list (`CONFIG_DMABUF_DEBUG` and debugfs, readable by root).
+pub const BUFINFO: &str = "/sys/kernel/debug/dma_buf/bufinfo";
 
 /// One dma-buf, as `dma_buf_debug_show` prints it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,30 +20,38 @@ pub struct BufInfo {
     pub inode: u64,
     /// The name given by `DMA_BUF_SET_NAME`, empty if none.
     pub name: String,
-    /// Names of the devices that are attached.
+    /// Names of the devices that are attached, as in `/sys/devices`.
     pub attached: Vec<String>,
     /// Lines about its fences, as they are.
     pub fences: Vec<String>,
 }
 
-/// Every dma-buf there is now.
+/// Every dma-buf there is now, for tests.
 ///
 /// # Panics
-/// If debugfs is not mounted, or the kernel has no such file (`CONFIG_DMABUF_DEBUG`).
+/// If the list can't be read; see [`read_bufinfo`].
 pub fn bufinfo() -> Vec<BufInfo> {
-    match fs::read_to_string("/sys/kernel/debug/dma_buf/bufinfo") {
-        Ok(text) => parse_bufinfo(&text),
-        Err(error) => crate::missing("/sys/kernel/debug/dma_buf/bufinfo", &error),
+    match read_bufinfo() {
+        Ok(list) => list,
+        Err(error) => crate::missing(BUFINFO, &error),
     }
 }
 
-/// Reads the file's text. Lines that are not understood are passed over.
+/// Every dma-buf there is now, for programs that can do without.
+///
+/// # Errors
+/// That of open(2): `EACCES` for anyone but root, `ENOENT` without debugfs or
+/// `CONFIG_DMABUF_DEBUG`.
+pub fn read_bufinfo() -> io::Result<Vec<BufInfo>> {
+    Ok(parse_bufinfo(&fs::read_to_string(BUFINFO)?))
+}
+
+/// Reads the list's text. Lines that are not understood are passed over.
 pub fn parse_bufinfo(text: &str) -> Vec<BufInfo> {
     let mut buffers: Vec<BufInfo> = Vec::new();
     let mut in_attachments = false;
     for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let Some(buffer) = entry(line, &words) {
+        if let Some(buffer) = entry(line) {
             buffers.push(buffer);
             in_attachments = false;
             continue;
@@ -46,34 +61,50 @@ pub fn parse_bufinfo(text: &str) -> Vec<BufInfo> {
         };
         match line.trim() {
             "Attached Devices:" => in_attachments = true,
-            trimmed if trimmed.contains("fence:") => buffer.fences.push(trimmed.to_owned()),
-            trimmed if trimmed.starts_with("Total ") || trimmed.is_empty() => {
-                in_attachments = false
-            }
+            // What belongs to a dma-buf is indented.
+            "" => in_attachments = false,
+            _ if !line.starts_with('\t') => in_attachments = false,
             trimmed if in_attachments => buffer.attached.push(trimmed.to_owned()),
+            trimmed if trimmed.contains("fence:") => buffer.fences.push(trimmed.to_owned()),
             _ => {}
         }
     }
     buffers
 }
 
-/// `size flags mode count exp_name ino name`, the numbers in decimal, hexadecimal and octal.
-fn entry(line: &str, words: &[&str]) -> Option<BufInfo> {
-    if !line.starts_with(|first: char| first.is_ascii_digit()) || words.len() < 6 {
+/// `size flags mode count exporter inode name`, separated by tabs; the name may have blanks.
+fn entry(line: &str) -> Option<BufInfo> {
+    if !line.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
-    let name = words.get(6).copied().unwrap_or_default();
+    let mut columns = line.splitn(7, '\t').map(str::trim);
+    let size = columns.next()?.parse().ok()?;
+    let exporter = columns.nth(3)?.to_owned();
+    let inode = columns.next()?.parse().ok()?;
+    let name = match columns.next() {
+        None | Some("<none>") => String::new(),
+        Some(name) => name.to_owned(),
+    };
     Some(BufInfo {
-        size: words[0].parse().ok()?,
-        exporter: words[4].to_owned(),
-        inode: words[5].parse().ok()?,
-        name: if name == "<none>" {
-            String::new()
-        } else {
-            name.to_owned()
-        },
+        size,
+        exporter,
+        inode,
+        name,
         ..BufInfo::default()
     })
+}
+
+/// The name under which the device of a DRM node appears among the attached: "display0",
+/// "0000:01:00.0".
+///
+/// # Errors
+/// The node cannot be examined, or sysfs is not mounted.
+pub fn attached_name(node: &Path) -> io::Result<String> {
+    let number = fs::metadata(node)?.rdev();
+    let number = format!("{}:{}", major(number), minor(number));
+    let device = fs::canonicalize(format!("/sys/dev/char/{number}/device"))?;
+    let name = device.file_name().unwrap_or_default();
+    Ok(name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -81,29 +112,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_buffers_fences_and_attachments() {
+    fn reads_names_with_blanks_fences_and_attachments() {
         let text = "\nDma-buf Objects:\n\
             size    \tflags   \tmode    \tcount   \texp_name\tino     \tname\n\
-            03145728\t00000002\t00080007\t00000004\tudmabuf\t00000042\tscanout-0\n\
+            03145728\t00000002\t00080007\t00000004\tudmabuf\t00000042\tscanout 17 frame 0\n\
             \twrite fence:sw_sync tl seq 1 unsignalled\n\
             \tAttached Devices:\n\
-            \tvkms\n\
+            \tdisplay0\n\
             \tvgem\n\
             Total 2 devices attached\n\n\
             00004096\t00000002\t00080007\t00000001\tsystem\t00000043\t<none>\n\
             \tAttached Devices:\n\
             Total 0 devices attached\n\n\n\
             Total 2 objects, 3149824 bytes\n";
-        let buffers = parse_bufinfo(text);
-        assert_eq!(buffers.len(), 2);
-        assert_eq!((buffers[0].size, buffers[0].inode), (3_145_728, 42));
-        assert_eq!(buffers[0].name, "scanout-0");
-        assert_eq!(buffers[0].attached, ["vkms", "vgem"]);
-        assert_eq!(buffers[0].fences.len(), 1);
-        assert_eq!(
-            (buffers[1].exporter.as_str(), buffers[1].name.as_str()),
-            ("system", "")
-        );
-        assert!(buffers[1].attached.is_empty());
+        let first = BufInfo {
+            size: 3_145_728,
+            exporter: "udmabuf".to_owned(),
+            inode: 42,
+            name: "scanout 17 frame 0".to_owned(),
+            attached: vec!["display0".to_owned(), "vgem".to_owned()],
+            fences: vec!["write fence:sw_sync tl seq 1 unsignalled".to_owned()],
+        };
+        let second = BufInfo {
+            size: 4096,
+            exporter: "system".to_owned(),
+            inode: 43,
+            ..BufInfo::default()
+        };
+        assert_eq!(parse_bufinfo(text), [first, second]);
+    }
+
+    #[test]
+    fn an_empty_or_strange_list_has_no_entries() {
+        assert_eq!(parse_bufinfo(""), []);
+        assert_eq!(parse_bufinfo("1\t2\n12x\ta\tb\tc\td\te\tf\n\tvkms\n"), []);
     }
 }

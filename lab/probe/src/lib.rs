@@ -2,8 +2,8 @@
 //! who is attached to them, fences that wait until they are told, and allocations that fail on
 //! demand.
 //!
-//! Everything here panics with a message when the kernel does not offer it: a test that needs it and
-//! can't find it must fail, not pass. `cargo lab test` runs tests where it is there.
+//! What has no error to return panics with a message when the kernel does not offer it: a test that
+//! needs it and can't find it must fail, not pass. `cargo lab test` runs tests where it is there.
 
 mod bufinfo;
 mod descriptors;
@@ -11,7 +11,7 @@ mod fail_nth;
 mod sw_sync;
 mod vkms;
 
-pub use bufinfo::{BufInfo, bufinfo, parse_bufinfo};
+pub use bufinfo::{BUFINFO, BufInfo, attached_name, bufinfo, parse_bufinfo, read_bufinfo};
 pub use descriptors::{OpenFile, open_files};
 pub use fail_nth::{FailNth, for_each_failing_allocation};
 pub use sw_sync::SwSyncTimeline;

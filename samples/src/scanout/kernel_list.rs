@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::frame_buffer::FrameBuffer;
-use crate::bufinfo::{self, Entry};
+use dmashare_lab_probe::{BUFINFO, BufInfo, attached_name, read_bufinfo};
 
 /// One frame buffer in the report.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -35,14 +35,14 @@ impl KernelList {
     /// one that Vulkan exported, with the display's device attached.
     pub(super) fn read(buffers: &[FrameBuffer], card: Option<&Path>) -> Self {
         let mut this = Self::default();
-        let list = match bufinfo::read() {
+        let list = match read_bufinfo() {
             Ok(list) => Some(list),
             Err(error) => {
-                this.unreadable = Some(format!("{}: {error}", bufinfo::PATH));
+                this.unreadable = Some(format!("{}: {error}", BUFINFO));
                 None
             }
         };
-        let display = card.and_then(|path| bufinfo::device_name(path).ok());
+        let display = card.and_then(|path| attached_name(path).ok());
         for buffer in buffers {
             let inode = buffer.inode();
             let name = buffer.shared.desc().name.clone();
@@ -65,7 +65,7 @@ impl KernelList {
 }
 
 /// What is wrong with the entries of one buffer.
-fn mistakes(list: &[Entry], inode: u64, name: &str, display: Option<&str>) -> Vec<String> {
+fn mistakes(list: &[BufInfo], inode: u64, name: &str, display: Option<&str>) -> Vec<String> {
     let mut mistakes = Vec::new();
     let named = list.iter().filter(|entry| entry.name == name).count();
     if named != 1 {
@@ -90,12 +90,12 @@ fn mistakes(list: &[Entry], inode: u64, name: &str, display: Option<&str>) -> Ve
 mod tests {
     use super::*;
 
-    fn entry(inode: u64, name: &str, attached: &[&str]) -> Entry {
-        Entry {
+    fn entry(inode: u64, name: &str, attached: &[&str]) -> BufInfo {
+        BufInfo {
             inode,
             name: name.to_owned(),
             attached: attached.iter().map(ToString::to_string).collect(),
-            ..Entry::default()
+            ..BufInfo::default()
         }
     }
 

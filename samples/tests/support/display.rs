@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use dmashare_samples::bufinfo;
+use dmashare_lab_probe::attached_name;
 
 use super::{cards, eventually};
 
@@ -21,7 +21,7 @@ pub struct Display {
 impl Display {
     /// The display behind a card of the lab.
     pub fn of(card: &str) -> Self {
-        let name = bufinfo::device_name(Path::new(card)).unwrap();
+        let name = attached_name(Path::new(card)).unwrap();
         Self {
             folder: Path::new(CONFIGFS).join(name),
             card: card.to_owned(),

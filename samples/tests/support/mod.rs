@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dmashare::Extent;
-use dmashare_samples::bufinfo;
+use dmashare_lab_probe::bufinfo;
 use dmashare_samples::capture::Comparison;
 use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions};
 use serde_json::Value;
@@ -103,19 +103,9 @@ pub fn run(name: &str, arguments: &[&str]) -> Said {
     Said::of(program(name).args(arguments).output().unwrap())
 }
 
-/// The kernel's list of dma-bufs.
-pub fn dmabufs() -> Vec<bufinfo::Entry> {
-    bufinfo::read().unwrap_or_else(|error| {
-        panic!(
-            "{}: {error}; run this test with `cargo lab test`",
-            bufinfo::PATH
-        )
-    })
-}
-
 /// How many dma-bufs have a name that begins so.
 pub fn dmabufs_named(beginning: &str) -> usize {
-    let list = dmabufs();
+    let list = bufinfo();
     let ours = list
         .iter()
         .filter(|entry| entry.name.starts_with(beginning));
