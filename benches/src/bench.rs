@@ -49,6 +49,10 @@ fn run(kind: OperationKind) -> Result<()> {
     let mut group = criterion.benchmark_group(kind.to_string());
     // As many runs in each sample: one flip takes as long as the display's refresh.
     group.sampling_mode(SamplingMode::Flat);
+    if kind == OperationKind::Flip {
+        // Few fit into a second, and what a driver does besides a flip differs from one to the next.
+        group.measurement_time(Duration::from_secs(6));
+    }
     for size in sizes {
         // Opened when a name matches criterion's filter.
         let mut pair = None;
@@ -100,7 +104,8 @@ fn open_pair(
 }
 
 /// Runs both sides `times` times, in batches and in turns, and returns what the runs of `measured`
-/// took: whatever else happens on the machine, it happens to both.
+/// took: whatever else happens on the machine, it happens to both. The median batch stands for all,
+/// so that one that was interrupted does not count.
 fn in_turns(
     measured: &mut Box<dyn Operation>,
     other: &mut Box<dyn Operation>,
@@ -108,21 +113,25 @@ fn in_turns(
     runs_per_batch: usize,
 ) -> Result<Duration> {
     let mut left = usize::try_from(times)?;
-    let mut total = Duration::ZERO;
-    let mut measured_first = true;
+    let mut seconds_per_run = Vec::new();
     while left > 0 {
         let runs = left.min(runs_per_batch);
-        if measured_first {
-            total += batch(measured, runs)?;
+        let measured_first = seconds_per_run.len() % 2 == 0;
+        if !measured_first {
             batch(other, runs)?;
-        } else {
-            batch(other, runs)?;
-            total += batch(measured, runs)?;
         }
-        measured_first = !measured_first;
+        let taken = batch(measured, runs)?;
+        if measured_first {
+            batch(other, runs)?;
+        }
+        seconds_per_run.push(taken.as_secs_f64() / f64::from(u32::try_from(runs)?));
         left -= runs;
     }
-    Ok(total)
+    seconds_per_run.sort_by(f64::total_cmp);
+    let middle = seconds_per_run.len() / 2;
+    let median = seconds_per_run.get(middle).context("there was no run")?;
+    let times = f64::from(u32::try_from(times)?);
+    Ok(Duration::from_secs_f64(median * times))
 }
 
 fn batch(operation: &mut Box<dyn Operation>, runs: usize) -> Result<Duration> {

@@ -1,6 +1,12 @@
 //! One thing that is measured.
 
+use std::time::Duration;
+
 use anyhow::Result;
+
+/// Between a flip's event and the next commit, in which a program would draw and the kernel lets go of
+/// what was on screen before. Without it, whoever commits sooner after an event waits for that.
+pub(crate) const DRAWING_TIME: Duration = Duration::from_millis(8);
 
 /// An operation that can be done again and again. Only [`run`](Self::run) is measured and counted.
 pub trait Operation {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     Display, Exported, Exporter, Flips, Framebuffers, Gate, Importer, Submitter, signalled_fence,
 };
+use crate::operation::DRAWING_TIME;
 use crate::{FOURCC, Machine, Operation, Size};
 
 /// A Vulkan image is made, exported and freed.
@@ -134,6 +135,11 @@ impl Flip {
 }
 
 impl Operation for Flip {
+    fn prepare(&mut self, _times: usize) -> Result<()> {
+        std::thread::sleep(DRAWING_TIME);
+        Ok(())
+    }
+
     fn run(&mut self) -> Result<()> {
         self.flips
             .flip(&self.framebuffers[self.next], self.fence.as_fd())?;

@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::shared_buffer;
 use crate::floor::{self, Exported};
+use crate::operation::DRAWING_TIME;
 use crate::{Machine, Operation, Size};
 
 /// A display shows the other of two framebuffers.
@@ -62,6 +63,11 @@ impl Flip {
 }
 
 impl Operation for Flip {
+    fn prepare(&mut self, _times: usize) -> Result<()> {
+        std::thread::sleep(DRAWING_TIME);
+        Ok(())
+    }
+
     fn run(&mut self) -> Result<()> {
         self.card
             .present(&self.output, &self.mappings[self.next], Some(&self.fence))?;
