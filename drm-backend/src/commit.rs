@@ -1,9 +1,11 @@
 //! What an application asks a card to show.
 
-use dmashare::{Fence, Mapping};
+use std::fmt;
+
+use dmashare::{AlphaMode, Extent, Fence, Mapping};
 use smallvec::SmallVec;
 
-use crate::{Card, Mode, Output, Plane};
+use crate::{Card, Mode, Output, Plane, Rotation};
 
 /// A rectangle in whole pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +30,24 @@ impl Rectangle {
             height,
         }
     }
+
+    /// Whether it is not empty, and inside a buffer of this size.
+    pub(crate) fn is_inside(self, extent: Extent) -> bool {
+        let inside = |start: i32, length: u32, limit: u32| {
+            length > 0
+                && u32::try_from(start)
+                    .ok()
+                    .and_then(|start| start.checked_add(length))
+                    .is_some_and(|end| end <= limit)
+        };
+        inside(self.x, self.width, extent.width) && inside(self.y, self.height, extent.height)
+    }
+}
+
+impl fmt::Display for Rectangle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}{:+}{:+}", self.width, self.height, self.x, self.y)
+    }
 }
 
 /// A buffer on a plane.
@@ -39,6 +59,34 @@ pub struct PlaneCommit {
     pub(crate) fence: Option<Fence>,
     pub(crate) source: Option<Rectangle>,
     pub(crate) destination: Option<Rectangle>,
+    pub(crate) appearance: Appearance,
+    pub(crate) damage: SmallVec<[Rectangle; 4]>,
+}
+
+/// What an application asks of the plane beyond the rectangles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appearance {
+    pub(crate) rotation: Rotation,
+    pub(crate) alpha: u16,
+    /// `None`: what the buffer says.
+    pub(crate) pixel_blend_mode: Option<AlphaMode>,
+    pub(crate) zpos: Option<u64>,
+}
+
+impl Appearance {
+    /// `DRM_BLEND_ALPHA_OPAQUE` of `drm_blend.h`.
+    pub(crate) const OPAQUE: u16 = 0xffff;
+}
+
+impl Default for Appearance {
+    fn default() -> Self {
+        Self {
+            rotation: Rotation::ROTATE_0,
+            alpha: Self::OPAQUE,
+            pixel_blend_mode: None,
+            zpos: None,
+        }
+    }
 }
 
 impl PlaneCommit {
@@ -51,6 +99,8 @@ impl PlaneCommit {
             fence: None,
             source: None,
             destination: None,
+            appearance: Appearance::default(),
+            damage: SmallVec::new(),
         }
     }
 
@@ -77,10 +127,59 @@ impl PlaneCommit {
         self
     }
 
-    /// Where on the screen; another size than the source's asks for scaling.
+    /// Where on the screen; another size than the source's (after its rotation) asks for scaling.
     #[must_use]
     pub fn destination(mut self, destination: Rectangle) -> Self {
         self.destination = Some(destination);
+        self
+    }
+
+    /// Turns and mirrors the source rectangle (`rotation`). After a quarter turn the destination
+    /// rectangle's default has the source's width as height.
+    ///
+    /// A plane without the property takes [`Rotation::ROTATE_0`] only.
+    #[must_use]
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.appearance.rotation = rotation;
+        self
+    }
+
+    /// How much the whole plane covers what is below (`alpha`): 0 is transparent, 0xffff, the
+    /// default, is opaque. A plane without the property takes 0xffff only.
+    #[must_use]
+    pub fn alpha(mut self, alpha: u16) -> Self {
+        self.appearance.alpha = alpha;
+        self
+    }
+
+    /// What the alpha of each pixel means (`pixel blend mode`), other than
+    /// [`BufferDesc::alpha`](dmashare::BufferDesc::alpha) says. It has no effect on formats without
+    /// alpha. A plane without the property takes [`AlphaMode::PreMultiplied`] only.
+    #[must_use]
+    pub fn pixel_blend_mode(mut self, mode: AlphaMode) -> Self {
+        self.appearance.pixel_blend_mode = Some(mode);
+        self
+    }
+
+    /// Its place in the stack of planes (`zpos`): higher ones lie over lower ones. Without it the
+    /// plane has the place that it had when the card was opened. Planes whose place is fixed, or
+    /// not told, take none but that.
+    #[must_use]
+    pub fn zpos(mut self, zpos: u64) -> Self {
+        self.appearance.zpos = Some(zpos);
+        self
+    }
+
+    /// The parts of the buffer, in its pixels, that differ from what the plane showed before
+    /// (`FB_DAMAGE_CLIPS`). Without it, or if it is empty, everything may differ. It counts for this
+    /// commit only and is no reason for another check by the driver.
+    ///
+    /// It is a hint: a plane without the property is not told. One that has it costs two more
+    /// ioctls for each commit (`CREATEPROPBLOB`, `DESTROYPROPBLOB`), so it is for displays that copy
+    /// or transmit only what has changed.
+    #[must_use]
+    pub fn damage(mut self, clips: &[Rectangle]) -> Self {
+        self.damage = clips.into();
         self
     }
 }

@@ -2,9 +2,11 @@
 //! fences and damage.
 
 use std::collections::VecDeque;
+use std::fmt;
 
-use dmashare::{Colour, Extent, Fourcc, Modifier};
+use dmashare::{Extent, Fourcc, Modifier};
 
+use crate::plane_property::PlaneValues;
 use crate::{Mode, Rectangle};
 
 /// What a framebuffer is like: two that are alike can replace each other without another check.
@@ -33,7 +35,22 @@ pub(crate) struct PlaneConfiguration {
     pub(crate) source: Rectangle,
     pub(crate) destination: Rectangle,
     pub(crate) framebuffer: FramebufferKind,
-    pub(crate) colour: Option<Colour>,
+    pub(crate) values: PlaneValues,
+}
+
+impl fmt::Display for PlaneConfiguration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.source, self.destination);
+        write!(
+            f,
+            "{} {} {}, {from} to {to}",
+            self.framebuffer.format, self.framebuffer.modifier, self.framebuffer.extent,
+        )?;
+        for (property, value) in self.values.iter() {
+            write!(f, ", {property} {value:#x}")?;
+        }
+        Ok(())
+    }
 }
 
 /// All of a card: outputs share bandwidth, so a verdict about one is a verdict about all.
@@ -118,7 +135,7 @@ mod tests {
                 modifier: Modifier::LINEAR,
                 extent: Extent::new(10, 10),
             },
-            colour: None,
+            values: PlaneValues::default(),
         }
     }
 

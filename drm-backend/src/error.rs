@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use dmashare::{Extent, FenceError, Fourcc, Modifier, SubmitError};
 
+use crate::PlaneProperty;
+
 /// An operation on a DRM device failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} failed on {card}")]
@@ -152,6 +154,17 @@ pub enum ModeError {
     },
 }
 
+struct Available<'a>(Option<&'a str>);
+
+impl fmt::Display for Available<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("it has no such property; leave it out, or use another plane"),
+            Some(available) => write!(f, "it takes {available}"),
+        }
+    }
+}
+
 /// Why a commit was not done. Nothing has changed then: neither what is shown, nor any reservation,
 /// and no buffer is held.
 #[derive(Debug, thiserror::Error)]
@@ -241,6 +254,32 @@ pub enum CommitError {
         height: u32,
         /// The buffer's size.
         extent: Extent,
+    },
+    /// A damage clip is empty or not inside the buffer.
+    #[error("the damage clip {width}x{height}+{x}+{y} is not inside a buffer of {extent}")]
+    Damage {
+        /// Pixels from the left.
+        x: i32,
+        /// Pixels from the top.
+        y: i32,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// The buffer's size.
+        extent: Extent,
+    },
+    /// The plane lacks a property, or the property does not take the value. Another plane may.
+    #[error("plane {plane} cannot have {property} {value}: {}", Available(available.as_deref()))]
+    PlaneProperty {
+        /// The plane's number.
+        plane: u32,
+        /// The property.
+        property: PlaneProperty,
+        /// What was asked for, in the kernel's words.
+        value: String,
+        /// What the property takes, in the kernel's words; `None` if the plane lacks it.
+        available: Option<String>,
     },
     /// The output cannot be captured, or not into this buffer.
     #[error("{output} cannot be captured into '{buffer}': {reason}")]

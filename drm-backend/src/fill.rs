@@ -1,20 +1,17 @@
 //! From a plan to the objects and properties of an atomic request.
 
-use std::os::fd::AsFd;
-use std::sync::Arc;
-
-use drm::control::Device as _;
 use smallvec::SmallVec;
 
+use crate::blob::PropertyBlob;
 use crate::card::CardInner;
-use crate::configuration::{CrtcConfiguration, PlaneConfiguration};
-use crate::device::DrmDevice;
+use crate::configuration::CrtcConfiguration;
 use crate::in_fences::InFences;
 use crate::plan::{OutputPlan, Plan, PlanePlan, is_modeset};
+use crate::plane_request::{PlaneOn, plane_off, plane_on};
 use crate::request::Request;
 use crate::resources::Crtc;
 use crate::state::State;
-use crate::{DeviceError, Mode, Rectangle, sys};
+use crate::{DeviceError, PlaneProperty, damage};
 
 /// The slot into which the kernel writes the writeback fence of a commit's `output`-th output.
 pub(crate) fn capture_slot(output: usize) -> usize {
@@ -26,46 +23,20 @@ pub(crate) fn out_fence_slot(output: usize) -> usize {
     output * 2 + 1
 }
 
-/// A kernel copy of a mode. The CRTC that uses it keeps it; this is for the time until then.
-#[derive(Debug)]
-pub(crate) struct ModeBlob {
-    device: Arc<DrmDevice>,
-    id: u64,
-}
-
-impl ModeBlob {
-    fn new(device: &Arc<DrmDevice>, mode: Mode) -> Result<Self, DeviceError> {
-        let blob = device.call("MODE_CREATEPROPBLOB", || {
-            device.create_property_blob(&mode.as_drm())
-        })?;
-        Ok(Self {
-            device: device.clone(),
-            id: blob.into(),
-        })
-    }
-}
-
-impl Drop for ModeBlob {
-    fn drop(&mut self) {
-        if let Err(error) = sys::retry_idempotent(|| {
-            let id = u32::try_from(self.id).unwrap_or(0);
-            drm_ffi::mode::destroy_property_blob(self.device.as_fd(), id)
-        }) {
-            tracing::error!(%error, "DESTROYPROPBLOB failed");
-        }
-    }
-}
+/// The modes and damage clips that a request names.
+pub(crate) type Blobs = SmallVec<[PropertyBlob; 4]>;
 
 /// Puts the difference between the present and the next configuration into the request, and the
-/// framebuffers and fences of the plan. Gives the modes' blobs: they must live until the commit.
+/// framebuffers, fences and damage of the plan. Gives the blobs that it names: they must live until
+/// the commit.
 pub(crate) fn fill(
     inner: &CardInner,
     state: &mut State,
     plan: &Plan<'_>,
     fences: &InFences,
     out_fences: bool,
-) -> Result<SmallVec<[ModeBlob; 2]>, DeviceError> {
-    let mut blobs = SmallVec::new();
+) -> Result<Blobs, DeviceError> {
+    let mut blobs = Blobs::new();
     state.request.clear();
     state.slots.reset(plan.outputs.len() * 2);
     for (index, output) in plan.outputs.iter().enumerate() {
@@ -75,10 +46,10 @@ pub(crate) fn fill(
             Some(next) => {
                 let changes = is_modeset(current.as_ref(), Some(&next));
                 let blob = if changes {
-                    let blob = ModeBlob::new(&inner.device, next.mode)?;
-                    let id = blob.id;
+                    let blob = PropertyBlob::mode(&inner.device, next.mode)?;
+                    let value = blob.value();
                     blobs.push(blob);
-                    Some(id)
+                    Some(value)
                 } else {
                     None
                 };
@@ -92,25 +63,60 @@ pub(crate) fn fill(
             ),
         }
     }
-    for index in 0..state.next.planes.len() {
-        let properties = &inner.resources.planes[index];
-        match (state.current.planes[index], state.next.planes[index]) {
-            (_, Some(next)) => {
-                let planned = plan.planes.iter().enumerate();
-                if let Some((flat, plane)) = planned.clone().find(|(_, p)| p.plane == index) {
-                    plane_on(inner, &mut state.request, plane, &next, fences.fd(flat));
-                }
-            }
-            (Some(_), None) => plane_off(&mut state.request, properties),
-            (None, None) => {
-                if state.foreign.planes.contains(&properties.id()) {
-                    plane_off(&mut state.request, properties);
-                }
-            }
+    for (flat, plane) in plan.planes.iter().enumerate() {
+        let objects = &inner.resources.planes[plane.plane];
+        let damage = damage_blob(inner, plane, &mut blobs)?;
+        let on = PlaneOn {
+            plane: objects.id(),
+            crtc: inner.resources.crtcs[plane.crtc].id,
+            framebuffer: plane.commit.mapping.object().id(),
+            fence: fences.fd(flat),
+            damage,
+        };
+        let current = state.current.planes[plane.plane].as_ref();
+        if let Some(next) = &state.next.planes[plane.plane] {
+            let properties = &objects.inner.properties;
+            plane_on(&mut state.request, properties, on, current, next);
+        }
+    }
+    for (index, plane) in inner.resources.planes.iter().enumerate() {
+        let ours = state.current.planes[index].is_some();
+        let on = ours || state.foreign.planes.contains(&plane.id());
+        if on && state.next.planes[index].is_none() {
+            plane_off(&mut state.request, plane.id(), &plane.inner.properties);
         }
     }
     switch_foreign_off(inner, state);
     Ok(blobs)
+}
+
+/// The blob of a plane's damage clips; none if it has none or its plane would not use them.
+fn damage_blob(
+    inner: &CardInner,
+    plan: &PlanePlan<'_>,
+    blobs: &mut Blobs,
+) -> Result<Option<u64>, DeviceError> {
+    let plane = &inner.resources.planes[plan.plane];
+    let clips = &plan.commit.damage;
+    if clips.is_empty() || !plane.has(PlaneProperty::FbDamageClips) {
+        return Ok(None);
+    }
+    let blob = PropertyBlob::new(&inner.device, &mut damage::blob(clips))?;
+    let value = blob.value();
+    blobs.push(blob);
+    Ok(Some(value))
+}
+
+/// Whether the request must name a CRTC that stays on. One that it does not name is in it through
+/// its planes: each that is on, and listed in the commit, is.
+fn names_crtc(
+    current: Option<&CrtcConfiguration>,
+    next: &CrtcConfiguration,
+    planes: usize,
+    out_fences: bool,
+) -> bool {
+    let captured = next.capture.is_some();
+    planes == 0 || out_fences || captured || is_modeset(current, Some(next))
 }
 
 fn crtc_on(
@@ -124,7 +130,10 @@ fn crtc_on(
 ) {
     let objects = &inner.resources.crtcs[crtc];
     let current = state.current.crtcs[crtc];
-    // The CRTC is always named: an event comes for CRTCs in the request only.
+    let planes = output.commit.planes.len();
+    if !names_crtc(current.as_ref(), next, planes, out_fences) {
+        return;
+    }
     state.request.object(objects.id);
     state.request.set(objects.active, 1);
     if let Some(blob) = blob {
@@ -191,46 +200,6 @@ fn crtc_off(
     }
 }
 
-fn plane_on(
-    inner: &CardInner,
-    request: &mut Request,
-    plan: &PlanePlan<'_>,
-    next: &PlaneConfiguration,
-    fence: Option<i32>,
-) {
-    let plane = &inner.resources.planes[plan.plane];
-    let properties = &plane.inner.properties;
-    request.object(plane.id());
-    request.set(properties.fb_id, plan.commit.mapping.object().id().into());
-    request.set(
-        properties.crtc_id,
-        inner.resources.crtcs[plan.crtc].id.into(),
-    );
-    for (property, value) in properties.source.iter().zip(fixed_point(next.source)) {
-        request.set(*property, value);
-    }
-    for (property, value) in properties.destination.iter().zip(pixels(next.destination)) {
-        request.set(*property, value);
-    }
-    if let Some(colour) = next.colour {
-        let encoding = properties.colour_encoding(colour.matrix);
-        let range = properties.colour_range(colour.range);
-        for (property, value) in [encoding, range].into_iter().flatten() {
-            request.set(property, value);
-        }
-    }
-    if let (Some(property), Some(fd)) = (properties.in_fence_fd, fence) {
-        request.set(property, i64::from(fd).cast_unsigned());
-    }
-}
-
-fn plane_off(request: &mut Request, plane: &crate::Plane) {
-    let properties = &plane.inner.properties;
-    request.object(plane.id());
-    request.set(properties.fb_id, 0);
-    request.set(properties.crtc_id, 0);
-}
-
 /// What others had on and this commit does not use: a kernel console, a program that has gone.
 fn switch_foreign_off(inner: &CardInner, state: &mut State) {
     for (id, active, mode_id) in &state.foreign.crtcs {
@@ -262,39 +231,34 @@ fn switch_foreign_off(inner: &CardInner, state: &mut State) {
     }
 }
 
-/// `SRC_*`: 16.16 fixed point; the plan has checked that nothing is negative or too large.
-fn fixed_point(source: Rectangle) -> [u64; 4] {
-    let start = |pixels: i32| u64::try_from(pixels).unwrap_or(0) << 16;
-    [
-        start(source.x),
-        start(source.y),
-        u64::from(source.width) << 16,
-        u64::from(source.height) << 16,
-    ]
-}
-
-/// `CRTC_*`: signed positions (as the kernel casts them from 64 bits), sizes in pixels.
-fn pixels(destination: Rectangle) -> [u64; 4] {
-    [
-        i64::from(destination.x).cast_unsigned(),
-        i64::from(destination.y).cast_unsigned(),
-        destination.width.into(),
-        destination.height.into(),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mode;
+
+    fn on() -> CrtcConfiguration {
+        CrtcConfiguration {
+            connector: 5,
+            mode: Mode::from_drm(drm_ffi::drm_mode_modeinfo::default().into()),
+            writeback_attached: false,
+            capture: None,
+        }
+    }
 
     #[test]
-    fn rectangles_become_property_values() {
-        let rectangle = Rectangle::new(3, 4, 1024, 768);
-        assert_eq!(
-            fixed_point(rectangle),
-            [3 << 16, 4 << 16, 1024 << 16, 768 << 16]
+    fn a_crtc_is_named_only_when_something_of_it_is_asked_for() {
+        let same = on();
+        assert!(!names_crtc(Some(&same), &same, 1, false), "a steady flip");
+        assert!(names_crtc(None, &same, 1, false), "it goes on");
+        assert!(
+            names_crtc(Some(&same), &same, 0, false),
+            "no plane brings it"
         );
-        let negative = Rectangle::new(-1, -2, 5, 6);
-        assert_eq!(pixels(negative), [u64::MAX, u64::MAX - 1, 5, 6]);
+        assert!(names_crtc(Some(&same), &same, 1, true), "an out-fence");
+        let attached = CrtcConfiguration {
+            writeback_attached: true,
+            ..same
+        };
+        assert!(names_crtc(Some(&same), &attached, 1, false), "a connector");
     }
 }

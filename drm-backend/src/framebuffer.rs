@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dmashare::{Colour, Extent, Fourcc, Modifier};
+use dmashare::{AlphaMode, Colour, Extent, Fourcc, Modifier};
 
 use crate::device::DrmDevice;
 
@@ -16,7 +16,14 @@ pub struct Framebuffer {
     format: Fourcc,
     modifier: Modifier,
     extent: Extent,
-    colour: Colour,
+    meaning: PixelMeaning,
+}
+
+/// What the pixel values of a buffer mean, as its description says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PixelMeaning {
+    pub(crate) alpha: AlphaMode,
+    pub(crate) colour: Colour,
 }
 
 impl Framebuffer {
@@ -27,7 +34,7 @@ impl Framebuffer {
         format: Fourcc,
         modifier: Modifier,
         extent: Extent,
-        colour: Colour,
+        meaning: PixelMeaning,
     ) -> Self {
         Self {
             device,
@@ -35,7 +42,7 @@ impl Framebuffer {
             format,
             modifier,
             extent,
-            colour,
+            meaning,
         }
     }
 
@@ -60,8 +67,8 @@ impl Framebuffer {
     }
 
     /// What its pixel values mean.
-    pub(crate) fn colour(&self) -> Colour {
-        self.colour
+    pub(crate) fn meaning(&self) -> PixelMeaning {
+        self.meaning
     }
 }
 

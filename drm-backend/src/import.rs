@@ -9,6 +9,7 @@ use drm_ffi::DRM_MODE_FB_MODIFIERS;
 use smallvec::SmallVec;
 
 use crate::card::CardInner;
+use crate::framebuffer::PixelMeaning;
 use crate::gem::GemHandle;
 use crate::sys::retry;
 use crate::{Card, Framebuffer};
@@ -73,7 +74,10 @@ impl Importer for Card {
             dmabuf.format(),
             dmabuf.layout().modifier(),
             extent,
-            desc.colour,
+            PixelMeaning {
+                alpha: desc.alpha,
+                colour: desc.colour,
+            },
         ))
     }
 

@@ -37,11 +37,12 @@
 //! # What goes where
 //!
 //! Atomic mode setting only. The driver checks a whole commit (`TEST_ONLY`) whenever anything but
-//! framebuffers and fences changes; what it has accepted is remembered, so a steady flip is one
-//! ioctl. What was shown before comes back when the card is dropped.
+//! framebuffers, fences and damage changes; what it has accepted is remembered, so a steady flip is
+//! one ioctl, and it names the framebuffer and the fence only. What was shown before comes back when the card is dropped.
 
 #![deny(unsafe_code)]
 
+mod blob;
 mod capabilities;
 mod capture;
 mod card;
@@ -49,6 +50,7 @@ mod commit;
 mod configuration;
 mod connector;
 mod crtc_assignment;
+mod damage;
 mod device;
 mod dispatch;
 mod dumb;
@@ -70,10 +72,13 @@ mod output;
 mod outputs;
 mod plan;
 mod plane;
+mod plane_property;
+mod plane_request;
 mod property;
 mod request;
 mod resources;
 mod restore;
+mod rotation;
 mod state;
 mod statistics;
 mod submit;
@@ -92,5 +97,7 @@ pub use nix::sys::signal::Signal;
 pub use node::{Node, NodeKind};
 pub use output::{Output, OutputId};
 pub use plane::{Plane, PlaneKind};
+pub use plane_property::PlaneProperty;
+pub use rotation::Rotation;
 pub use statistics::Statistics;
 pub use submit::OutFences;

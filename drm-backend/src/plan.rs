@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use crate::card::CardInner;
 use crate::configuration::{CrtcConfiguration, FramebufferKind, PlaneConfiguration};
+use crate::plane_property::Content;
 use crate::state::State;
-use crate::{Card, Commit, CommitError, Framebuffer, OutputCommit, PlaneCommit, Rectangle};
+use crate::{Card, Commit, CommitError, Framebuffer, OutputCommit, PlaneCommit, Rectangle, damage};
 
 /// One output of a commit.
 #[derive(Clone, Copy, Debug)]
@@ -203,17 +204,24 @@ impl<'a> Plan<'a> {
             });
         }
         let source = source(commit, framebuffer.extent(), screen)?;
-        let destination =
-            commit
-                .destination
-                .unwrap_or(Rectangle::new(0, 0, source.width, source.height));
-        let is_yuv = framebuffer.format().info().is_some_and(|info| info.is_yuv);
+        let (width, height) = if commit.appearance.rotation.swaps_axes() {
+            (source.height, source.width)
+        } else {
+            (source.width, source.height)
+        };
+        let destination = Rectangle::new(0, 0, width, height);
+        damage::check(&commit.damage, framebuffer.extent())?;
+        let content = Content {
+            format: framebuffer.format(),
+            meaning: framebuffer.meaning(),
+        };
+        let optional = &plane.inner.properties.optional;
         state.next.planes[index] = Some(PlaneConfiguration {
             crtc,
             source,
-            destination,
+            destination: commit.destination.unwrap_or(destination),
             framebuffer: kind(framebuffer),
-            colour: is_yuv.then(|| framebuffer.colour()),
+            values: optional.values(&commit.appearance, content)?,
         });
         self.planes.push(PlanePlan {
             commit,
@@ -226,21 +234,18 @@ impl<'a> Plan<'a> {
 
 /// The part of the buffer that is shown: what was asked for, else as much as the screen holds.
 fn source(commit: &PlaneCommit, extent: Extent, screen: Extent) -> Result<Rectangle, CommitError> {
+    let (width, height) = if commit.appearance.rotation.swaps_axes() {
+        (screen.height, screen.width)
+    } else {
+        (screen.width, screen.height)
+    };
     let source = commit.source.unwrap_or(Rectangle::new(
         0,
         0,
-        extent.width.min(screen.width),
-        extent.height.min(screen.height),
+        extent.width.min(width),
+        extent.height.min(height),
     ));
-    let inside = |start: i32, length: u32, limit: u32| {
-        length > 0
-            && u32::try_from(start)
-                .ok()
-                .and_then(|start| start.checked_add(length))
-                .is_some_and(|end| end <= limit)
-    };
-    if inside(source.x, source.width, extent.width)
-        && inside(source.y, source.height, extent.height)
+    if source.is_inside(extent)
         // SRC_* are 16.16 fixed point.
         && extent.width < 1 << 16
         && extent.height < 1 << 16

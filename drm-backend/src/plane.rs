@@ -3,12 +3,13 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use dmashare::{ColourRange, Fourcc, MatrixCoefficients, Modifier};
+use dmashare::{Fourcc, Modifier};
 use drm::control::plane;
 
 use crate::device::DrmDevice;
-use crate::property::{Properties, Property, PropertyNames};
-use crate::{FormatSet, OpenError, in_formats};
+use crate::plane_property::OptionalProperties;
+use crate::property::{Properties, PropertyNames};
+use crate::{FormatSet, OpenError, PlaneProperty, in_formats};
 
 /// What a plane is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,12 +51,11 @@ pub(crate) struct PlaneProperties {
     /// `CRTC_X`, `CRTC_Y`, `CRTC_W`, `CRTC_H`: pixels.
     pub(crate) destination: [u32; 4],
     pub(crate) in_fence_fd: Option<u32>,
-    pub(crate) colour_encoding: Option<Property>,
-    pub(crate) colour_range: Option<Property>,
+    pub(crate) optional: OptionalProperties,
 }
 
 impl PlaneProperties {
-    fn new(device: &DrmDevice, properties: &Properties) -> Result<Self, OpenError> {
+    fn new(device: &DrmDevice, plane: u32, properties: &Properties) -> Result<Self, OpenError> {
         let id = |name| properties.id(device, name);
         Ok(Self {
             fb_id: id("FB_ID")?,
@@ -63,31 +63,8 @@ impl PlaneProperties {
             source: [id("SRC_X")?, id("SRC_Y")?, id("SRC_W")?, id("SRC_H")?],
             destination: [id("CRTC_X")?, id("CRTC_Y")?, id("CRTC_W")?, id("CRTC_H")?],
             in_fence_fd: properties.get("IN_FENCE_FD").map(|property| property.id),
-            colour_encoding: properties.get("COLOR_ENCODING").cloned(),
-            colour_range: properties.get("COLOR_RANGE").cloned(),
+            optional: OptionalProperties::new(plane, properties),
         })
-    }
-
-    /// `COLOR_ENCODING` for these coefficients: the property's id and value.
-    pub(crate) fn colour_encoding(&self, matrix: MatrixCoefficients) -> Option<(u32, u64)> {
-        let property = self.colour_encoding.as_ref()?;
-        let word = match matrix {
-            MatrixCoefficients::Bt709 => "ITU-R BT.709 YCbCr",
-            MatrixCoefficients::Bt2020 => "ITU-R BT.2020 YCbCr",
-            // A buffer that does not say gets what the kernel assumes too.
-            _ => "ITU-R BT.601 YCbCr",
-        };
-        Some((property.id, property.enum_value(word)?))
-    }
-
-    /// `COLOR_RANGE` for this range: the property's id and value.
-    pub(crate) fn colour_range(&self, range: ColourRange) -> Option<(u32, u64)> {
-        let property = self.colour_range.as_ref()?;
-        let word = match range {
-            ColourRange::Full => "YCbCr full range",
-            ColourRange::Limited => "YCbCr limited range",
-        };
-        Some((property.id, property.enum_value(word)?))
     }
 }
 
@@ -142,7 +119,7 @@ impl Plane {
                 kind,
                 formats,
                 possible_crtcs: info.possible_crtcs,
-                properties: PlaneProperties::new(device, &properties)?,
+                properties: PlaneProperties::new(device, id, &properties)?,
             }),
         };
         Ok((plane, properties))
@@ -161,6 +138,13 @@ impl Plane {
     /// What it takes (`IN_FORMATS`).
     pub fn formats(&self) -> &FormatSet {
         &self.inner.formats
+    }
+
+    /// Whether it has a property. What it lacks is refused by commits that ask for it
+    /// ([`CommitError::PlaneProperty`](crate::CommitError::PlaneProperty)), but for damage, which is
+    /// left out.
+    pub fn has(&self, property: PlaneProperty) -> bool {
+        self.inner.properties.optional.get(property).is_some()
     }
 
     pub(crate) fn fits_crtc(&self, crtc_index: usize) -> bool {

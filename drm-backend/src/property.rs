@@ -2,9 +2,14 @@
 //! when a card is opened.
 
 use std::collections::HashMap;
+use std::ffi::c_char;
+use std::os::fd::AsFd;
 
 use drm::control::{Device as _, ResourceHandle, property};
-use std::os::fd::AsFd;
+use drm_ffi::{
+    DRM_MODE_PROP_BITMASK, DRM_MODE_PROP_ENUM, DRM_MODE_PROP_EXTENDED_TYPE,
+    DRM_MODE_PROP_IMMUTABLE, DRM_MODE_PROP_LEGACY_TYPE, DRM_MODE_PROP_RANGE,
+};
 
 use crate::device::DrmDevice;
 use crate::{DeviceError, OpenError, sys};
@@ -13,6 +18,8 @@ use crate::{DeviceError, OpenError, sys};
 #[derive(Clone, Debug)]
 struct Description {
     name: String,
+    immutable: bool,
+    limits: Option<(u64, u64)>,
     enum_values: Vec<(String, u64)>,
 }
 
@@ -27,8 +34,14 @@ pub(crate) struct PropertyNames {
 pub(crate) struct Property {
     name: String,
     pub(crate) id: u32,
+    /// When it was read.
     pub(crate) value: u64,
-    enum_values: Vec<(String, u64)>,
+    /// It tells something that cannot be changed.
+    pub(crate) immutable: bool,
+    /// The smallest and the largest value, of a property that is an unsigned number.
+    pub(crate) limits: Option<(u64, u64)>,
+    /// The words of an enumeration with their values, of a bitmask with their bits' numbers.
+    pub(crate) enum_values: Vec<(String, u64)>,
 }
 
 impl Property {
@@ -69,6 +82,8 @@ impl PropertyNames {
                 name: description.name.clone(),
                 id,
                 value: *value,
+                immutable: description.immutable,
+                limits: description.limits,
                 enum_values: description.enum_values.clone(),
             });
         }
@@ -76,21 +91,43 @@ impl PropertyNames {
     }
 }
 
+/// Asks with `drm-ffi`: the `drm` crate tells nothing of a bitmask's words.
 fn describe(device: &DrmDevice, handle: property::Handle) -> Result<Description, DeviceError> {
-    let info = device.call("MODE_GETPROPERTY", || device.get_property(handle))?;
-    let enum_values = match info.value_type() {
-        property::ValueType::Enum(values) => values
-            .values()
-            .1
-            .iter()
-            .map(|value| (value.name().to_string_lossy().into_owned(), value.value()))
-            .collect(),
-        _ => Vec::new(),
-    };
+    let mut values = Vec::new();
+    let mut enums = Vec::new();
+    let info = device.call("MODE_GETPROPERTY", || {
+        drm_ffi::mode::get_property(
+            device.as_fd(),
+            handle.into(),
+            Some(&mut values),
+            Some(&mut enums),
+        )
+    })?;
+    let is =
+        |kind: u32| info.flags & (DRM_MODE_PROP_LEGACY_TYPE | DRM_MODE_PROP_EXTENDED_TYPE) == kind;
     Ok(Description {
-        name: info.name().to_string_lossy().into_owned(),
-        enum_values,
+        name: text(&info.name),
+        immutable: info.flags & DRM_MODE_PROP_IMMUTABLE != 0,
+        limits: match values[..] {
+            [smallest, largest] if is(DRM_MODE_PROP_RANGE) => Some((smallest, largest)),
+            _ => None,
+        },
+        enum_values: enums
+            .iter()
+            .filter(|_| is(DRM_MODE_PROP_ENUM) || is(DRM_MODE_PROP_BITMASK))
+            .map(|value| (text(&value.name), value.value))
+            .collect(),
     })
+}
+
+/// A name in a fixed array; it ends at the first 0.
+fn text(name: &[c_char]) -> String {
+    let bytes: Vec<u8> = name
+        .iter()
+        .map(|byte| byte.to_ne_bytes()[0])
+        .take_while(|byte| *byte != 0)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Properties {
@@ -127,5 +164,55 @@ impl Properties {
                 })
                 .map(Some),
         }
+    }
+}
+
+#[cfg(test)]
+impl Properties {
+    /// Those of a plane that exists in a test only.
+    pub(crate) fn of_test(entries: Vec<Property>) -> Self {
+        Self {
+            object: "plane 1".to_owned(),
+            entries,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Property {
+    /// An enumeration, or a bitmask.
+    pub(crate) fn of_words(name: &str, id: u32, words: &[(&str, u64)]) -> Self {
+        Self {
+            name: name.to_owned(),
+            id,
+            value: 0,
+            immutable: false,
+            limits: None,
+            enum_values: words
+                .iter()
+                .map(|(word, value)| ((*word).to_owned(), *value))
+                .collect(),
+        }
+    }
+
+    /// An unsigned number.
+    pub(crate) fn of_range(name: &str, id: u32, value: u64, limits: (u64, u64)) -> Self {
+        Self {
+            value,
+            limits: Some(limits),
+            ..Self::of_words(name, id, &[])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_ends_at_the_first_zero_or_with_its_array() {
+        let name: Vec<c_char> = b"FB_ID\0\0x".iter().map(|byte| *byte as c_char).collect();
+        assert_eq!(text(&name), "FB_ID");
+        assert_eq!(text(&name[..5]), "FB_ID");
     }
 }

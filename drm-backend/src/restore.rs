@@ -11,7 +11,7 @@ use crate::property::Properties;
 use crate::request::Request;
 use crate::sys::atomic::{self, FenceSlots};
 use crate::sys::signal::SignalAction;
-use crate::{DeviceError, sys};
+use crate::{DeviceError, PlaneProperty, sys};
 
 /// What was on when the card was opened.
 #[derive(Debug, Default)]
@@ -42,20 +42,9 @@ pub(crate) struct Snapshot {
     foreign: Foreign,
 }
 
-/// The properties of planes that commits of this crate change.
-const PLANE_PROPERTIES: [&str; 12] = [
-    "FB_ID",
-    "CRTC_ID",
-    "SRC_X",
-    "SRC_Y",
-    "SRC_W",
-    "SRC_H",
-    "CRTC_X",
-    "CRTC_Y",
-    "CRTC_W",
-    "CRTC_H",
-    "COLOR_ENCODING",
-    "COLOR_RANGE",
+/// What commits of this crate change of a plane: where it is and what it shows.
+const PLANE_PLACE: [&str; 10] = [
+    "FB_ID", "CRTC_ID", "SRC_X", "SRC_Y", "SRC_W", "SRC_H", "CRTC_X", "CRTC_Y", "CRTC_W", "CRTC_H",
 ];
 
 impl Snapshot {
@@ -92,15 +81,27 @@ impl Snapshot {
 
     pub(crate) fn add_plane(&mut self, id: u32, properties: &Properties) {
         self.previous.object(id);
-        for name in PLANE_PROPERTIES {
+        for name in PLANE_PLACE {
             if let Some(property) = properties.get(name) {
                 self.previous.set(property.id, property.value);
             }
+        }
+        // How it shows it: a plane that is off keeps that, and the next program may not expect it.
+        let appearance = || {
+            let properties =
+                PlaneProperty::configured().filter_map(|property| properties.get(property.name()));
+            properties.filter(|property| !property.immutable)
+        };
+        for property in appearance() {
+            self.previous.set(property.id, property.value);
         }
         if let (Some(fb), Some(crtc)) = (properties.get("FB_ID"), properties.get("CRTC_ID")) {
             self.off.object(id);
             self.off.set(fb.id, 0);
             self.off.set(crtc.id, 0);
+            for property in appearance() {
+                self.off.set(property.id, property.value);
+            }
             if crtc.value != 0 {
                 self.foreign.planes.push(id);
             }

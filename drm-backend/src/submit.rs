@@ -54,7 +54,7 @@ impl Card {
     /// (`EPERM`) has them waited for here, for a second at most.
     ///
     /// The driver checks the whole commit first (`TEST_ONLY`), unless it has accepted the same
-    /// before: everything but framebuffers and fences counts. So a steady flip is one ioctl.
+    /// before: everything but framebuffers, fences and damage counts. So a steady flip is one ioctl.
     ///
     /// # Errors
     /// [`CommitError`] by cause; nothing has changed then.
@@ -249,11 +249,12 @@ fn record(state: &mut State, plan: &Plan<'_>, id: CommitId) -> SmallVec<[(Mappin
         let Some(crtc) = output.crtc else { continue };
         let queue = &mut state.crtcs[crtc].pending;
         queue.push_back((id, output.commit.output.id()));
-        for index in 0..state.planes.len() {
-            let was = state.current.planes[index].is_some_and(|plane| plane.crtc == crtc);
-            if was && state.next.planes[index].is_none() {
-                state.planes[index].hide(id);
-            }
+    }
+    // Also those that this process showed before another was master: the first commit after that
+    // switches off what it does not name.
+    for (timeline, next) in state.planes.iter_mut().zip(&state.next.planes) {
+        if next.is_none() {
+            timeline.hide(id);
         }
     }
     for plane in &plan.planes {
@@ -373,21 +374,7 @@ fn describe(state: &State) -> String {
     }
     for (index, plane) in state.next.planes.iter().enumerate() {
         if let Some(plane) = plane {
-            let (from, to) = (plane.source, plane.destination);
-            text += &format!(
-                "plane {index}: {} {} {}, {}x{}+{}+{} to {}x{}+{}+{}; ",
-                plane.framebuffer.format,
-                plane.framebuffer.modifier,
-                plane.framebuffer.extent,
-                from.width,
-                from.height,
-                from.x,
-                from.y,
-                to.width,
-                to.height,
-                to.x,
-                to.y
-            );
+            text += &format!("plane {index}: {plane}; ");
         }
     }
     text.truncate(text.trim_end_matches("; ").len());
