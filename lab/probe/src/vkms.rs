@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const ROOT: &str = "/sys/kernel/config/vkms";
 
@@ -135,6 +137,22 @@ impl VkmsDisplay {
             .lines()
             .filter(|line| line.starts_with("framebuffer["))
             .count()
+    }
+
+    /// The same once it is `expected`, or after five seconds whatever it is then: the worker of a
+    /// display's last commit holds framebuffers for a moment after the card was closed.
+    ///
+    /// # Panics
+    /// If debugfs is not mounted.
+    pub fn framebuffers_after_commits(&self, expected: usize) -> usize {
+        let begun = Instant::now();
+        loop {
+            let count = self.framebuffers();
+            if count == expected || begun.elapsed() > Duration::from_secs(5) {
+                return count;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn remove(&self) -> io::Result<()> {
