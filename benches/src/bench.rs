@@ -96,8 +96,10 @@ fn open_pair(
     size: Size,
 ) -> Result<()> {
     if pair.is_none() {
-        let dmashare = kind.open(By::Dmashare, machine, size)?;
+        // The floor first: it closes the GEM handles that it gets, and on one open card the library
+        // gets the same ones for the same memory.
         let floor = kind.open(By::Floor, machine, size)?;
+        let dmashare = kind.open(By::Dmashare, machine, size)?;
         *pair = Some((dmashare, floor));
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! The devices that the operations run on.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::env;
 use std::ffi::CStr;
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -35,6 +36,7 @@ pub struct Machine {
     exporter: Arc<Vulkan>,
     importer: Arc<Vulkan>,
     card: OnceCell<(PathBuf, OwnedFd)>,
+    screen: RefCell<Option<(Size, Rc<[Exported; 2]>)>>,
 }
 
 impl Machine {
@@ -48,6 +50,7 @@ impl Machine {
             exporter: Vulkan::open(&name)?,
             importer: Vulkan::open(&name)?,
             card: OnceCell::new(),
+            screen: RefCell::new(None),
         })
     }
 
@@ -128,6 +131,23 @@ impl Machine {
             bail!("{} cannot share LINEAR images", self.exporter.name());
         }
         self.exporter_with(size, &linear).export()
+    }
+
+    /// The two images that a display shows in turns. Both sides show the same memory: how long a
+    /// driver takes to map it differs from one buffer to the next.
+    ///
+    /// # Errors
+    /// As [`export_linear`](Self::export_linear).
+    pub fn screen(&self, size: Size) -> Result<Rc<[Exported; 2]>> {
+        let mut screen = self.screen.borrow_mut();
+        if let Some((known, images)) = &*screen
+            && *known == size
+        {
+            return Ok(images.clone());
+        }
+        let images = Rc::new([self.export_linear(size)?, self.export_linear(size)?]);
+        *screen = Some((size, images.clone()));
+        Ok(images)
     }
 
     fn exporter_with(&self, size: Size, modifiers: &[SupportedModifier]) -> Exporter {

@@ -1,6 +1,7 @@
 //! The floor's side of each operation.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
@@ -107,7 +108,7 @@ pub struct Flip {
     fence: OwnedFd,
     next: usize,
     // Their memory is on screen.
-    _exported: [Exported; 2],
+    _exported: Rc<[Exported; 2]>,
 }
 
 impl Flip {
@@ -116,7 +117,7 @@ impl Flip {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = [machine.export_linear(size)?, machine.export_linear(size)?];
+        let exported = machine.screen(size)?;
         let display = Display::find(machine.card_file()?)?;
         let maker = framebuffers(machine.card_file()?, size, &exported[0])?;
         let framebuffers = [

@@ -1,6 +1,7 @@
 //! A display shows the other of two framebuffers.
 
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +23,7 @@ pub struct Flip {
     fence: Fence,
     next: usize,
     // Their memory is on screen.
-    _exported: [Exported; 2],
+    _exported: Rc<[Exported; 2]>,
 }
 
 impl Flip {
@@ -31,7 +32,7 @@ impl Flip {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = [machine.export_linear(size)?, machine.export_linear(size)?];
+        let exported = machine.screen(size)?;
         let card = Card::from_fd(machine.card_file()?)?;
         let output = card
             .outputs()?
