@@ -184,6 +184,9 @@ impl SharedBuffer {
     /// the guard lives; `purpose` names it in [`SharedBuffer::attachments`]. Drop the guard when the
     /// other side has closed its descriptors.
     ///
+    /// The other side does not know this library's fences: wait for [`SharedBuffer::ready`] first,
+    /// or send a sync_file along ([`Fence::export_sync_file`](crate::Fence::export_sync_file)).
+    ///
     /// # Errors
     /// [`DmaBufError::Os`] when the process has no descriptor left.
     pub fn export(&self, purpose: &str) -> Result<ExportGuard, DmaBufError> {
