@@ -4,7 +4,7 @@ use std::fmt;
 
 use bitflags::bitflags;
 
-use crate::{Fourcc, LayoutError};
+use crate::{Fourcc, HdrStaticMetadata, LayoutError};
 
 /// Width and height in pixels, each at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,6 +175,8 @@ pub struct BufferDesc {
     pub alpha: AlphaMode,
     /// What the pixel values mean.
     pub colour: Colour,
+    /// How bright a high dynamic range picture gets, if that is known.
+    pub hdr: Option<HdrStaticMetadata>,
     /// Memory that the CPU and unprotected queues cannot read. Refused for now with
     /// [`ExportError::ProtectedMemory`](crate::ExportError::ProtectedMemory).
     pub protected: bool,
@@ -191,6 +193,7 @@ impl BufferDesc {
             usage,
             alpha: AlphaMode::default(),
             colour: Colour::default(),
+            hdr: None,
             protected: false,
         }
     }
