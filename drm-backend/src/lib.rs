@@ -68,6 +68,7 @@ mod in_formats;
 mod master;
 mod mode;
 mod node;
+mod optional_properties;
 mod output;
 mod outputs;
 mod plan;

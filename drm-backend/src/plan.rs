@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::card::CardInner;
 use crate::configuration::{CrtcConfiguration, FramebufferKind, PlaneConfiguration};
-use crate::plane_property::Content;
+use crate::optional_properties::Content;
 use crate::state::State;
 use crate::{Card, Commit, CommitError, Framebuffer, OutputCommit, PlaneCommit, Rectangle, damage};
 

@@ -7,7 +7,7 @@ use dmashare::{Fourcc, Modifier};
 use drm::control::plane;
 
 use crate::device::DrmDevice;
-use crate::plane_property::OptionalProperties;
+use crate::optional_properties::OptionalProperties;
 use crate::property::{Properties, PropertyNames};
 use crate::{FormatSet, OpenError, PlaneProperty, in_formats};
 

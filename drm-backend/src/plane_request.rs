@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::configuration::FramebufferKind;
-    use crate::plane_property::{Content, OptionalProperties};
+    use crate::optional_properties::{Content, OptionalProperties};
     use crate::property::{Properties, Property};
     use crate::{Rotation, commit::Appearance, framebuffer::PixelMeaning};
 
