@@ -60,7 +60,8 @@ pub struct PlaneCommit {
     pub(crate) source: Option<Rectangle>,
     pub(crate) destination: Option<Rectangle>,
     pub(crate) appearance: Appearance,
-    pub(crate) damage: SmallVec<[Rectangle; 4]>,
+    /// One needs no memory of its own; more would make every commit larger.
+    pub(crate) damage: SmallVec<[Rectangle; 1]>,
 }
 
 /// What an application asks of the plane beyond the rectangles.

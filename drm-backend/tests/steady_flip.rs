@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use dmashare::{Fence, Fourcc, Mapping, SyncFile};
-use dmashare_drm::Card;
+use dmashare_drm::{Card, Commit, OutputCommit, PlaneCommit, Rectangle};
 use dmashare_lab_probe::SwSyncTimeline;
 
 #[allow(dead_code, reason = "every test executable uses a part of it")]
@@ -107,4 +107,26 @@ fn a_steady_flip_allocates_nothing() {
         }
     });
     assert_eq!(allocations.count_total, 0, "{allocations:?}");
+}
+
+/// The planes of vkms are not told of damage: a commit with a clip costs what one without it does.
+#[test]
+fn nor_does_one_with_a_damage_clip() {
+    let screen = Screen::new();
+    let buffers = three_buffers(&screen);
+    let flip = |index: usize| {
+        let clip = Rectangle::new(0, 0, 1 + u32::try_from(index).unwrap(), 7);
+        let plane = PlaneCommit::primary(&buffers[index % 3]).damage(&[clip]);
+        let output = OutputCommit::new(&screen.output).plane(plane);
+        let id = screen.card.commit(Commit::new().output(output)).unwrap();
+        wait_for_flip(&screen.card, id);
+    };
+    screen.show(screen.showing(&buffers[0]));
+    (0..12).for_each(flip);
+    let before = screen.card.statistics();
+    let allocations = allocation_counter::measure(|| (0..FLIPS).for_each(flip));
+    assert_eq!(allocations.count_total, 0, "{allocations:?}");
+    let after = screen.card.statistics();
+    let flips = u64::try_from(FLIPS).unwrap();
+    assert_eq!(after.atomic_ioctls - before.atomic_ioctls, flips);
 }

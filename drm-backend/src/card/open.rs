@@ -88,7 +88,7 @@ impl Card {
     }
 
     /// Opens a card for looking: outputs, formats, imports. It is not master, nor in anyone's way,
-    /// and its commits fail with [`CommitError::NoMaster`].
+    /// and its commits fail with [`CommitError::NoMaster`](crate::CommitError::NoMaster).
     ///
     /// # Errors
     /// As [`open`](Self::open), but not [`OpenError::NoMaster`].
