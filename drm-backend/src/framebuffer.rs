@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dmashare::{AlphaMode, Colour, Extent, Fourcc, Modifier};
+use dmashare::{AlphaMode, BufferDesc, Colour, Extent, Fourcc, Modifier};
 
 use crate::device::DrmDevice;
 
@@ -19,11 +19,29 @@ pub struct Framebuffer {
     meaning: PixelMeaning,
 }
 
-/// What the pixel values of a buffer mean, as its description says.
+/// What the pixel values of a buffer mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PixelMeaning {
+    /// The format has alpha; its meaning is in `alpha`.
+    pub(crate) has_alpha: bool,
+    /// The format is luma and chroma; their meaning is in `colour`.
+    pub(crate) is_yuv: bool,
     pub(crate) alpha: AlphaMode,
     pub(crate) colour: Colour,
+}
+
+impl PixelMeaning {
+    /// That of a framebuffer of this format over a buffer of this description. A format that this
+    /// library does not know may have alpha.
+    pub(crate) fn new(format: Fourcc, desc: &BufferDesc) -> Self {
+        let info = format.info();
+        Self {
+            has_alpha: info.is_none_or(|info| info.has_alpha),
+            is_yuv: info.is_some_and(|info| info.is_yuv),
+            alpha: desc.alpha,
+            colour: desc.colour,
+        }
+    }
 }
 
 impl Framebuffer {

@@ -74,10 +74,7 @@ impl Importer for Card {
             dmabuf.format(),
             dmabuf.layout().modifier(),
             extent,
-            PixelMeaning {
-                alpha: desc.alpha,
-                colour: desc.colour,
-            },
+            PixelMeaning::new(dmabuf.format(), desc),
         ))
     }
 

@@ -2,20 +2,13 @@
 
 use std::fmt;
 
-use dmashare::{AlphaMode, ColourRange, Fourcc, MatrixCoefficients};
+use dmashare::{AlphaMode, ColourRange, MatrixCoefficients};
 
 use crate::commit::Appearance;
 use crate::framebuffer::PixelMeaning;
 use crate::plane_property::{PlaneProperty, PlaneValues};
 use crate::property::{Properties, Property};
 use crate::{CommitError, Rotation};
-
-/// What is to be shown, as far as these properties care.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Content {
-    pub(crate) format: Fourcc,
-    pub(crate) meaning: PixelMeaning,
-}
 
 /// Those of these properties that one plane has.
 #[derive(Debug)]
@@ -43,7 +36,7 @@ impl OptionalProperties {
     pub(crate) fn values(
         &self,
         asked: &Appearance,
-        content: Content,
+        content: PixelMeaning,
     ) -> Result<PlaneValues, CommitError> {
         let mut values = PlaneValues::default();
         let mut set = |property, value| values.set(property, value);
@@ -54,8 +47,7 @@ impl OptionalProperties {
             self.pixel_blend_mode(asked.pixel_blend_mode, content)?,
         );
         set(PlaneProperty::Zpos, self.zpos(asked.zpos)?);
-        let info = content.format.info();
-        if info.is_some_and(|info| info.is_yuv) {
+        if content.is_yuv {
             set(
                 PlaneProperty::ColourEncoding,
                 self.colour_encoding(content)?,
@@ -89,13 +81,12 @@ impl OptionalProperties {
     fn pixel_blend_mode(
         &self,
         asked: Option<AlphaMode>,
-        content: Content,
+        content: PixelMeaning,
     ) -> Result<Option<u64>, CommitError> {
         let property = PlaneProperty::PixelBlendMode;
-        let has_alpha = content.format.info().is_none_or(|info| info.has_alpha);
-        let mode = match asked.unwrap_or(content.meaning.alpha) {
+        let mode = match asked.unwrap_or(content.alpha) {
             // The formula is the same for all when every pixel is opaque.
-            _ if !has_alpha => AlphaMode::PreMultiplied,
+            _ if !content.has_alpha => AlphaMode::PreMultiplied,
             mode => mode,
         };
         let word = match mode {
@@ -133,8 +124,8 @@ impl OptionalProperties {
         }
     }
 
-    fn colour_encoding(&self, content: Content) -> Result<Option<u64>, CommitError> {
-        let (word, default) = match content.meaning.colour.matrix {
+    fn colour_encoding(&self, content: PixelMeaning) -> Result<Option<u64>, CommitError> {
+        let (word, default) = match content.colour.matrix {
             MatrixCoefficients::Bt709 => ("ITU-R BT.709 YCbCr", false),
             MatrixCoefficients::Bt2020 => ("ITU-R BT.2020 YCbCr", false),
             // What the kernel assumes; also for a buffer that does not say.
@@ -148,8 +139,8 @@ impl OptionalProperties {
         )
     }
 
-    fn colour_range(&self, content: Content) -> Result<Option<u64>, CommitError> {
-        let (word, default) = match content.meaning.colour.range {
+    fn colour_range(&self, content: PixelMeaning) -> Result<Option<u64>, CommitError> {
+        let (word, default) = match content.colour.range {
             ColourRange::Full => ("YCbCr full range", is_unsaid(content)),
             ColourRange::Limited => ("YCbCr limited range", true),
         };
@@ -210,8 +201,8 @@ impl OptionalProperties {
 }
 
 /// Whether a YUV buffer's description leaves open what its values mean.
-fn is_unsaid(content: Content) -> bool {
-    content.meaning.colour.matrix == MatrixCoefficients::Identity
+fn is_unsaid(content: PixelMeaning) -> bool {
+    content.colour.matrix == MatrixCoefficients::Identity
 }
 
 /// What an enumeration or a bitmask takes.
@@ -223,7 +214,7 @@ fn words(property: &Property) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dmashare::Colour;
+    use dmashare::{BufferDesc, Colour, Extent, Fourcc, Usage};
 
     use super::*;
 
@@ -233,16 +224,14 @@ mod tests {
         OptionalProperties::new(33, &Properties::of_test(properties))
     }
 
-    fn content(format: Fourcc) -> Content {
-        Content {
-            format,
-            meaning: PixelMeaning::default(),
-        }
+    fn content(format: Fourcc) -> PixelMeaning {
+        let desc = BufferDesc::new("content", Extent::new(1, 1), format, Usage::SCANOUT);
+        PixelMeaning::new(format, &desc)
     }
 
-    fn yuv(matrix: MatrixCoefficients, range: ColourRange) -> Content {
+    fn yuv(matrix: MatrixCoefficients, range: ColourRange) -> PixelMeaning {
         let mut content = content(Fourcc::NV12);
-        content.meaning.colour = Colour {
+        content.colour = Colour {
             matrix,
             range,
             ..Colour::default()
@@ -254,7 +243,7 @@ mod tests {
     fn value(
         properties: &OptionalProperties,
         asked: Appearance,
-        content: Content,
+        content: PixelMeaning,
         property: PlaneProperty,
     ) -> Option<u64> {
         let values = properties.values(&asked, content).unwrap();
@@ -266,7 +255,7 @@ mod tests {
     fn refused(
         properties: &OptionalProperties,
         asked: Appearance,
-        content: Content,
+        content: PixelMeaning,
         expected: (PlaneProperty, &str, Option<&str>),
     ) {
         let result = properties.values(&asked, content);
@@ -368,12 +357,12 @@ mod tests {
         let usual = Appearance::default();
         let mut straight = content(Fourcc::ARGB8888);
         assert_eq!(of(usual, straight), Some(1));
-        straight.meaning.alpha = AlphaMode::Coverage;
+        straight.alpha = AlphaMode::Coverage;
         assert_eq!(of(usual, straight), Some(2));
         let opaque = asks(|asked| asked.pixel_blend_mode = Some(AlphaMode::Opaque));
         assert_eq!(of(opaque, straight), Some(0));
         // It means nothing without alpha, so it is no other configuration either.
-        straight.format = Fourcc::XRGB8888;
+        straight.has_alpha = false;
         assert_eq!(of(opaque, straight), Some(1));
         let plain = optional(Vec::new());
         plain.values(&opaque, straight).unwrap();

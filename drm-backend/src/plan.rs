@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 
 use crate::card::CardInner;
 use crate::configuration::{CrtcConfiguration, FramebufferKind, PlaneConfiguration};
-use crate::optional_properties::Content;
 use crate::state::State;
 use crate::{Card, Commit, CommitError, Framebuffer, OutputCommit, PlaneCommit, Rectangle, damage};
 
@@ -211,17 +210,13 @@ impl<'a> Plan<'a> {
         };
         let destination = Rectangle::new(0, 0, width, height);
         damage::check(&commit.damage, framebuffer.extent())?;
-        let content = Content {
-            format: framebuffer.format(),
-            meaning: framebuffer.meaning(),
-        };
         let optional = &plane.inner.properties.optional;
         state.next.planes[index] = Some(PlaneConfiguration {
             crtc,
             source,
             destination: commit.destination.unwrap_or(destination),
             framebuffer: kind(framebuffer),
-            values: optional.values(&commit.appearance, content)?,
+            values: optional.values(&commit.appearance, framebuffer.meaning())?,
         });
         self.planes.push(PlanePlan {
             commit,

@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::configuration::FramebufferKind;
-    use crate::optional_properties::{Content, OptionalProperties};
+    use crate::optional_properties::OptionalProperties;
     use crate::property::{Properties, Property};
     use crate::{Rotation, commit::Appearance, framebuffer::PixelMeaning};
 
@@ -121,10 +121,6 @@ mod tests {
             rotation,
             ..Appearance::default()
         };
-        let content = Content {
-            format: Fourcc::XRGB8888,
-            meaning: PixelMeaning::default(),
-        };
         PlaneConfiguration {
             crtc: 0,
             source: Rectangle::new(0, 0, 640, 480),
@@ -134,7 +130,10 @@ mod tests {
                 modifier: Modifier::LINEAR,
                 extent: Extent::new(640, 480),
             },
-            values: properties.optional.values(&appearance, content).unwrap(),
+            values: properties
+                .optional
+                .values(&appearance, PixelMeaning::default())
+                .unwrap(),
         }
     }
 
