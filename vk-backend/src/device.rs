@@ -4,12 +4,12 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ash::vk;
 use dmashare::{
-    Allocation, Backing, BufferDesc, ExportError, Exporter, FenceSet, FenceStatus, ImportError,
-    Importer, MappingUse, Modifier, RetireQueue, SubmitError,
+    Allocation, Backing, BufferDesc, ExportError, Exporter, Fence, FenceSet, FenceStatus,
+    ImportError, Importer, MappingUse, Modifier, RetireQueue, SubmitError,
 };
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -36,7 +36,8 @@ struct Shared {
 /// Clones share it.
 ///
 /// When the last handle is dropped (mappings and buffers that it exported hold one, too), the last
-/// work is waited for, ten seconds at most, and everything is destroyed. If the work has not ended
+/// work is waited for, ten seconds at most, and everything is destroyed; for retired objects that
+/// includes the work of other [`Device`]s that adopted the same `VkDevice`. If the work has not ended
 /// by then, what it may use is left behind, and an error event says so. A `VkDevice` that
 /// [`Device::open`] made goes when the last fence of it has gone as well; what the application made
 /// on it by itself, it destroys before it drops its handle.
@@ -209,17 +210,47 @@ impl Shared {
             TimerSetTimeFlags::empty(),
         )
     }
+
+    /// Whether the work on this `VkDevice` that an object was retired after is over, waiting until
+    /// `deadline` for what other timelines of it still do. That of its own is over already.
+    fn neighbours_let_go(&self, after: &FenceSet, deadline: Instant) -> bool {
+        after.iter().all(|fence| {
+            if let Fence::Point { timeline, point } = fence
+                && let Some(timeline) = timeline.as_any().downcast_ref::<QueueTimeline>()
+                && !std::ptr::eq(timeline, &*self.timeline)
+                && timeline.core().raw.handle() == self.core.raw.handle()
+            {
+                let left = deadline.saturating_duration_since(Instant::now());
+                return timeline.lets_go(*point, left);
+            }
+            true
+        })
+    }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        let deadline = Instant::now() + DROP_TIMEOUT;
         self.timeline.finish(DROP_TIMEOUT);
         // Fences of other timelines of the same `VkDevice` may be among what is kept, and theirs may
         // keep this one.
         if !self.core.is_stuck() {
             self.timeline.pool().recycle(u64::MAX);
         }
-        drop(self.retired.drain());
+        for (object, after) in self.retired.drain() {
+            // A stuck device destroys nothing, and says so for each object.
+            if self.core.is_stuck() || self.neighbours_let_go(&after, deadline) {
+                drop(object);
+            } else {
+                tracing::error!(
+                    device = self.core.name,
+                    ?object,
+                    "left behind: an object that another queue's unfinished work may use"
+                );
+                // It keeps the device, too.
+                std::mem::forget(object);
+            }
+        }
         tracing::debug!(device = self.core.name, "device closed");
     }
 }

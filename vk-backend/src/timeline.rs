@@ -172,16 +172,24 @@ impl QueueTimeline {
     /// not happen in `timeout`, the device is marked as stuck and nothing of it is destroyed any
     /// more.
     pub(crate) fn finish(&self, timeout: Duration) {
-        match self.wait(self.last_submitted(), timeout) {
-            Ok(()) => return,
+        if !self.lets_go(self.last_submitted(), timeout) {
+            self.core.stuck.store(true, Ordering::Release);
+        }
+    }
+
+    /// Waits until the work up to `point` uses nothing any more, also that of a lost device, and
+    /// tells whether that was so within `timeout`.
+    pub(crate) fn lets_go(&self, point: u64, timeout: Duration) -> bool {
+        match self.wait(point, timeout) {
+            Ok(()) => true,
             // The wait itself failed, or the device is lost: either way the driver can say when it
             // has let go.
-            Err(FenceError::Device { .. }) if self.core.wait_queue_idle() => return,
+            Err(FenceError::Device { .. }) if self.core.wait_queue_idle() => true,
             Err(error) => {
                 tracing::error!(device = self.core.name, %error, "the last work did not end");
+                false
             }
         }
-        self.core.stuck.store(true, Ordering::Release);
     }
 
     fn lost(&self, operation: &'static str) -> FenceError {

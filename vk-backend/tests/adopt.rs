@@ -5,9 +5,10 @@ mod support;
 
 use std::ffi::CString;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use dmashare::{Access, Submission, SyncFile};
+use dmashare::{Access, Fence, FenceSet, Submission, SyncFile};
 use dmashare_lab_probe::SwSyncTimeline;
 use dmashare_vk::ash::{self, ext, khr, vk};
 use dmashare_vk::{AdoptedDevice, Device, Instance, QueueLock};
@@ -176,4 +177,96 @@ fn what_was_to_be_kept_is_dropped_with_the_last_object() {
     assert!(owner.upgrade().is_some(), "a fence is left");
     drop(fence);
     assert!(owner.upgrade().is_none());
+}
+
+/// Work of `user` that fills `buffer` once the timeline is told. The pool goes with the device.
+fn fill_later(
+    user: &Device,
+    buffer: vk::Buffer,
+    sw_sync: &SwSyncTimeline,
+) -> (Fence, vk::CommandPool) {
+    let shared = support::buffer(user, "gate");
+    let mapping = map(&shared, user);
+    let file = SyncFile::new(sw_sync.fence(1)).unwrap();
+    Submission::begin([mapping.write()])
+        .unwrap()
+        .commit(&file.into());
+    let info = vk::CommandPoolCreateInfo::default().queue_family_index(user.queue_family());
+    // SAFETY: the device is alive and has this family.
+    let pool = unsafe { user.raw().create_command_pool(&info, None) }.unwrap();
+    let info = vk::CommandBufferAllocateInfo::default()
+        .command_pool(pool)
+        .command_buffer_count(1);
+    // SAFETY: the pool is new.
+    let commands = unsafe { user.raw().allocate_command_buffers(&info) }.unwrap()[0];
+    let begin = vk::CommandBufferBeginInfo::default();
+    // SAFETY: the command buffer is in the initial state.
+    unsafe { user.raw().begin_command_buffer(commands, &begin) }.unwrap();
+    // SAFETY: the command buffer is recording; the buffer was made for transfers.
+    unsafe {
+        user.raw()
+            .cmd_fill_buffer(commands, buffer, 0, vk::WHOLE_SIZE, 7);
+    }
+    // SAFETY: the command buffer is recording.
+    unsafe { user.raw().end_command_buffer(commands) }.unwrap();
+    let submission = user.submission([mapping.write()]).unwrap();
+    let info = vk::CommandBufferSubmitInfo::default().command_buffer(commands);
+    // SAFETY: the command buffer is executable, and its pool stays until the fence is over.
+    let fence = unsafe { submission.submit(&[info]) }.unwrap();
+    (fence, pool)
+}
+
+#[test]
+fn the_last_handle_waits_for_the_other_users_work_on_what_it_retired() {
+    let application = Application::new();
+    let (first, second) = (application.adopt(), application.adopt());
+    let usage = vk::BufferUsageFlags::TRANSFER_DST;
+    let plain = first.export_buffer("retired", 4096, usage).unwrap();
+    let sw_sync = SwSyncTimeline::new();
+    let (fence, pool) = fill_later(&second, plain.raw(), &sw_sync);
+    first.retire_buffer(plain, [fence.clone()].into_iter().collect::<FenceSet>());
+    assert_eq!(first.retired(), 1);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(200));
+            sw_sync.increment(1);
+        });
+        let start = Instant::now();
+        drop(first);
+        assert!(start.elapsed() >= Duration::from_millis(150));
+    });
+    assert!(fence.status().is_over());
+    // SAFETY: the work is over.
+    unsafe { second.raw().destroy_command_pool(pool, None) };
+    // Nothing was left behind that keeps the device.
+    let owner = Arc::downgrade(&application.owner);
+    drop((application, second, fence));
+    assert!(owner.upgrade().is_none());
+}
+
+#[test]
+fn what_the_other_users_endless_work_may_use_is_left_behind() {
+    let application = Application::new();
+    let (first, second) = (application.adopt(), application.adopt());
+    let usage = vk::BufferUsageFlags::TRANSFER_DST;
+    let plain = first.export_buffer("endless", 4096, usage).unwrap();
+    let sw_sync = SwSyncTimeline::new();
+    let (fence, pool) = fill_later(&second, plain.raw(), &sw_sync);
+    first.retire_buffer(plain, [fence.clone()].into_iter().collect::<FenceSet>());
+    let start = Instant::now();
+    drop(first);
+    let elapsed = start.elapsed();
+    assert!(
+        elapsed >= Duration::from_secs(5) && elapsed < LONG,
+        "{elapsed:?}"
+    );
+    assert!(!fence.status().is_over());
+    // The work still has its buffer, and goes on with it.
+    sw_sync.increment(1);
+    fence.wait(LONG).unwrap();
+    // SAFETY: the work is over.
+    unsafe { second.raw().destroy_command_pool(pool, None) };
+    let owner = Arc::downgrade(&application.owner);
+    drop((application, second, fence));
+    assert!(owner.upgrade().is_some(), "the buffer keeps the device");
 }

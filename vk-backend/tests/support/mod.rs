@@ -110,7 +110,7 @@ pub fn assert_same_bytes(actual: &[u8], expected: &[u8], what: &str) {
 
 /// Writes packed rows with the CPU.
 pub fn cpu_write(dmabuf: &DmaBuf, pixels: &[u8]) {
-    let access = CpuAccess::begin(dmabuf, Access::Write).unwrap();
+    let mut access = CpuAccess::begin(dmabuf, Access::Write).unwrap();
     let mut at = 0;
     for (plane, info) in dmabuf.format().info().unwrap().planes.iter().enumerate() {
         let bytes = access.row_bytes(plane).unwrap();
