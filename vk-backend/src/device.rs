@@ -148,14 +148,19 @@ impl Device {
 
     /// Destroys what was retired and whose work is over, and returns how many objects that were.
     /// Call it when the descriptor ([`AsFd`]) is readable, or once a frame. Does not wait, except
-    /// for a lost device to let go of its work.
+    /// for a lost device to let go of its work; while that cannot be known (this thread holds the
+    /// queue), nothing is destroyed.
     pub fn dispatch(&self) -> usize {
         let shared = &*self.shared;
         shared.timeline.recycle();
-        if shared.core.is_lost() && !shared.retired.is_empty() {
-            shared.core.wait_queue_idle();
-        }
-        let collected = shared.retired.collect(drop);
+        // A lost device's fences are over, which says nothing about its work.
+        let has_let_go =
+            !shared.core.is_lost() || shared.retired.is_empty() || shared.core.wait_queue_idle();
+        let collected = if has_let_go {
+            shared.retired.collect(drop)
+        } else {
+            0
+        };
         // In this order: what another thread retires after the look arms the timer after the unset.
         let mut timer = shared.timer.unset();
         if !shared.retired.is_empty() {

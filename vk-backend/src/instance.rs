@@ -1,6 +1,7 @@
 //! The Vulkan instance.
 
 use std::any::Any;
+use std::error::Error;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::Arc;
@@ -144,22 +145,26 @@ impl Instance {
         &self.inner.entry
     }
 
-    /// Every Vulkan device of the machine, also those that can share nothing.
+    /// Every Vulkan device of the machine, also those that can share nothing. One that its driver
+    /// cannot describe is left out, with a warning event.
     ///
     /// # Errors
-    /// [`DeviceError::Vulkan`]: the driver cannot list or describe its devices.
+    /// [`DeviceError::Vulkan`]: the devices cannot be listed.
     pub fn physical_devices(&self) -> Result<Vec<PhysicalDevice>, DeviceError> {
         // SAFETY: the instance is alive.
         let handles = unsafe { self.raw().enumerate_physical_devices() }
             .named("vkEnumeratePhysicalDevices")
             .map_err(|failure| failure.device("Vulkan"))?;
-        handles
-            .into_iter()
-            .map(|handle| {
-                // SAFETY: the handle was just enumerated from this instance.
-                unsafe { PhysicalDevice::new(self, handle) }
-            })
-            .collect()
+        let described = handles.into_iter().filter_map(|handle| {
+            // SAFETY: the handle was just enumerated from this instance.
+            let described = unsafe { PhysicalDevice::new(self, handle) };
+            described
+                .inspect_err(|error| {
+                    tracing::warn!(error = error as &dyn Error, "a device is left out");
+                })
+                .ok()
+        });
+        Ok(described.collect())
     }
 
     /// The device that `selector` selects.

@@ -15,6 +15,9 @@ use crate::instance::text;
 use crate::modifier::Answers;
 use crate::{DrmNode, Instance, ModifierSupport};
 
+/// Says which driver it is, where Vulkan 1.2 does not.
+const DRIVER_PROPERTIES: &CStr = ash::khr::driver_properties::NAME;
+
 struct Inner {
     instance: Instance,
     raw: vk::PhysicalDevice,
@@ -65,33 +68,36 @@ impl PhysicalDevice {
             .filter_map(|extension| extension.extension_name_as_c_str().ok())
             .map(CStr::to_owned)
             .collect();
-        let has_drm = extensions
-            .iter()
-            .any(|name| name.as_c_str() == PHYSICAL_DEVICE_DRM.name);
+        let has = |name: &CStr| extensions.iter().any(|known| known.as_c_str() == name);
 
+        // SAFETY: as above.
+        let basic = unsafe { functions.get_physical_device_properties(raw) };
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut ids = vk::PhysicalDeviceIDProperties::default();
         let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
-        let mut properties = vk::PhysicalDeviceProperties2::default()
-            .push_next(&mut driver)
-            .push_next(&mut ids);
-        if has_drm {
-            properties = properties.push_next(&mut drm);
+        // The command came with Vulkan 1.1, and so did the identifiers.
+        if basic.api_version >= vk::API_VERSION_1_1 {
+            let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
+            if basic.api_version >= vk::API_VERSION_1_2 || has(DRIVER_PROPERTIES) {
+                properties = properties.push_next(&mut driver);
+            }
+            if has(PHYSICAL_DEVICE_DRM.name) {
+                properties = properties.push_next(&mut drm);
+            }
+            // SAFETY: the chained structures outlive the call, and the device offers each of them.
+            unsafe { functions.get_physical_device_properties2(raw, &mut properties) };
         }
-        // SAFETY: the chained structures outlive the call, and the device offers each of them.
-        unsafe { functions.get_physical_device_properties2(raw, &mut properties) };
-        let properties = properties.properties;
         // SAFETY: as above.
         let memory = unsafe { functions.get_physical_device_memory_properties(raw) };
         Ok(Self {
             inner: Arc::new(Inner {
                 instance: instance.clone(),
                 raw,
-                name: text(properties.device_name_as_c_str()),
+                name: text(basic.device_name_as_c_str()),
                 driver_name: text(driver.driver_name_as_c_str()),
                 driver_info: text(driver.driver_info_as_c_str()),
-                device_type: properties.device_type,
-                api_version: properties.api_version,
+                device_type: basic.device_type,
+                api_version: basic.api_version,
                 uuid: ids.device_uuid,
                 driver_uuid: ids.driver_uuid,
                 primary_node: node(drm.has_primary, drm.primary_major, drm.primary_minor),

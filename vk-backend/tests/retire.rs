@@ -89,6 +89,24 @@ fn plain_buffers_are_retired_too() {
     assert_eq!(device.dispatch(), before + 1);
 }
 
+/// This thread holds the queue, so nobody can say whether the lost device has let go.
+#[test]
+fn a_lost_device_keeps_what_its_work_may_still_use() {
+    let _alone = alone();
+    let device = device();
+    let usage = vk::BufferUsageFlags::TRANSFER_SRC;
+    let plain = device.export_buffer("lost", 4096, usage).unwrap();
+    device.mark_lost();
+    device.retire_buffer(plain, FenceSet::new());
+    let queue = device.queue().unwrap();
+    assert_eq!(device.dispatch(), 0);
+    assert_eq!(device.retired(), 1);
+    // It is worth another look.
+    assert!(is_readable(&device, 1000));
+    drop(queue);
+    assert_eq!(device.dispatch(), 1);
+}
+
 #[test]
 fn the_last_handle_waits_for_the_last_work_and_leaves_nothing() {
     let _alone = alone();
