@@ -1,5 +1,5 @@
-//! Every Vulkan command fails in turn, on an adopted device: the error names it, and nothing is left
-//! behind.
+//! Every Vulkan command fails in turn, on an adopted device and on an opened one: the error names it,
+//! and nothing is left behind.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "support/function_table.rs"]
@@ -12,7 +12,7 @@ use std::ffi::CString;
 use dmashare::{Extent, Fourcc, Modifier, SharedBuffer, Submission, SyncFile, Usage};
 use dmashare_lab_probe::{SwSyncTimeline, bufinfo, open_files};
 use dmashare_vk::ash::{self, ext, khr, vk};
-use dmashare_vk::{AdoptedDevice, Device, Instance, QueueLock};
+use dmashare_vk::{AdoptedDevice, Device, DeviceError, Instance, QueueLock};
 use function_table::Fault;
 use support::{COPY, alone, assert_same_bytes, pattern};
 
@@ -85,10 +85,34 @@ impl Drop for Application {
     }
 }
 
-/// Everything that the library does with a device, from adoption to the last drop.
-fn scenario(application: &Application) -> Outcome {
-    // SAFETY: the handles belong together, and nobody else uses the queue.
-    let device = unsafe { Device::adopt(application.adopted()) }?;
+/// How the library comes to its device.
+#[derive(Clone, Copy)]
+enum Start {
+    Adopt,
+    Open,
+}
+
+impl Start {
+    /// A function that gets a device, by commands that may fail.
+    fn prepare(self, application: &Application) -> impl Fn() -> Result<Device, DeviceError> {
+        let adopt = || {
+            // SAFETY: the handles belong together, and nobody else uses the queue.
+            unsafe { Device::adopt(application.adopted()) }
+        };
+        let physical = match self {
+            Self::Adopt => None,
+            Self::Open => Some(adopt().unwrap().physical_device().clone()),
+        };
+        move || match &physical {
+            None => adopt(),
+            Some(physical) => Device::open(physical),
+        }
+    }
+}
+
+/// Everything that the library does with a device, from its making to the last drop.
+fn scenario(start: impl Fn() -> Result<Device, DeviceError>) -> Outcome {
+    let device = start()?;
     let result = use_device(&device);
     device.dispatch();
     result
@@ -151,30 +175,31 @@ fn chain(error: &dyn Error) -> String {
 const COUNTER: &str = "vkGetSemaphoreCounterValue";
 
 /// Commands whose failure need not be an error: whether something is over is asked again later, the
-/// last wait has a second way, and gpu-allocator tries another block or memory type.
-const ENDURED: [&str; 5] = [
+/// last waits have a second way, and gpu-allocator tries another block or memory type.
+const ENDURED: [&str; 6] = [
     COUNTER,
     "vkAllocateMemory",
     "vkMapMemory",
     "vkWaitSemaphores",
     "vkQueueWaitIdle",
+    "vkDeviceWaitIdle",
 ];
 
 /// Runs the scenario with the first, second, third … command failing, until none fails any more.
-fn fail_each(fault: Fault) -> Vec<&'static str> {
+fn fail_each(start: Start, fault: Fault) -> Vec<&'static str> {
     let _alone = alone();
     let instance = support::instance();
     // The first device leaves a few descriptors with the instance.
     let first = Application::new(&instance);
-    function_table::arm(u64::MAX, fault);
-    scenario(&first).unwrap();
+    scenario(start.prepare(&first)).unwrap();
     drop(first);
     let mut failed = Vec::new();
     for nth in 1.. {
         let before = (open_files(), bufinfo());
         let application = Application::new(&instance);
+        let prepared = start.prepare(&application);
         function_table::arm(nth, fault);
-        let result = scenario(&application);
+        let result = scenario(prepared);
         let injected = function_table::disarm();
         let what = format!("command {nth} ({injected:?}) with {fault:?}");
         let (live, unbalanced) = function_table::left_over();
@@ -207,7 +232,6 @@ fn fail_each(fault: Fault) -> Vec<&'static str> {
 
 fn assert_all_were_tried(failed: &[&str]) {
     for command in [
-        "vkEnumerateDeviceExtensionProperties",
         "vkGetPhysicalDeviceImageFormatProperties2",
         "vkCreateImage",
         "vkCreateImageView",
@@ -233,22 +257,60 @@ fn assert_all_were_tried(failed: &[&str]) {
     }
 }
 
+const ONCE: [Fault; 2] = [
+    Fault::Once(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY),
+    Fault::Once(vk::Result::ERROR_DEVICE_LOST),
+];
+
 #[test]
-fn out_of_device_memory_at_every_command() {
-    let failed = fail_each(Fault::Once(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY));
-    assert_all_were_tried(&failed);
+fn one_command_fails_on_an_adopted_device() {
+    for fault in ONCE {
+        let failed = fail_each(Start::Adopt, fault);
+        assert_all_were_tried(&failed);
+        assert!(failed.contains(&"vkEnumerateDeviceExtensionProperties"));
+    }
 }
 
 #[test]
-fn device_lost_at_every_command() {
-    let failed = fail_each(Fault::Once(vk::Result::ERROR_DEVICE_LOST));
-    assert_all_were_tried(&failed);
+fn one_command_fails_on_an_opened_device() {
+    for fault in ONCE {
+        let failed = fail_each(Start::Open, fault);
+        assert_all_were_tried(&failed);
+        assert_eq!(failed[0], "vkCreateDevice");
+        assert!(failed.contains(&"vkDeviceWaitIdle"));
+    }
 }
 
 #[test]
-fn device_lost_from_every_command_on() {
-    let failed = fail_each(Fault::LostFromThen);
+fn an_adopted_device_is_lost_from_every_command_on() {
+    assert_all_were_tried(&fail_each(Start::Adopt, Fault::LostFromThen));
+}
+
+#[test]
+fn an_opened_device_is_lost_from_every_command_on() {
+    let failed = fail_each(Start::Open, Fault::LostFromThen);
     assert_all_were_tried(&failed);
+    assert_eq!(failed[0], "vkCreateDevice");
+}
+
+#[test]
+fn a_device_that_cannot_be_described_is_left_out() {
+    let _alone = alone();
+    let instance = support::instance();
+    let application = Application::new(&instance);
+    // SAFETY: the handles belong together, and nobody else uses the queue.
+    let device = unsafe { Device::adopt(application.adopted()) }.unwrap();
+    let listing = device.instance().clone();
+    drop(device);
+    let all = listing.physical_devices().unwrap().len();
+    assert!(all > 0);
+    function_table::arm(1, Fault::Once(vk::Result::ERROR_INITIALIZATION_FAILED));
+    let left = listing.physical_devices().unwrap();
+    assert_eq!(
+        function_table::disarm(),
+        Some("vkEnumerateDeviceExtensionProperties")
+    );
+    assert_eq!(left.len(), all - 1);
 }
 
 #[test]
@@ -268,7 +330,7 @@ fn adoption_names_what_was_not_enabled() {
     ] {
         assert!(matches!(
             missing(change),
-            Err(dmashare_vk::DeviceError::MissingFeature { .. })
+            Err(DeviceError::MissingFeature { .. })
         ));
     }
     let device = missing(|adopted| adopted.enabled_extensions.clear()).unwrap();

@@ -186,6 +186,8 @@ shims! {
     end_command_buffer "vkEndCommandBuffer" (commands: vk::CommandBuffer);
     queue_submit2 "vkQueueSubmit2" (queue: vk::Queue, count: u32, submits: Info, fence: vk::Fence);
     queue_wait_idle "vkQueueWaitIdle" (queue: vk::Queue);
+    device_wait_idle "vkDeviceWaitIdle" (device: vk::Device);
+    create_device "vkCreateDevice" (device: vk::PhysicalDevice, info: Info, callbacks: Info, out: *mut u64) makes "device" at out;
     image_format_properties "vkGetPhysicalDeviceImageFormatProperties2" (device: vk::PhysicalDevice, info: Info, out: *mut c_void);
     enumerate_extensions "vkEnumerateDeviceExtensionProperties" (device: vk::PhysicalDevice, layer: *const c_char, count: *mut u32, out: *mut c_void);
 }
@@ -217,7 +219,7 @@ destroyers! {
 }
 
 /// Device commands that return nothing and make nothing.
-const PASSED_ON: [&str; 11] = [
+const PASSED_ON: [&str; 10] = [
     "vkGetDeviceQueue",
     "vkGetImageMemoryRequirements2",
     "vkGetBufferMemoryRequirements",
@@ -228,8 +230,19 @@ const PASSED_ON: [&str; 11] = [
     "vkCmdCopyImageToBuffer",
     "vkCmdCopyImage",
     "vkUnmapMemory",
-    "vkDestroyDevice",
 ];
+
+/// `vkDestroyDevice`, which has no parent as its first argument.
+const DESTROY_DEVICE: &str = "vkDestroyDevice";
+
+unsafe extern "system" fn destroy_device(device: vk::Device, callbacks: Info) {
+    type Command = unsafe extern "system" fn(vk::Device, Info);
+    destroyed("device", vk::Handle::as_raw(device));
+    // SAFETY: the address came from the driver under this very name.
+    let command = unsafe { std::mem::transmute::<usize, Command>(real(DESTROY_DEVICE)) };
+    // SAFETY: the arguments are the caller's, unchanged.
+    unsafe { command(device, callbacks) }
+}
 
 /// The driver's `vkGetDeviceProcAddr`, for [`device_command`].
 static GET_DEVICE_PROC_ADDR: Mutex<Option<vk::PFN_vkGetDeviceProcAddr>> = Mutex::new(None);
@@ -238,7 +251,9 @@ unsafe extern "system" fn device_command(device: vk::Device, name: *const c_char
     let get = GET_DEVICE_PROC_ADDR.lock().unwrap().unwrap();
     // SAFETY: the caller gives a name that ends in a zero byte.
     let text = unsafe { CStr::from_ptr(name) };
-    let shim = shim(text).or_else(|| destroyer(text));
+    let own = (text.to_bytes() == DESTROY_DEVICE.as_bytes())
+        .then_some((DESTROY_DEVICE, destroy_device as *const c_void));
+    let shim = shim(text).or_else(|| destroyer(text)).or(own);
     let passed = PASSED_ON
         .iter()
         .any(|known| known.as_bytes() == text.to_bytes());
