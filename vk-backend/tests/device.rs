@@ -6,7 +6,8 @@ mod support;
 use std::error::Error;
 
 use dmashare::{Exporter, Extent, Fourcc, Importer, Modifier, Usage};
-use dmashare_vk::{DeviceError, DeviceSelector, DrmNode};
+use dmashare_vk::ash::vk;
+use dmashare_vk::{DeviceError, DeviceSelector, DrmNode, Instance, InstanceOptions};
 use support::{COPY, desc, device, instance};
 
 #[test]
@@ -96,10 +97,10 @@ fn a_device_is_named_the_same_as_exporter_and_importer() {
 
 #[test]
 fn an_error_keeps_its_cause() {
-    let instance = instance();
-    let error = instance
-        .select(&DeviceSelector::Name("nowhere".into()))
-        .unwrap_err();
-    assert!(error.to_string().contains("nowhere"));
-    assert!(error.source().is_none());
+    let mut options = InstanceOptions::new("cause");
+    options.extensions.push(c"VK_DMASHARE_nowhere".to_owned());
+    let error = Instance::new(&options).unwrap_err();
+    assert!(error.to_string().contains("vkCreateInstance"), "{error}");
+    let cause = error.source().unwrap().downcast_ref();
+    assert_eq!(cause, Some(&vk::Result::ERROR_EXTENSION_NOT_PRESENT));
 }

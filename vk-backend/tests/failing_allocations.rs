@@ -61,7 +61,7 @@ fn a_dma_buf_is_checked_and_named() {
     let memory = heap().allocate_memory(8192).unwrap();
     memory.set_name("named").unwrap();
     let before = (open_files(), bufinfo());
-    for_each_failing_allocation(
+    let failures = for_each_failing_allocation(
         || {
             let again = DmaBufMemory::new(memory.duplicate_fd()?)?;
             again.set_name("named")?;
@@ -72,6 +72,8 @@ fn a_dma_buf_is_checked_and_named() {
             assert_eq!(open_files(), before.0, "allocation {nth}");
         },
     );
+    assert!(failures > 0, "nothing was injected");
+    assert_eq!((open_files(), bufinfo()), before);
 }
 
 #[test]
