@@ -139,8 +139,9 @@ pub enum ChromaSiting {
     Midpoint,
 }
 
-/// How pixel values become colours.
+/// How pixel values become colours. Made by [`Colour::default`] and by setting members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Colour {
     /// Primaries.
     pub primaries: Primaries,
@@ -169,6 +170,9 @@ pub struct BufferDesc {
     pub format: Fourcc,
     /// Formats of the same texel size that views may use besides `format`.
     pub view_formats: Vec<Fourcc>,
+    /// Whether views may also read and write the pixels as sRGB, converting to and from linear light
+    /// (`VK_FORMAT_*_SRGB`). A pixel format does not tell: the bits are the same.
+    pub srgb_views: bool,
     /// Everything that anyone will do with the buffer.
     pub usage: Usage,
     /// What alpha means.
@@ -190,6 +194,7 @@ impl BufferDesc {
             extent,
             format,
             view_formats: Vec::new(),
+            srgb_views: false,
             usage,
             alpha: AlphaMode::default(),
             colour: Colour::default(),
@@ -198,11 +203,11 @@ impl BufferDesc {
         }
     }
 
-    /// Checks what no device needs to be asked for: that the name is not empty and the extent is
-    /// not zero.
+    /// Checks what no device needs to be asked for: that the name is not empty, the extent is not
+    /// zero, and views have pixels of the same size.
     ///
     /// # Errors
-    /// [`LayoutError::EmptyName`], [`LayoutError::EmptyExtent`].
+    /// [`LayoutError::EmptyName`], [`LayoutError::EmptyExtent`], [`LayoutError::ViewFormat`].
     pub fn validate(&self) -> Result<(), LayoutError> {
         if self.name.is_empty() {
             return Err(LayoutError::EmptyName);
@@ -211,6 +216,15 @@ impl BufferDesc {
             return Err(LayoutError::EmptyExtent {
                 extent: self.extent,
             });
+        }
+        let planes = |format: Fourcc| format.info().map(|info| info.planes);
+        for &view in &self.view_formats {
+            if planes(view).is_none() || planes(view) != planes(self.format) {
+                return Err(LayoutError::ViewFormat {
+                    format: self.format,
+                    view,
+                });
+            }
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl CpuAccess {
         plane: usize,
         row: u32,
         bytes: usize,
-    ) -> Result<(&SharedMapping, usize), CpuAccessError> {
+    ) -> Result<(usize, usize), CpuAccessError> {
         let out_of_bounds = || CpuAccessError::OutOfBounds { plane, row, bytes };
         let layout = self
             .dmabuf
@@ -92,7 +92,7 @@ impl CpuAccess {
         }
         let offset = layout.offset + u64::from(row) * u64::from(layout.stride);
         let offset = usize::try_from(offset).map_err(|_| out_of_bounds())?;
-        Ok((&self.mappings[layout.memory], offset))
+        Ok((layout.memory, offset))
     }
 
     /// Copies the first bytes of a row into `destination`.
@@ -105,8 +105,8 @@ impl CpuAccess {
         row: u32,
         destination: &mut [u8],
     ) -> Result<(), CpuAccessError> {
-        let (mapping, offset) = self.locate(plane, row, destination.len())?;
-        mapping.read(offset, destination);
+        let (memory, offset) = self.locate(plane, row, destination.len())?;
+        self.mappings[memory].read(offset, destination);
         Ok(())
     }
 
@@ -115,12 +115,17 @@ impl CpuAccess {
     /// # Errors
     /// - [`CpuAccessError::ReadOnly`]: the access was begun for reading.
     /// - [`CpuAccessError::OutOfBounds`]: no such plane or row, or `source` is longer than a row.
-    pub fn write_row(&self, plane: usize, row: u32, source: &[u8]) -> Result<(), CpuAccessError> {
+    pub fn write_row(
+        &mut self,
+        plane: usize,
+        row: u32,
+        source: &[u8],
+    ) -> Result<(), CpuAccessError> {
         if self.access == Access::Read {
             return Err(CpuAccessError::ReadOnly);
         }
-        let (mapping, offset) = self.locate(plane, row, source.len())?;
-        mapping.write(offset, source);
+        let (memory, offset) = self.locate(plane, row, source.len())?;
+        self.mappings[memory].write(offset, source);
         Ok(())
     }
 

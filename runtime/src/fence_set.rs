@@ -53,16 +53,18 @@ impl FenceSet {
         status
     }
 
-    /// Waits for all, for `timeout` at most.
+    /// Waits for all, for `timeout` at most. When one fails, the others are waited for all the same.
     ///
     /// # Errors
     /// That of the first fence that did not signal in time or failed; see [`Fence::wait`].
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
+        let mut result = Ok(());
         for fence in &self.fences {
-            fence.wait(timeout.saturating_sub(start.elapsed()))?;
+            let waited = fence.wait(timeout.saturating_sub(start.elapsed()));
+            result = result.and(waited);
         }
-        Ok(())
+        result
     }
 }
 

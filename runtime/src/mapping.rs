@@ -1,5 +1,6 @@
 //! An importer's own object for a buffer's memory, while someone holds it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -99,8 +100,7 @@ impl<I: Importer> Mapping<I> {
     /// A use of the given kind.
     pub fn used_for(&self, access: Access) -> MappingUse {
         MappingUse {
-            core: self.inner.core.clone(),
-            generation: self.inner.backing.generation(),
+            mapping: self.inner.clone(),
             access,
         }
     }
@@ -115,25 +115,67 @@ impl<I: Importer> fmt::Debug for Mapping<I> {
     }
 }
 
+/// A mapping without its importer's type.
+trait AnyMapping: Send + Sync {
+    fn core(&self) -> &Arc<AttachmentCore>;
+    fn generation(&self) -> Generation;
+    fn importer(&self) -> &dyn Any;
+}
+
+impl<I: Importer> AnyMapping for Inner<I> {
+    fn core(&self) -> &Arc<AttachmentCore> {
+        &self.core
+    }
+
+    fn generation(&self) -> Generation {
+        self.backing.generation()
+    }
+
+    fn importer(&self) -> &dyn Any {
+        &self.importer
+    }
+}
+
 /// What a piece of work does with one mapping; given to [`Submission::begin`](crate::Submission::begin).
-#[derive(Clone, Debug)]
+///
+/// It keeps the importer's object as a clone of the mapping does: the object of work that is being
+/// submitted cannot go before the work's fence is known.
+#[derive(Clone)]
 pub struct MappingUse {
-    core: Arc<AttachmentCore>,
-    generation: Generation,
+    mapping: Arc<dyn AnyMapping>,
     pub(crate) access: Access,
+}
+
+impl fmt::Debug for MappingUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappingUse")
+            .field("buffer", &self.buffer().name())
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MappingUse {
     pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
-        self.core.buffer()
+        self.mapping.core().buffer()
     }
 
     pub(crate) fn attachment(&self) -> AttachmentId {
-        self.core.id()
+        self.mapping.core().id()
     }
 
     pub(crate) fn is_stale(&self) -> bool {
-        self.core.buffer().generation() != self.generation
+        self.buffer().generation() != self.mapping.generation()
+    }
+
+    /// Whose mapping it is, if that is an `I`: a backend checks that it is its own.
+    pub fn importer<I: Importer>(&self) -> Option<&I> {
+        self.mapping.importer().downcast_ref()
+    }
+
+    /// The buffer's name.
+    pub fn buffer_name(&self) -> &str {
+        self.buffer().name()
     }
 
     /// Whether the work reads or writes.

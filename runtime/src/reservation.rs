@@ -76,6 +76,9 @@ struct LockState {
     waiting: usize,
 }
 
+/// Fences that have left a reservation.
+pub(crate) type Removed = SmallVec<[Fence; 4]>;
+
 #[derive(Debug)]
 struct Entry {
     usage: FenceUsage,
@@ -138,41 +141,90 @@ impl Reservation {
         }
     }
 
-    /// Adds a fence. One that it supersedes is replaced, and those that have signalled go, so a
-    /// steady use does not grow the list.
-    pub(crate) fn add(&self, usage: FenceUsage, fence: Fence, attachment: Option<AttachmentId>) {
+    /// Adds a fence. Those that nobody needs any more go, so a steady use does not grow the list:
+    /// what has signalled, what the new one supersedes, failed reads, and failed writes once there
+    /// is a new write. They are returned, to be dropped when nothing is locked: the last fence of a
+    /// device takes the device with it.
+    #[must_use = "dropped only when the reservation is unlocked"]
+    pub(crate) fn add(
+        &self,
+        usage: FenceUsage,
+        fence: Fence,
+        attachment: Option<AttachmentId>,
+    ) -> Removed {
+        let mut removed = Removed::new();
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| {
+        let mut index = 0;
+        while let Some(entry) = entries.get(index) {
             // Promotion only: a write is not replaced by a later read of the same timeline.
             let replaced = entry.attachment == attachment
                 && usage <= entry.usage
                 && fence.supersedes(&entry.fence);
-            !replaced && entry.fence.status() != FenceStatus::Signalled
-        });
+            let over = match entry.fence.status() {
+                FenceStatus::Pending => false,
+                FenceStatus::Signalled => true,
+                FenceStatus::Failed(_) => {
+                    entry.usage > FenceUsage::Write || usage <= FenceUsage::Write
+                }
+            };
+            if replaced || over {
+                removed.push(entries.swap_remove(index).fence);
+            } else {
+                index += 1;
+            }
+        }
         entries.push(Entry {
             usage,
             fence,
             attachment,
         });
+        removed
     }
 
-    /// Calls `visit` for every fence of class `usage` or before it.
-    pub(crate) fn visit(&self, usage: FenceUsage, mut visit: impl FnMut(&Fence, FenceUsage)) {
+    /// Calls `visit` for every fence that an access must know of: those that are pending, and for a
+    /// reader the writes that have failed. A writer is not told of them: writing is how the content
+    /// becomes right again.
+    pub(crate) fn visit_waited(&self, access: Access, mut visit: impl FnMut(&Fence, FenceUsage)) {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let usage = FenceUsage::waited_by(access);
         for entry in entries.iter().filter(|entry| entry.usage <= usage) {
-            visit(&entry.fence, entry.usage);
+            let concerns = match entry.fence.status() {
+                FenceStatus::Pending => true,
+                FenceStatus::Signalled => false,
+                FenceStatus::Failed(_) => access == Access::Read,
+            };
+            if concerns {
+                visit(&entry.fence, entry.usage);
+            }
         }
     }
 
-    /// The fences of class `usage` and of those before it that have not signalled yet, at this
-    /// moment. Failed ones are among them.
-    pub fn fences(&self, usage: FenceUsage) -> FenceSet {
+    /// The fences that an access of this kind has to wait for, at this moment. For a reader, writes
+    /// that have failed are among them: what they should have written is not there.
+    pub fn waited_by(&self, access: Access) -> FenceSet {
         let mut set = FenceSet::new();
-        self.visit(usage, |fence, _| {
-            if fence.status() != FenceStatus::Signalled {
-                set.insert(fence.clone());
+        self.visit_waited(access, |fence, _| set.insert(fence.clone()));
+        set
+    }
+
+    /// The fences of class `usage` and of those before it that have not signalled yet, at this
+    /// moment. Failed ones are among them, until they are of no use to anyone.
+    pub fn fences(&self, usage: FenceUsage) -> FenceSet {
+        let mut removed = Removed::new();
+        let mut set = FenceSet::new();
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = 0;
+        while let Some(entry) = entries.get(index) {
+            if entry.fence.status() == FenceStatus::Signalled {
+                removed.push(entries.swap_remove(index).fence);
+                continue;
             }
-        });
+            if entry.usage <= usage {
+                set.insert(entry.fence.clone());
+            }
+            index += 1;
+        }
+        drop(entries);
         set
     }
 

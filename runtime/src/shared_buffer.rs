@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::attachment::AttachmentCore;
+use crate::reservation::Ticket;
 use crate::{
     Access, Allocation, AttachError, AttachmentId, Backing, BufferDesc, DmaBuf, DmaBufError,
-    ExportError, ExportGuard, Exporter, FenceError, FenceSet, FenceUsage, Generation, Importer,
-    Modifier, Placement, Reservation, StaticAttachment,
+    ExportError, ExportGuard, Exporter, Fence, FenceError, FenceSet, FenceUsage, Generation,
+    Importer, Modifier, Placement, Reservation, StaticAttachment, SubmitError,
 };
 
 /// One attachment, as [`SharedBuffer::attachments`] reports it.
@@ -97,6 +98,10 @@ impl SharedBuffer {
     /// Wraps a dma-buf that came from elsewhere: another process, a camera, an API without a
     /// backend here. It never moves. Its format and extent must be those of `desc`.
     ///
+    /// The dma-buf may carry fences of its own (implicit ones). The library does not look at them by
+    /// itself: [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file) gives them,
+    /// and [`SharedBuffer::add_fence`] has later uses wait for them.
+    ///
     /// # Errors
     /// [`ExportError::Layout`] if the description is not valid or not that of the dma-buf.
     pub fn from_dmabuf(desc: BufferDesc, dmabuf: DmaBuf) -> Result<Self, ExportError> {
@@ -122,7 +127,7 @@ impl SharedBuffer {
     ) -> Self {
         let reservation = Reservation::default();
         if let Some(fence) = allocation.usable_after.take() {
-            reservation.add(FenceUsage::Move, fence, None);
+            drop(reservation.add(FenceUsage::Move, fence, None));
         }
         let backing = Backing::new(allocation, Generation::FIRST);
         tracing::debug!(
@@ -217,7 +222,26 @@ impl SharedBuffer {
     /// The fences that an access of this kind has to wait for. The buffer is ready when the set is
     /// over.
     pub fn ready(&self, access: Access) -> FenceSet {
-        self.inner.reservation.fences(FenceUsage::waited_by(access))
+        self.inner.reservation.waited_by(access)
+    }
+
+    /// Adds a fence of someone outside the library, as that of a reader or a writer: a client's
+    /// acquire fence, or what [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file)
+    /// says of a dma-buf's own fences. Later uses wait for it.
+    ///
+    /// # Errors
+    /// [`SubmitError::WouldDeadlock`] if this thread has a submission on the buffer.
+    pub fn add_fence(&self, access: Access, fence: Fence) -> Result<(), SubmitError> {
+        let reservation = &self.inner.reservation;
+        reservation
+            .lock_slow(Ticket::next())
+            .map_err(|_| SubmitError::WouldDeadlock {
+                buffer: self.inner.desc.name.clone(),
+            })?;
+        let removed = reservation.add(access.into(), fence, None);
+        reservation.unlock();
+        drop(removed);
+        Ok(())
     }
 
     /// Waits on the CPU until an access of this kind may begin, for `timeout` at most. Not to be

@@ -1,12 +1,13 @@
 //! One piece of work over any number of mappings.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::mapping::MappingUse;
 use crate::reservation::{LockRefused, Ticket};
-use crate::{Access, Fence, FenceStatus, FenceUsage, SubmitError};
+use crate::{Access, Fence, FenceUsage, SubmitError};
 
 /// A piece of work that is about to be submitted. While it exists the reservations of all its
 /// buffers are locked, so no eviction can come between the check of its mappings and the fence that
@@ -16,10 +17,21 @@ use crate::{Access, Fence, FenceStatus, FenceUsage, SubmitError};
 /// device and does nothing else: nothing blocks, allocates, imports or asks a driver for a sync_file
 /// there. Dropping a submission adds no fence anywhere.
 ///
+/// It stays on the thread that began it, because the locks are that thread's:
+///
+/// ```compile_fail
+/// fn sent<T: Send>() {}
+/// sent::<dmashare::Submission>();
+/// ```
+///
 /// Backends wrap this type and turn the fences into their own waits.
 #[derive(Debug)]
 pub struct Submission {
     uses: SmallVec<[MappingUse; 8]>,
+    /// Fences that have left the reservations; they go when those are unlocked.
+    removed: SmallVec<[Fence; 16]>,
+    // The locks belong to the thread that took them.
+    _of_this_thread: PhantomData<*const ()>,
 }
 
 impl Submission {
@@ -38,7 +50,11 @@ impl Submission {
         // the order of the buffers.
         uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
         lock_all(&uses)?;
-        let submission = Self { uses };
+        let submission = Self {
+            uses,
+            removed: SmallVec::new(),
+            _of_this_thread: PhantomData,
+        };
         match submission.uses.iter().find(|used| used.is_stale()) {
             Some(stale) => Err(SubmitError::Stale {
                 buffer: stale.buffer().name().to_owned(),
@@ -48,7 +64,8 @@ impl Submission {
     }
 
     /// Calls `visit` for every fence that the work must wait for and that has not signalled, with
-    /// its class and its buffer's name. A fence may come several times.
+    /// its class and its buffer's name. A fence may come several times. Writes that have failed are
+    /// shown to work that only reads: what it wants to read is not there.
     ///
     /// # Errors
     /// The first error of `visit`.
@@ -61,8 +78,8 @@ impl Submission {
             let buffer = used.buffer();
             buffer
                 .reservation()
-                .visit(FenceUsage::waited_by(used.access), |fence, usage| {
-                    if result.is_ok() && fence.status() != FenceStatus::Signalled {
+                .visit_waited(used.access, |fence, usage| {
+                    if result.is_ok() {
                         result = visit(fence, usage, buffer.name());
                     }
                 });
@@ -72,22 +89,26 @@ impl Submission {
 
     /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
     /// a writer, and unlocks them.
-    pub fn commit(self, fence: &Fence) {
+    pub fn commit(mut self, fence: &Fence) {
         for used in &self.uses {
             let reservation = used.buffer().reservation();
-            reservation.add(used.access.into(), fence.clone(), Some(used.attachment()));
+            let attachment = Some(used.attachment());
+            let removed = reservation.add(used.access.into(), fence.clone(), attachment);
+            self.removed.extend(removed);
         }
     }
 
     /// The same for work that is done with each buffer at a time of its own: adds each fence to the
     /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
     /// that the submission did not lock is left alone.
-    pub fn commit_each(self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
+    pub fn commit_each(mut self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
         for (used, fence) in fences {
             let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());
             if self.uses.iter().any(is_locked) {
                 let reservation = used.buffer().reservation();
-                reservation.add(used.access.into(), fence, Some(used.attachment()));
+                let attachment = Some(used.attachment());
+                let removed = reservation.add(used.access.into(), fence, attachment);
+                self.removed.extend(removed);
             }
         }
     }

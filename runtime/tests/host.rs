@@ -43,7 +43,7 @@ fn what_the_cpu_writes_it_reads_back_through_another_descriptor() {
                     u8::try_from((plane * 101 + row as usize * 31 + column * 7) % 251).unwrap()
                 };
                 let info = format.info().unwrap();
-                let access = CpuAccess::begin(&image, Access::Write).unwrap();
+                let mut access = CpuAccess::begin(&image, Access::Write).unwrap();
                 for (index, plane) in info.planes.iter().enumerate() {
                     for row in 0..plane.rows(height) {
                         let bytes: Vec<u8> = (0..access.row_bytes(index).unwrap())
@@ -85,7 +85,7 @@ fn what_the_cpu_writes_it_reads_back_through_another_descriptor() {
 #[test]
 fn access_outside_a_row_is_refused() {
     let image = allocate(&support::heap(), Fourcc::XRGB8888, 10, 10);
-    let access = CpuAccess::begin(&image, Access::Read).unwrap();
+    let mut access = CpuAccess::begin(&image, Access::Read).unwrap();
     let mut row = [0; 41];
     assert!(matches!(
         access.read_row(0, 0, &mut row),
@@ -129,6 +129,14 @@ fn descriptions_that_cannot_be_met_are_refused() {
         new(desc.clone(), &[Modifier::new(7)]),
         ExportError::UnsupportedModifier { .. }
     ));
+    desc.extent = Extent::new(5, 5);
+    desc.view_formats = vec![Fourcc::RGB565];
+    assert!(matches!(
+        new(desc.clone(), linear),
+        ExportError::Layout(LayoutError::ViewFormat { .. })
+    ));
+    desc.view_formats = vec![Fourcc::ARGB8888, Fourcc::XBGR8888];
+    desc.validate().unwrap();
     desc.protected = true;
     assert!(matches!(
         new(desc.clone(), linear),

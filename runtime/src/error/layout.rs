@@ -29,6 +29,23 @@ pub enum LayoutError {
         /// What was asked for.
         extent: Extent,
     },
+    /// The chroma planes have less than one sample for each group of pixels, and the device wants
+    /// whole groups.
+    #[error("{format} images need a width and height that its chroma divides, {extent} is none")]
+    OddExtent {
+        /// The format.
+        format: Fourcc,
+        /// What was asked for.
+        extent: Extent,
+    },
+    /// A view format whose pixels are not as large as those of the image.
+    #[error("views of {format} cannot have format {view}: their planes differ")]
+    ViewFormat {
+        /// The image's format.
+        format: Fourcc,
+        /// The view's.
+        view: Fourcc,
+    },
     /// `DRM_FORMAT_MOD_INVALID` was given.
     #[error(
         "the modifier of this {format} buffer is INVALID (implicit): only the driver that allocated it knows its layout, so it cannot be shared; allocate it with an explicit modifier"

@@ -12,6 +12,12 @@ pub enum SubmitError {
         /// The buffer's name.
         buffer: String,
     },
+    /// The mapping is another device's: its object is of no use here.
+    #[error("the mapping of '{buffer}' belongs to another device")]
+    ForeignMapping {
+        /// The buffer's name.
+        buffer: String,
+    },
     /// This thread already holds the buffer's reservation: waiting for it would never end.
     #[error("this thread has a submission on '{buffer}' that was neither committed nor dropped")]
     WouldDeadlock {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::ftruncate;
+use nix::unistd::{SysconfVar, ftruncate, sysconf};
 
 use super::linear::{LinearPlan, require_linear};
 use crate::{Allocation, BoxError, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, sys};
@@ -52,7 +52,12 @@ impl Udmabuf {
                 source,
             }
         };
-        let size = size.checked_next_multiple_of(4096).unwrap_or(0);
+        let page = sysconf(SysconfVar::PAGE_SIZE)
+            .ok()
+            .flatten()
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or(4096);
+        let size = size.checked_next_multiple_of(page).unwrap_or(0);
         let length = i64::try_from(size)
             .ok()
             .filter(|length| *length > 0)

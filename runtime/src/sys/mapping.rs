@@ -17,8 +17,8 @@ pub(crate) struct SharedMapping {
 
 // SAFETY: the mapping belongs to the process, not to a thread; nothing in it depends on the thread.
 unsafe impl Send for SharedMapping {}
-// SAFETY: all access copies bytes through raw pointers and makes no reference; concurrent copies
-// race as they race with the device, which can change pixels but no Rust value.
+// SAFETY: through a shared reference bytes are only copied out; copying in takes `&mut`. Another
+// mapping of the same memory races as the device does, which can change pixels but no Rust value.
 unsafe impl Sync for SharedMapping {}
 
 impl SharedMapping {
@@ -69,7 +69,7 @@ impl SharedMapping {
     ///
     /// # Panics
     /// If the range is not inside the mapping.
-    pub(crate) fn write(&self, offset: usize, source: &[u8]) {
+    pub(crate) fn write(&mut self, offset: usize, source: &[u8]) {
         self.check(offset, source.len());
         // SAFETY: `check` has just shown that the offset lies inside the mapping.
         let destination = unsafe { self.address.add(offset) };
