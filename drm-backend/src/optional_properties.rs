@@ -231,11 +231,9 @@ mod tests {
 
     fn yuv(matrix: MatrixCoefficients, range: ColourRange) -> PixelMeaning {
         let mut content = content(Fourcc::NV12);
-        content.colour = Colour {
-            matrix,
-            range,
-            ..Colour::default()
-        };
+        content.colour = Colour::default();
+        content.colour.matrix = matrix;
+        content.colour.range = range;
         content
     }
 

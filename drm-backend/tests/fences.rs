@@ -205,7 +205,7 @@ fn a_pending_writeback_keeps_the_buffer_after_the_flip() {
 }
 
 fn paint_row(buffer: &SharedBuffer, seed: u32) {
-    let access = CpuAccess::begin(buffer.backing().dmabuf(), Access::Write).unwrap();
+    let mut access = CpuAccess::begin(buffer.backing().dmabuf(), Access::Write).unwrap();
     let bytes = access.row_bytes(0).unwrap();
     access.write_row(0, 0, &row(seed, 0, bytes)).unwrap();
 }

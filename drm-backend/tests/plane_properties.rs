@@ -362,7 +362,7 @@ fn video(screen: &Screen, ycbcr: [u8; 3], colour: Colour) -> Mapping<Card> {
     let mut desc = BufferDesc::new("video", screen.extent(), Fourcc::NV12, usage);
     desc.colour = colour;
     let video = SharedBuffer::new(&Udmabuf::open().unwrap(), desc, &[Modifier::LINEAR]).unwrap();
-    let access = CpuAccess::begin(video.backing().dmabuf(), Access::Write).unwrap();
+    let mut access = CpuAccess::begin(video.backing().dmabuf(), Access::Write).unwrap();
     let luma = vec![ycbcr[0]; access.row_bytes(0).unwrap()];
     let chroma = ycbcr[1..].repeat(access.row_bytes(1).unwrap() / 2);
     for y in 0..screen.extent().height {
@@ -408,11 +408,9 @@ fn yuv_is_shown_as_the_buffers_colour_says() {
         MatrixCoefficients::Bt2020,
     ] {
         for range in [ColourRange::Full, ColourRange::Limited] {
-            let colour = Colour {
-                matrix,
-                range,
-                ..Colour::default()
-            };
+            let mut colour = Colour::default();
+            colour.matrix = matrix;
+            colour.range = range;
             let mapping = video(&screen, ycbcr, colour);
             let captured = screen.capture(screen.showing(&mapping), FORMAT);
             let expected = rgb(ycbcr, matrix, range);

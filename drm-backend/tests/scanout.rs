@@ -112,7 +112,7 @@ fn nv12_is_shown_on_a_plane_that_takes_it() {
     let video = buffer(&Udmabuf::open().unwrap(), "video", Fourcc::NV12, extent);
     {
         // Full range, all planes 128: grey.
-        let access =
+        let mut access =
             dmashare::CpuAccess::begin(video.backing().dmabuf(), dmashare::Access::Write).unwrap();
         for (plane, rows) in [(0, extent.height), (1, extent.height / 2)] {
             let bytes = vec![128; access.row_bytes(plane).unwrap()];

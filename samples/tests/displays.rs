@@ -48,7 +48,7 @@ fn write(buffer: &SharedBuffer, frame: u32) {
     let dmabuf = buffer.backing().dmabuf().clone();
     let format = pixel_format(dmabuf.format());
     let picture = Picture::new(dmabuf.extent(), frame);
-    let access = CpuAccess::begin(&dmabuf, Access::Write).unwrap();
+    let mut access = CpuAccess::begin(&dmabuf, Access::Write).unwrap();
     for y in 0..dmabuf.extent().height {
         let row: Vec<u8> = (0..dmabuf.extent().width)
             .map(|x| format.encode(picture.pixel(x, y)))

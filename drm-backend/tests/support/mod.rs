@@ -117,7 +117,7 @@ pub(crate) fn row(seed: u32, y: u32, bytes: usize) -> Vec<u8> {
 
 /// Fills the first plane with the picture of this seed, by the CPU.
 pub(crate) fn paint(dmabuf: &DmaBuf, seed: u32) {
-    let access =
+    let mut access =
         CpuAccess::begin(dmabuf, Access::Write).expect("dumb and host memory can be mapped");
     let bytes = access.row_bytes(0).unwrap();
     for y in 0..dmabuf.extent().height {
