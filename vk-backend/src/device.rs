@@ -126,7 +126,8 @@ impl Device {
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
     /// - [`SubmitError::WouldDeadlock`]: this thread has another submission on one of the buffers.
     /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
-    ///   display's): wait for `SharedBuffer::ready` first.
+    ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
+    ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
     /// - [`SubmitError::Fence`]: the last write to a buffer failed, or a fence cannot be converted.
     /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
     pub fn submission(

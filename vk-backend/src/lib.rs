@@ -45,7 +45,6 @@
 //!   them to it, in layout `GENERAL`.
 //! - Nothing blocks under a reservation: fences of other devices become semaphores before the
 //!   reservations are locked.
-
 //!
 //! # Locks
 //!
@@ -63,6 +62,10 @@
 //!   runs all the same. What has failed before a submission begins is reported by it.
 //! - A fence that only software signals (a display's) is waited for before the submission, not by
 //!   the device.
+//! - Only a fence whose work is submitted and pending has a sync_file for certain. One that has
+//!   signalled already, or whose work was not submitted yet, says
+//!   [`NoSyncFile`](dmashare::FenceError::NoSyncFile) as a device without sync_files does: its status
+//!   tells which it is.
 //! - An export waits until the queue has reached the image's first release: after the work that was
 //!   submitted before it.
 

@@ -335,6 +335,9 @@ impl Timeline for QueueTimeline {
         }
     }
 
+    /// [`FenceError::NoSyncFile`] not only where the device has no sync_files: also where `point` has
+    /// signalled already (the driver may give the descriptor -1 then, `vkGetSemaphoreFdKHR`), and
+    /// where its work was not submitted yet. [`Timeline::status`] tells which it is.
     fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError> {
         if self.core.is_lost() {
             return Err(self.lost("vkGetSemaphoreFdKHR"));
