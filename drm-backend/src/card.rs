@@ -3,7 +3,6 @@
 mod open;
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -157,28 +156,35 @@ impl Card {
 
     /// Restores what was shown before when one of these signals comes, in the signal handler itself:
     /// by one ioctl that was prepared when the card was opened, so it works while the program is
-    /// stuck. Then the signal does what it did before: it ends the process, if that is its default
-    /// action now; or the handler runs that the program has installed before this call. Handlers
-    /// that a program installs later with `signal-hook` run too, those installed with `sigaction`
-    /// replace this one. A program that goes on after such a signal must open the card anew.
+    /// stuck. Every card that asked for the signal is restored. Then the signal does what it did
+    /// before the first such call of the process: it ends the process, if that is its default action;
+    /// or the handler runs that the program had installed. A signal that is ignored (`nohup`) stays
+    /// so, and restores nothing.
+    ///
+    /// The handler stays when the card is dropped, and the signal does the same then. Install your
+    /// own handlers before the first call: one that is installed later with `sigaction` replaces this
+    /// one, and one that is installed later with `signal-hook` runs after it, which is never if the
+    /// default action ends the process. A program that goes on after such a signal must open the card
+    /// anew.
     ///
     /// # Errors
-    /// [`OpenError::Device`]: the handler could not be installed (`EINVAL`: `SIGKILL`, `SIGSTOP`).
+    /// [`OpenError::Device`]: the handler could not be installed (`EINVAL`: `SIGKILL`, `SIGSTOP`,
+    /// signals of faults such as `SIGSEGV`).
     pub fn restore_on_signals(&self, signals: &[Signal]) -> Result<(), OpenError> {
+        let registrations = &self.inner.signals;
+        let mut registrations = registrations.lock().unwrap_or_else(PoisonError::into_inner);
         for number in signals {
-            let forbidden = signal_hook::consts::FORBIDDEN.contains(&(*number as i32));
-            let registered = if forbidden {
-                Err(io::Error::from_raw_os_error(nix::libc::EINVAL))
-            } else {
-                signal::register(*number, RestoreInHandler(self.inner.restore.clone()))
-            };
-            let registration =
-                registered.map_err(|source| self.inner.device.error("sigaction", source))?;
-            self.inner
-                .signals
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(registration);
+            let number = *number;
+            if registrations
+                .iter()
+                .any(|known| known.signal() == number as i32)
+            {
+                continue;
+            }
+            let action = RestoreInHandler(self.inner.restore.clone());
+            let registration = signal::register(number, action)
+                .map_err(|source| self.inner.device.error("sigaction", source))?;
+            registrations.push(registration);
         }
         Ok(())
     }
@@ -236,11 +242,11 @@ impl CardInner {
 
 impl Drop for CardInner {
     fn drop(&mut self) {
+        self.close();
         self.signals
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-        self.close();
         // Exporters of dumb buffers may keep the file open.
         if self.owns_master
             && master::is_master(&self.device)

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use drm_ffi::DRM_MODE_ATOMIC_ALLOW_MODESET;
 
@@ -142,8 +142,10 @@ impl Snapshot {
 pub(crate) struct Restore {
     device: Arc<DrmDevice>,
     snapshot: Snapshot,
-    /// Nothing was changed yet, or everything is as before again.
-    clean: AtomicBool,
+    /// How often something was about to be changed.
+    changes: AtomicU64,
+    /// How many of these changes were undone.
+    undone: AtomicU64,
 }
 
 impl Restore {
@@ -151,19 +153,24 @@ impl Restore {
         Self {
             device,
             snapshot,
-            clean: AtomicBool::new(true),
+            changes: AtomicU64::new(0),
+            undone: AtomicU64::new(0),
         }
     }
 
     /// Something is about to be changed.
     pub(crate) fn taint(&self) {
-        self.clean.store(false, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Shows what was shown before, or nothing if that is gone (its framebuffers went with their
     /// owner). Blocks until it is on the screen, a frame or two. Allocates nothing.
+    ///
+    /// A second call that comes before the first is done (another signal: somebody is impatient) does
+    /// the same again: after it the process may end, which would interrupt the first.
     pub(crate) fn run(&self) {
-        if self.clean.swap(true, Ordering::AcqRel) {
+        let changes = self.changes.load(Ordering::Acquire);
+        if changes <= self.undone.load(Ordering::Acquire) {
             return;
         }
         let mut slots = FenceSlots::default();
@@ -176,9 +183,10 @@ impl Restore {
                 0,
             );
             if done.is_ok() {
-                return;
+                break;
             }
         }
+        self.undone.fetch_max(changes, Ordering::AcqRel);
     }
 }
 

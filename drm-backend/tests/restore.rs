@@ -4,21 +4,21 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dmashare::{Fourcc, Mapping};
 use dmashare_drm::{Card, Commit, OutputCommit, PlaneCommit, Signal};
-use nix::sys::signal::kill;
+use nix::sys::signal::{SigHandler, kill, signal};
 use nix::unistd::Pid;
 
 #[allow(dead_code, reason = "every test executable uses a part of it")]
 mod support;
 use support::*;
 
-const CARD: &str = "DMASHARE_TEST_CARD";
-const RESTORES: &str = "DMASHARE_TEST_RESTORES";
+const CARDS: &str = "DMASHARE_TEST_CARDS";
+const PROGRAM: &str = "DMASHARE_TEST_PROGRAM";
 
 /// What is on, as the kernel tells it: framebuffers, rectangles, modes, and what drives what.
 fn on(screen: &Screen) -> Vec<String> {
@@ -127,47 +127,107 @@ fn when_the_previous_picture_is_gone_the_screen_goes_off() {
     assert_eq!(display.framebuffers_after_commits(0), 0);
 }
 
-/// The other program, as a process: shows its picture and is stuck. Without the variable it takes a
-/// display of its own, for a moment.
+/// What the other program does about signals.
+#[derive(Clone, Copy, Debug)]
+enum Program {
+    Restores,
+    /// Restores, but has dropped its cards.
+    Drops,
+    /// The same, and then shows its picture anew.
+    Reopens,
+    /// `nohup` ran it.
+    Ignores,
+    /// Has a handler of its own, which ends the process.
+    Handles,
+}
+
+const PROGRAMS: [Program; 5] = [
+    Program::Restores,
+    Program::Drops,
+    Program::Reopens,
+    Program::Ignores,
+    Program::Handles,
+];
+
+/// The exit status of a program whose own handler ends it.
+const HANDLED: i32 = 7;
+
+extern "C" fn end_of_its_own(_signal: i32) {
+    // SAFETY: _exit(2) is async-signal-safe and does not return.
+    unsafe { nix::libc::_exit(HANDLED) }
+}
+
+/// The other program, as a process: shows its picture on each card and is stuck. Without the variable
+/// it takes a display of its own, for a moment.
 #[test]
 fn a_program_that_is_stuck() {
-    let Some(node) = std::env::var_os(CARD).map(PathBuf::from) else {
+    let Some(nodes) = std::env::var_os(CARDS) else {
         let (screen, _mapping, before) = previous();
         drop(take_over(&screen.display.node()));
         assert_eq!(on(&screen), before);
         return;
     };
-    let card = take_over(&node);
-    if std::env::var_os(RESTORES).is_some() {
-        card.restore_on_signals(&[Signal::SIGTERM, Signal::SIGINT])
-            .unwrap();
+    let name = std::env::var(PROGRAM).unwrap();
+    let program = PROGRAMS
+        .into_iter()
+        .find(|program| format!("{program:?}") == name)
+        .unwrap();
+    let own = match program {
+        Program::Ignores => Some(SigHandler::SigIgn),
+        Program::Handles => Some(SigHandler::Handler(end_of_its_own)),
+        Program::Restores | Program::Drops | Program::Reopens => None,
+    };
+    if let Some(own) = own {
+        // SAFETY: the handler, if there is one, makes one async-signal-safe call.
+        unsafe { signal(Signal::SIGTERM, own) }.unwrap();
     }
-    writeln!(std::io::stderr(), "shown").unwrap();
+    let show = || -> Vec<Card> {
+        std::env::split_paths(&nodes)
+            .map(|node| {
+                let card = take_over(&node);
+                card.restore_on_signals(&[Signal::SIGTERM, Signal::SIGINT])
+                    .unwrap();
+                card
+            })
+            .collect()
+    };
+    let mut cards = show();
+    if matches!(program, Program::Drops | Program::Reopens) {
+        cards.clear();
+    }
+    if matches!(program, Program::Reopens) {
+        cards = show();
+    }
+    writeln!(std::io::stderr(), "shown on {}", cards.len()).unwrap();
     loop {
         std::thread::park();
     }
 }
 
-fn stuck(screen: &Screen, restores: bool) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
+/// Starts it on the displays of these screens; it is stuck when this returns.
+fn stuck(screens: &[&Screen], program: Program) -> Child {
+    let nodes = screens.iter().map(|screen| screen.display.node());
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_program_that_is_stuck", "--nocapture"])
-        .env(CARD, screen.display.node())
+        .env(CARDS, std::env::join_paths(nodes).unwrap())
+        .env(PROGRAM, format!("{program:?}"))
         .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    if restores {
-        command.env(RESTORES, "1");
-    }
-    let mut child = command.spawn().unwrap();
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
-    let shown = lines.map_while(Result::ok).any(|line| line == "shown");
+    let mut lines = lines.map_while(Result::ok);
+    let shown = lines.any(|line| line.starts_with("shown on "));
     assert!(shown, "the other program did not start");
     child
 }
 
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
 fn end(mut child: Child, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
-    kill(pid, signal).unwrap();
+    kill(pid(&child), signal).unwrap();
     let status = child.wait().unwrap();
     assert_eq!(status.signal(), Some(signal as i32), "{status}");
 }
@@ -176,7 +236,7 @@ fn end(mut child: Child, signal: Signal) {
 fn on_sigterm_and_sigint_of_a_program_that_is_stuck() {
     let (screen, _mapping, before) = previous();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let child = stuck(&screen, true);
+        let child = stuck(&[&screen], Program::Restores);
         assert_ne!(on(&screen), before);
         end(child, signal);
         assert_eq!(on(&screen), before, "{signal}");
@@ -184,9 +244,70 @@ fn on_sigterm_and_sigint_of_a_program_that_is_stuck() {
 }
 
 #[test]
+fn every_card_of_a_program() {
+    let (one, _one_mapping, before_one) = previous();
+    let (two, _two_mapping, before_two) = previous();
+    let child = stuck(&[&one, &two], Program::Restores);
+    assert_ne!(on(&one), before_one);
+    assert_ne!(on(&two), before_two);
+    end(child, Signal::SIGTERM);
+    assert_eq!(on(&one), before_one);
+    assert_eq!(on(&two), before_two);
+}
+
+#[test]
+fn a_dropped_card_leaves_the_signal_as_it_was() {
+    let (screen, _mapping, before) = previous();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let child = stuck(&[&screen], Program::Drops);
+        assert_eq!(on(&screen), before);
+        end(child, signal);
+        assert_eq!(on(&screen), before);
+    }
+}
+
+#[test]
+fn a_card_that_is_opened_again() {
+    let (screen, _mapping, before) = previous();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let child = stuck(&[&screen], Program::Reopens);
+        assert_ne!(on(&screen), before);
+        end(child, signal);
+        assert_eq!(on(&screen), before);
+    }
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_so() {
+    let (screen, _mapping, before) = previous();
+    let child = stuck(&[&screen], Program::Ignores);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .map(|mask| u64::from_str_radix(mask.trim(), 16).unwrap())
+        .unwrap();
+    assert_eq!(ignored >> (Signal::SIGTERM as i32 - 1) & 1, 1, "{status}");
+    kill(pid(&child), Signal::SIGTERM).unwrap();
+    assert_ne!(on(&screen), before);
+    end(child, Signal::SIGINT);
+    assert_eq!(on(&screen), before);
+}
+
+#[test]
+fn before_the_handler_of_the_program_runs() {
+    let (screen, _mapping, before) = previous();
+    let mut child = stuck(&[&screen], Program::Handles);
+    kill(pid(&child), Signal::SIGTERM).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(HANDLED), "{status}");
+    assert_eq!(on(&screen), before);
+}
+
+#[test]
 fn a_program_that_is_killed_leaves_the_screen_black() {
     let (screen, _mapping, before) = previous();
-    let child = stuck(&screen, true);
+    let child = stuck(&[&screen], Program::Restores);
     end(child, Signal::SIGKILL);
     // Nobody was there to restore: the kernel takes the program's framebuffers off the screen.
     let after = on(&screen);
@@ -199,5 +320,7 @@ fn a_program_that_is_killed_leaves_the_screen_black() {
 #[test]
 fn signals_that_cannot_be_caught() {
     let screen = Screen::new();
-    assert!(screen.card.restore_on_signals(&[Signal::SIGKILL]).is_err());
+    for signal in [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGSEGV] {
+        assert!(screen.card.restore_on_signals(&[signal]).is_err());
+    }
 }
