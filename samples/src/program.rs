@@ -9,36 +9,46 @@ use tracing_subscriber::EnvFilter;
 /// What a program has to say at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// For standard output: text for people, or one line of JSON.
+    /// For standard output: text for people, or one line of JSON; nothing is printed if it is empty.
     pub output: String,
     /// The exit status.
     pub status: u8,
 }
 
 /// Runs a program: prints its answer to standard output and its error to standard error, and gives
-/// its exit status, which is 1 after an error. Messages of the libraries go to standard error,
-/// filtered by the environment variable `RUST_LOG`.
-pub fn run(name: &str, program: impl FnOnce() -> Result<Outcome>) -> ExitCode {
+/// its exit status, which is 1 after an error. With `json` an error is the answer, too, as
+/// `{"error":"…","run_errors":1}`: whoever reads the last line of standard output finds an object
+/// there. Messages of the libraries go to standard error, filtered by the environment variable
+/// `RUST_LOG`.
+pub fn run(name: &str, json: bool, program: impl FnOnce() -> Result<Outcome>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    match program() {
-        Ok(outcome) => {
-            let mut stdout = std::io::stdout().lock();
-            let written = writeln!(stdout, "{}", outcome.output).and_then(|()| stdout.flush());
-            match written {
-                Ok(()) => ExitCode::from(outcome.status),
-                // The reader has gone (a pipe into `head`): there is nobody to tell.
-                Err(_) => ExitCode::FAILURE,
-            }
+    let outcome = program().unwrap_or_else(|error| {
+        // A standard error that is closed is no reason to panic.
+        let _ = writeln!(std::io::stderr().lock(), "{name}: {}", message(&error));
+        Outcome {
+            output: if json { failure(&error) } else { String::new() },
+            status: 1,
         }
-        Err(error) => {
-            // A standard error that is closed is no reason to panic.
-            let _ = writeln!(std::io::stderr().lock(), "{name}: {}", message(&error));
-            ExitCode::FAILURE
-        }
+    });
+    if outcome.output.is_empty() {
+        return ExitCode::from(outcome.status);
     }
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{}", outcome.output).and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => ExitCode::from(outcome.status),
+        // The reader has gone (a pipe into `head`): there is nobody to tell.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The JSON object of a run that failed: the error with its causes, and the count of what went
+/// wrong.
+fn failure(error: &anyhow::Error) -> String {
+    serde_json::json!({ "error": message(error), "run_errors": 1 }).to_string()
 }
 
 /// An error with its causes, in one line. Causes that the text before them names already are left
@@ -67,5 +77,18 @@ mod tests {
             .context("open failed")
             .context("no card");
         assert_eq!(message(&error), "no card: open failed: no such file");
+    }
+
+    #[test]
+    fn a_failure_is_one_line_of_json_with_all_causes() {
+        let error = anyhow::anyhow!("not \"this\"\nnor that").context("no card");
+        let line = failure(&error);
+        assert!(!line.contains('\n'), "{line}");
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let expected = serde_json::json!({
+            "error": "no card: not \"this\"\nnor that",
+            "run_errors": 1,
+        });
+        assert_eq!(json, expected);
     }
 }

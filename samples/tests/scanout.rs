@@ -251,6 +251,8 @@ fn a_display_that_is_held_is_refused_and_ctrl_c_gives_it_back() {
     let pid = holder.id().to_string();
     eventually("the display is lit", || kms_state(card) != before);
     run("scanout", &["--card", card, "--frames", "1"]).failed_with(&[card, "master"]);
+    let refused = run("scanout", &["--json", "--card", card, "--frames", "1"]);
+    refused.failed_as_json(&[card, "master"]);
 
     let said = interrupt(holder);
     assert_eq!(said.status, Some(130), "{said:?}");
@@ -389,4 +391,6 @@ fn a_card_with_nothing_connected_is_refused() {
     display.unplug();
     let card = display.card.as_str();
     run("scanout", &["--card", card]).failed_with(&[card, "no display is connected"]);
+    let refused = run("scanout", &["--json", "--card", card]);
+    refused.failed_as_json(&[card, "no display is connected"]);
 }

@@ -65,6 +65,10 @@ fn what_cannot_be_shared_is_refused() {
             run("share", &arguments).failed_with(parts);
         }
     };
+    let no_device = ["--json", "--device", "no such device"];
+    run("share", &no_device).failed_as_json(&["no such device"]);
+    let by_the_other = ["--json", "--process", "--importer", "no such device"];
+    run("share", &by_the_other).failed_as_json(&["no such device"]);
     fails(&["--format", "NV12"], &["drawn in NV12", "XR24"]);
     fails(&["--format", "ABCD"], &["drawn in ABCD", "XR24"]);
     fails(&["--format", "XR-24"], &["XR-24", "four-character"]);

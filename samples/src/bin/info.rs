@@ -7,5 +7,5 @@ use dmashare_samples::{info, program};
 
 fn main() -> ExitCode {
     let options = info::Options::parse();
-    program::run("info", || info::run(&options))
+    program::run("info", options.json, || info::run(&options))
 }

@@ -7,5 +7,5 @@ use dmashare_samples::{program, scanout};
 
 fn main() -> ExitCode {
     let options = scanout::Options::parse();
-    program::run("scanout", || scanout::run(&options))
+    program::run("scanout", options.json, || scanout::run(&options))
 }

@@ -7,5 +7,5 @@ use dmashare_samples::{program, share};
 
 fn main() -> ExitCode {
     let options = share::Options::parse();
-    program::run("share", || share::run(&options))
+    program::run("share", options.json, || share::run(&options))
 }

@@ -70,8 +70,26 @@ impl Said {
     /// a message: no panic, nothing on standard output.
     #[track_caller]
     pub fn failed_with(&self, parts: &[&str]) {
-        assert!(matches!(self.status, Some(1 | 2)), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
+        assert!(matches!(self.status, Some(1 | 2)), "{self:?}");
+        self.told(parts);
+    }
+
+    /// Demands that the program, run with `--json`, failed with such a message on standard error,
+    /// and that the same is in the one object on standard output.
+    #[track_caller]
+    pub fn failed_as_json(&self, parts: &[&str]) {
+        assert_eq!(self.status, Some(1), "{self:?}");
+        assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
+        let json = self.json();
+        assert_eq!(json["run_errors"], 1, "{json}");
+        let error = json["error"].as_str().unwrap();
+        assert!(!error.is_empty() && self.stderr.contains(error), "{self:?}");
+        self.told(parts);
+    }
+
+    #[track_caller]
+    fn told(&self, parts: &[&str]) {
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         let message = self.stderr.to_lowercase();
         for part in parts {
