@@ -97,8 +97,9 @@ fn missing(physical: &PhysicalDevice, missing: &'static str) -> DeviceError {
 impl Device {
     /// Opens a device with one queue that can draw (or compute, where none can draw). Of the
     /// extensions for sharing, those that the device offers are enabled, with the features
-    /// `timelineSemaphore`, `synchronization2` and `dynamicRendering`. What is missing shows when
-    /// something needs it: [`PhysicalDevice::missing_for_export`],
+    /// `timelineSemaphore` and `synchronization2` and, where they are offered, `dynamicRendering` and
+    /// `samplerYcbcrConversion` (to sample luma and chroma). What is missing shows when something
+    /// needs it: [`PhysicalDevice::missing_for_export`],
     /// [`ExportError::MissingFeature`](dmashare::ExportError::MissingFeature).
     ///
     /// # Errors
@@ -110,9 +111,11 @@ impl Device {
         }
         let queue_family = queue_family(physical)?;
         let functions = physical.instance().raw();
+        let mut offered_11 = vk::PhysicalDeviceVulkan11Features::default();
         let mut offered_12 = vk::PhysicalDeviceVulkan12Features::default();
         let mut offered_13 = vk::PhysicalDeviceVulkan13Features::default();
         let mut offered = vk::PhysicalDeviceFeatures2::default()
+            .push_next(&mut offered_11)
             .push_next(&mut offered_12)
             .push_next(&mut offered_13);
         // SAFETY: the device is of this instance and has Vulkan 1.3.
@@ -123,6 +126,8 @@ impl Device {
         if offered_13.synchronization2 != vk::TRUE {
             return Err(missing(physical, "the feature synchronization2"));
         }
+        let mut features_11 = vk::PhysicalDeviceVulkan11Features::default()
+            .sampler_ycbcr_conversion(offered_11.sampler_ycbcr_conversion == vk::TRUE);
         let mut features_12 =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let mut features_13 = vk::PhysicalDeviceVulkan13Features::default()
@@ -141,6 +146,7 @@ impl Device {
         let info = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .enabled_extension_names(&names)
+            .push_next(&mut features_11)
             .push_next(&mut features_12)
             .push_next(&mut features_13);
         // SAFETY: only what the device offers is enabled; `info` outlives the call.

@@ -95,6 +95,40 @@ fn a_device_is_named_the_same_as_exporter_and_importer() {
     assert!(Exporter::name(&device).contains(device.physical_device().name()));
 }
 
+/// The validation layer refuses the conversion where the feature is not enabled.
+#[test]
+fn an_opened_device_converts_luma_and_chroma() {
+    let device = device();
+    let physical = device.physical_device();
+    let mut offered = vk::PhysicalDeviceVulkan11Features::default();
+    let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut offered);
+    // SAFETY: the device is of this instance and has Vulkan 1.3.
+    unsafe {
+        device
+            .instance()
+            .raw()
+            .get_physical_device_features2(physical.raw(), &mut features);
+    }
+    if offered.sampler_ycbcr_conversion != vk::TRUE {
+        assert!(!support::in_lab(), "the lab's device has the feature");
+        return;
+    }
+    let info = vk::SamplerYcbcrConversionCreateInfo::default()
+        .format(vk::Format::G8_B8R8_2PLANE_420_UNORM)
+        .ycbcr_model(vk::SamplerYcbcrModelConversion::YCBCR_709)
+        .ycbcr_range(vk::SamplerYcbcrRange::ITU_NARROW)
+        .x_chroma_offset(vk::ChromaLocation::COSITED_EVEN)
+        .y_chroma_offset(vk::ChromaLocation::COSITED_EVEN);
+    // SAFETY: the feature is enabled, and `info` outlives the call.
+    let conversion = unsafe { device.raw().create_sampler_ycbcr_conversion(&info, None) }.unwrap();
+    // SAFETY: nobody uses it.
+    unsafe {
+        device
+            .raw()
+            .destroy_sampler_ycbcr_conversion(conversion, None);
+    }
+}
+
 #[test]
 fn an_error_keeps_its_cause() {
     let mut options = InstanceOptions::new("cause");
