@@ -83,6 +83,13 @@ impl AsFd for Card {
     }
 }
 
+/// The commit that an event is of. A file that was passed on may still have events of the program
+/// that used it before, whose `user_data` is anything, often an address.
+fn commit_of(flip: &FlipComplete, last_commit: u64) -> Option<CommitId> {
+    let ours = (1..=last_commit).contains(&flip.user_data);
+    ours.then(|| CommitId::new(flip.user_data))
+}
+
 impl CardInner {
     fn read_all(
         &self,
@@ -124,7 +131,9 @@ impl CardInner {
         let Some(crtc) = crtcs.position(|crtc| crtc.id == flip.crtc_id) else {
             return;
         };
-        let commit = CommitId::new(flip.user_data);
+        let Some(commit) = commit_of(&flip, state.last_commit) else {
+            return;
+        };
         for plane in &mut state.planes {
             plane.flipped(crtc, commit);
         }
@@ -186,5 +195,31 @@ impl CardInner {
             });
             freed.push(capture.target);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_another_program_is_of_no_commit() {
+        let commit_of = |user_data, last_commit| {
+            let flip = FlipComplete {
+                crtc_id: 40,
+                user_data,
+                sequence: 1,
+                time: Duration::ZERO,
+            };
+            super::commit_of(&flip, last_commit).map(CommitId::as_u64)
+        };
+        assert_eq!(commit_of(1, 3), Some(1));
+        assert_eq!(commit_of(3, 3), Some(3));
+        for user_data in [0, 4, 0x7ffd_1234_5678, u64::MAX] {
+            assert_eq!(commit_of(user_data, 3), None);
+        }
+        // Before the first commit there is none.
+        assert_eq!(commit_of(0, 0), None);
+        assert_eq!(commit_of(1, 0), None);
     }
 }
