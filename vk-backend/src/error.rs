@@ -109,6 +109,45 @@ pub enum TransferError {
     },
 }
 
+/// Why a plain buffer could not be exported or imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlainBufferError {
+    /// The size is 0.
+    #[error("a plain buffer of 0 bytes was asked for: give a size")]
+    EmptySize,
+    /// No usage was given (VUID-VkBufferCreateInfo-None-09500).
+    #[error("a plain buffer without a usage was asked for: say what it is for")]
+    EmptyUsage,
+    /// The device makes no buffers of this size (`maxBufferSize`).
+    #[error("{device} cannot make a plain buffer of {size} bytes: its limit is {maximum}")]
+    TooLarge {
+        /// The device.
+        device: String,
+        /// Bytes asked for.
+        size: u64,
+        /// The largest buffer in bytes.
+        maximum: u64,
+    },
+    /// The driver says that the buffer needs less memory than it has bytes, so it cannot be trusted
+    /// with this size.
+    #[error("{device} says that a plain buffer of {size} bytes needs {required} bytes of memory")]
+    Requirements {
+        /// The device.
+        device: String,
+        /// Bytes asked for.
+        size: u64,
+        /// Bytes of memory that the driver asks for.
+        required: u64,
+    },
+    /// The buffer cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The dma-buf cannot be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+}
+
 /// A Vulkan command that failed; becomes the error of whatever was asked for.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{operation} failed")]

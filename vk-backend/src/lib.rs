@@ -101,7 +101,7 @@ mod transfer;
 
 pub use adopt::AdoptedDevice;
 pub use device::Device;
-pub use error::{DeviceError, TransferError};
+pub use error::{DeviceError, PlainBufferError, TransferError};
 pub use format::{fourccs, vk_format};
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};

@@ -31,6 +31,7 @@ struct Inner {
     primary_node: Option<DrmNode>,
     render_node: Option<DrmNode>,
     extensions: Vec<CString>,
+    max_buffer_size: u64,
     memory: vk::PhysicalDeviceMemoryProperties,
     answers: Mutex<Answers>,
 }
@@ -75,11 +76,15 @@ impl PhysicalDevice {
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut ids = vk::PhysicalDeviceIDProperties::default();
         let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
+        let mut maintenance_4 = vk::PhysicalDeviceMaintenance4Properties::default();
         // The command came with Vulkan 1.1, and so did the identifiers.
         if basic.api_version >= vk::API_VERSION_1_1 {
             let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
             if basic.api_version >= vk::API_VERSION_1_2 || has(DRIVER_PROPERTIES) {
                 properties = properties.push_next(&mut driver);
+            }
+            if basic.api_version >= vk::API_VERSION_1_3 {
+                properties = properties.push_next(&mut maintenance_4);
             }
             if has(PHYSICAL_DEVICE_DRM.name) {
                 properties = properties.push_next(&mut drm);
@@ -103,6 +108,7 @@ impl PhysicalDevice {
                 primary_node: node(drm.has_primary, drm.primary_major, drm.primary_minor),
                 render_node: node(drm.has_render, drm.render_major, drm.render_minor),
                 extensions,
+                max_buffer_size: maintenance_4.max_buffer_size,
                 memory,
                 answers: Mutex::default(),
             }),
@@ -170,6 +176,11 @@ impl PhysicalDevice {
             .extensions
             .iter()
             .any(|known| known.as_c_str() == name)
+    }
+
+    /// The largest buffer in bytes (`maxBufferSize`); 0 before Vulkan 1.3, where no device is opened.
+    pub(crate) fn max_buffer_size(&self) -> u64 {
+        self.inner.max_buffer_size
     }
 
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {

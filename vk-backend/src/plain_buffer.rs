@@ -10,7 +10,7 @@ use dmashare::{DmaBufMemory, ExportError, FenceSet, ImportError, LayoutError, Pl
 use crate::Device;
 use crate::barrier::{Side, acquire_buffer, release_buffer};
 use crate::device_core::DeviceCore;
-use crate::error::Failure;
+use crate::error::{Failure, PlainBufferError};
 use crate::export::check_size;
 use crate::memory::{Dedicated, DeviceMemory, choose_type, importable_types};
 use crate::retire::Retired;
@@ -161,11 +161,49 @@ impl Device {
             .external_memory_features
     }
 
+    /// What can be known before the driver sees the size: one near 2^64 wraps in some of them.
+    fn check_plain(&self, size: u64, usage: vk::BufferUsageFlags) -> Result<(), PlainBufferError> {
+        if size == 0 {
+            return Err(PlainBufferError::EmptySize);
+        }
+        if usage.is_empty() {
+            return Err(PlainBufferError::EmptyUsage);
+        }
+        let maximum = self.core().physical.max_buffer_size();
+        if size > maximum {
+            return Err(PlainBufferError::TooLarge {
+                device: self.core().name.clone(),
+                size,
+                maximum,
+            });
+        }
+        Ok(())
+    }
+
+    /// The requirements of a new buffer, which cannot be less than its size.
+    fn checked_requirements(
+        &self,
+        buffer: &PlainBuffer,
+    ) -> Result<vk::MemoryRequirements, PlainBufferError> {
+        let requirements = buffer.requirements();
+        if requirements.size < buffer.size {
+            return Err(PlainBufferError::Requirements {
+                device: self.core().name.clone(),
+                size: buffer.size,
+                required: requirements.size,
+            });
+        }
+        Ok(requirements)
+    }
+
     /// Makes a buffer of `size` bytes in memory that is exported as a dma-buf, and names the dma-buf
     /// in the kernel's lists.
     ///
     /// # Errors
-    /// - [`ExportError::Layout`]: the name or the size is empty.
+    /// - [`PlainBufferError::EmptySize`], [`PlainBufferError::EmptyUsage`],
+    ///   [`PlainBufferError::TooLarge`], [`PlainBufferError::Requirements`]: no buffer of this device
+    ///   can be so.
+    /// - [`ExportError::Layout`]: the name is empty.
     /// - [`ExportError::MissingFeature`]: the device cannot export buffers for these uses.
     /// - [`ExportError::MemoryTooSmall`]: the driver exported less than the buffer needs.
     /// - [`ExportError::Device`], [`ExportError::DmaBuf`]: a Vulkan command or a system call failed.
@@ -176,7 +214,7 @@ impl Device {
         name: &str,
         size: u64,
         usage: vk::BufferUsageFlags,
-    ) -> Result<PlainBuffer, ExportError> {
+    ) -> Result<PlainBuffer, PlainBufferError> {
         let core = self.core();
         let failed = |failure: Failure| failure.export(&core.name);
         let missing = |missing| ExportError::MissingFeature {
@@ -184,23 +222,18 @@ impl Device {
             missing,
         };
         if name.is_empty() {
-            return Err(LayoutError::EmptyName.into());
+            return Err(ExportError::from(LayoutError::EmptyName).into());
         }
-        if size == 0 || usage.is_empty() {
-            return Err(LayoutError::EmptyExtent {
-                extent: dmashare::Extent::new(0, 1),
-            }
-            .into());
-        }
+        self.check_plain(size, usage)?;
         let functions = core.functions.buffer_memory().map_err(missing)?;
         if !self
             .buffer_features(usage)
             .contains(vk::ExternalMemoryFeatureFlags::EXPORTABLE)
         {
-            return Err(missing("dma-buf export of buffers with this usage"));
+            return Err(missing("dma-buf export of buffers with this usage").into());
         }
         let mut buffer = PlainBuffer::create(core, size, usage).map_err(failed)?;
-        let requirements = buffer.requirements();
+        let requirements = self.checked_requirements(&buffer)?;
         let memory_type = choose_type(
             core.physical.memory_types(),
             requirements.memory_type_bits,
@@ -211,9 +244,9 @@ impl Device {
         let memory = DeviceMemory::exportable(core, requirements.size, memory_type, dedicated)
             .map_err(failed)?;
         let fd = memory.export_fd(functions).map_err(failed)?;
-        let dmabuf = DmaBufMemory::new(fd)?;
+        let dmabuf = DmaBufMemory::new(fd).map_err(ExportError::from)?;
         check_size(&core.name, &dmabuf, requirements.size)?;
-        dmabuf.set_name(name)?;
+        dmabuf.set_name(name).map_err(ExportError::from)?;
         buffer.bind(memory).map_err(failed)?;
         buffer.dmabuf = Some(dmabuf);
         Ok(buffer)
@@ -222,7 +255,9 @@ impl Device {
     /// Makes a buffer of the first `size` bytes of a dma-buf that someone else made.
     ///
     /// # Errors
-    /// - [`ImportError::Layout`]: the size or the usage is empty.
+    /// - [`PlainBufferError::EmptySize`], [`PlainBufferError::EmptyUsage`],
+    ///   [`PlainBufferError::TooLarge`], [`PlainBufferError::Requirements`]: no buffer of this device
+    ///   can be so.
     /// - [`ImportError::MissingFeature`]: the device cannot import buffers for these uses.
     /// - [`ImportError::MemoryTooSmall`]: the dma-buf is smaller than `size`, or than the device
     ///   needs for a buffer of this size.
@@ -235,25 +270,20 @@ impl Device {
         memory: &DmaBufMemory,
         size: u64,
         usage: vk::BufferUsageFlags,
-    ) -> Result<PlainBuffer, ImportError> {
+    ) -> Result<PlainBuffer, PlainBufferError> {
         let core = self.core();
         let failed = |failure: Failure| failure.import(&core.name);
         let missing = |missing| ImportError::MissingFeature {
             importer: core.name.clone(),
             missing,
         };
-        if size == 0 || usage.is_empty() {
-            return Err(LayoutError::EmptyExtent {
-                extent: dmashare::Extent::new(0, 1),
-            }
-            .into());
-        }
+        self.check_plain(size, usage)?;
         let functions = core.functions.buffer_memory().map_err(missing)?;
         if !self
             .buffer_features(usage)
             .contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
         {
-            return Err(missing("dma-buf import of buffers with this usage"));
+            return Err(missing("dma-buf import of buffers with this usage").into());
         }
         let check_size = |required: u64| {
             if memory.size() < required {
@@ -265,11 +295,10 @@ impl Device {
             }
             Ok(())
         };
-        // Before the driver sees a size: one near 2^64 wraps in some of them.
         check_size(size)?;
         let importable = importable_types(core, functions, memory.as_fd()).map_err(failed)?;
         let mut buffer = PlainBuffer::create(core, size, usage).map_err(failed)?;
-        let requirements = buffer.requirements();
+        let requirements = self.checked_requirements(&buffer)?;
         check_size(requirements.size)?;
         let memory_type = choose_type(
             core.physical.memory_types(),
@@ -284,7 +313,7 @@ impl Device {
                 requirements.memory_type_bits
             ),
         })?;
-        let fd = memory.duplicate_fd()?;
+        let fd = memory.duplicate_fd().map_err(ImportError::from)?;
         let dedicated = Dedicated::Buffer(buffer.raw);
         let imported = DeviceMemory::imported(core, fd, requirements.size, memory_type, dedicated)
             .map_err(failed)?;

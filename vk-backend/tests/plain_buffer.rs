@@ -4,10 +4,11 @@
 mod support;
 
 use dmashare::{
-    DmaBuf, DmaBufMemory, ExportError, Extent, Fourcc, ImportError, Modifier, PlaneLayout,
+    DmaBuf, DmaBufMemory, ExportError, Extent, Fourcc, ImportError, LayoutError, Modifier,
+    PlaneLayout,
 };
 use dmashare_vk::ash::vk;
-use dmashare_vk::{Device, PlainBuffer};
+use dmashare_vk::{Device, PlainBuffer, PlainBufferError};
 use support::{cpu_read, cpu_write, device, pattern};
 
 const USAGE: vk::BufferUsageFlags = vk::BufferUsageFlags::from_raw(
@@ -141,33 +142,56 @@ fn dmabufs_of_others_are_imported() {
 }
 
 #[test]
-fn bad_requests_are_refused() {
+fn bad_imports_are_refused() {
     let device = device();
     let memory = support::heap().allocate_memory(4096).unwrap();
+    let refuse = |size, usage| device.import_buffer(&memory, size, usage).unwrap_err();
     assert!(matches!(
-        device.import_buffer(&memory, 4097, USAGE),
-        Err(ImportError::MemoryTooSmall {
+        refuse(4097, USAGE),
+        PlainBufferError::Import(ImportError::MemoryTooSmall {
             required: 4097,
             actual: 4096,
             ..
         })
     ));
     assert!(matches!(
-        device.import_buffer(&memory, u64::MAX, USAGE),
-        Err(ImportError::MemoryTooSmall { .. })
+        refuse(u64::MAX, USAGE),
+        PlainBufferError::TooLarge { .. }
     ));
+    assert!(matches!(refuse(0, USAGE), PlainBufferError::EmptySize));
     assert!(matches!(
-        device.import_buffer(&memory, 0, USAGE),
-        Err(ImportError::Layout(_))
+        refuse(4096, vk::BufferUsageFlags::empty()),
+        PlainBufferError::EmptyUsage
     ));
+}
+
+#[test]
+fn bad_exports_are_refused() {
+    let device = device();
+    let refuse = |name, size, usage| device.export_buffer(name, size, usage).unwrap_err();
     assert!(matches!(
-        device.export_buffer("", 4096, USAGE),
-        Err(ExportError::Layout(_))
+        refuse("", 4096, USAGE),
+        PlainBufferError::Export(ExportError::Layout(LayoutError::EmptyName))
     ));
-    assert!(matches!(
-        device.export_buffer("empty", 0, USAGE),
-        Err(ExportError::Layout(_))
-    ));
+    let empty = refuse("empty", 0, USAGE);
+    assert!(matches!(empty, PlainBufferError::EmptySize));
+    assert!(empty.to_string().contains("0 bytes"), "{empty}");
+    let useless = refuse("useless", 4096, vk::BufferUsageFlags::empty());
+    assert!(matches!(useless, PlainBufferError::EmptyUsage));
+    assert!(useless.to_string().contains("usage"), "{useless}");
+    match refuse("endless", u64::MAX, USAGE) {
+        PlainBufferError::TooLarge { size, maximum, .. } => {
+            assert_eq!(size, u64::MAX);
+            // Vulkan 1.3 promises 2^30 bytes at least ("Required Limits").
+            assert!((1 << 30..u64::MAX).contains(&maximum), "{maximum}");
+            // The driver is not asked for one byte too many either.
+            assert!(matches!(
+                refuse("one more", maximum + 1, USAGE),
+                PlainBufferError::TooLarge { .. }
+            ));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
