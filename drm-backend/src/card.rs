@@ -143,14 +143,15 @@ impl Card {
     /// process may have changed it.
     ///
     /// # Errors
-    /// [`OpenError::NoMaster`]: another process holds the display. [`OpenError::Device`].
+    /// [`OpenError::NoMaster`]: another process holds the display. [`OpenError::Device`]: what is on
+    /// could not be read; master is given back then.
     pub fn acquire_master(&self) -> Result<(), OpenError> {
-        master::acquire(&self.inner.device)?;
-        let (_, _, mut snapshot) =
-            Resources::read(&self.inner.device, self.inner.capabilities.addfb2_modifiers)?;
-        let foreign = snapshot.take_foreign();
-        snapshot.destroy_blobs(&self.inner.device);
-        self.inner.state().forget_configuration(foreign);
+        let inner = &self.inner;
+        let master = master::acquire(&inner.device)?;
+        let modifiers = inner.capabilities.addfb2_modifiers;
+        let (_, _, mut snapshot) = Resources::read(&inner.device, modifiers)?;
+        inner.state().forget_configuration(snapshot.take_foreign());
+        master.keep();
         Ok(())
     }
 

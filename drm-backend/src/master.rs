@@ -8,28 +8,57 @@ use std::time::Duration;
 
 use crate::device::DrmDevice;
 use crate::error::{Holder, NoMaster};
-use crate::sys::retry;
+use crate::sys::{retry, retry_idempotent};
 
 /// Whether this file is master now. `AUTH_MAGIC` is for masters only, and no client has magic 0: it
 /// answers `EACCES` to others and `EINVAL` to the master (libdrm's `drmIsMaster` asks the same way).
 pub(crate) fn is_master(device: &DrmDevice) -> bool {
-    match retry(|| drm_ffi::auth::auth_magic_token(device.as_fd(), 0)) {
+    match retry_idempotent(|| drm_ffi::auth::auth_magic_token(device.as_fd(), 0)) {
         Ok(_) => true,
-        Err(error) => error.raw_os_error() != Some(nix::libc::EACCES),
+        Err(error) => error.raw_os_error() == Some(nix::libc::EINVAL),
+    }
+}
+
+/// Master that was acquired for something that may still fail: it is given back when this is dropped,
+/// unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Acquired<'a> {
+    device: &'a DrmDevice,
+    /// The file was not master before.
+    newly: bool,
+}
+
+impl Acquired<'_> {
+    /// All went well.
+    pub(crate) fn keep(mut self) {
+        self.newly = false;
+    }
+}
+
+impl Drop for Acquired<'_> {
+    fn drop(&mut self) {
+        // A card that was made meanwhile may have given it back itself.
+        if self.newly
+            && is_master(self.device)
+            && let Err(error) = release(self.device)
+        {
+            tracing::error!(%error, "DROP_MASTER failed");
+        }
     }
 }
 
 /// Becomes master, unless the file is already: the first to open a card's primary node is by
 /// itself. So a program that only lists cards is master for a moment, which is waited for.
-pub(crate) fn acquire(device: &DrmDevice) -> Result<(), NoMaster> {
+pub(crate) fn acquire(device: &DrmDevice) -> Result<Acquired<'_>, NoMaster> {
+    let acquired = |newly| Acquired { device, newly };
     if is_master(device) {
-        return Ok(());
+        return Ok(acquired(false));
     }
     let mut tries = 5;
     loop {
         tries -= 1;
         match retry(|| drm_ffi::auth::acquire_master(device.as_fd())) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(acquired(true)),
             Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) && tries > 0 => {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -41,7 +41,7 @@ pub(crate) struct Resources {
 impl Resources {
     /// Reads them, the connectors that are there now, and what is shown now.
     pub(crate) fn read(
-        device: &DrmDevice,
+        device: &Arc<DrmDevice>,
         modifiers: bool,
     ) -> Result<(Self, Vec<Arc<Connector>>, Snapshot), OpenError> {
         let ids = device.call("MODE_GETRESOURCES", || {

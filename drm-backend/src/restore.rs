@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use drm_ffi::DRM_MODE_ATOMIC_ALLOW_MODESET;
 
+use crate::blob::PropertyBlob;
 use crate::device::DrmDevice;
 use crate::property::Properties;
 use crate::request::Request;
 use crate::sys::atomic::{self, FenceSlots};
 use crate::sys::signal::SignalAction;
-use crate::{DeviceError, PlaneProperty, sys};
+use crate::{DeviceError, PlaneProperty};
 
 /// What was on when the card was opened.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ pub(crate) struct Snapshot {
     previous: Request,
     off: Request,
     /// Copies of the modes: the kernel forgets a mode with the last CRTC that uses it.
-    blobs: Vec<u32>,
+    blobs: Vec<PropertyBlob>,
     foreign: Foreign,
 }
 
@@ -50,7 +51,7 @@ const PLANE_PLACE: [&str; 10] = [
 impl Snapshot {
     pub(crate) fn add_crtc(
         &mut self,
-        device: &DrmDevice,
+        device: &Arc<DrmDevice>,
         id: u32,
         properties: &Properties,
     ) -> Result<(), DeviceError> {
@@ -60,16 +61,13 @@ impl Snapshot {
         };
         let mut blob = 0;
         if let Some(mut data) = properties.blob(device, "MODE_ID")? {
-            blob = device
-                .call("MODE_CREATEPROPBLOB", || {
-                    drm_ffi::mode::create_property_blob(device.as_fd(), &mut data)
-                })?
-                .blob_id;
-            self.blobs.push(blob);
+            let copy = PropertyBlob::new(device, &mut data)?;
+            blob = copy.value();
+            self.blobs.push(copy);
         }
         self.previous.object(id);
         self.previous.set(active.id, active.value);
-        self.previous.set(mode.id, blob.into());
+        self.previous.set(mode.id, blob);
         self.off.object(id);
         self.off.set(active.id, 0);
         self.off.set(mode.id, 0);
@@ -123,17 +121,6 @@ impl Snapshot {
     /// What others had switched on.
     pub(crate) fn take_foreign(&mut self) -> Foreign {
         std::mem::take(&mut self.foreign)
-    }
-
-    /// The kernel's copies of modes are no longer wanted.
-    pub(crate) fn destroy_blobs(&mut self, device: &DrmDevice) {
-        for blob in self.blobs.drain(..) {
-            if let Err(error) =
-                sys::retry_idempotent(|| drm_ffi::mode::destroy_property_blob(device.as_fd(), blob))
-            {
-                tracing::error!(%error, blob, "DESTROYPROPBLOB failed");
-            }
-        }
     }
 }
 
@@ -193,7 +180,6 @@ impl Restore {
 impl Drop for Restore {
     fn drop(&mut self) {
         self.run();
-        self.snapshot.destroy_blobs(&self.device);
     }
 }
 

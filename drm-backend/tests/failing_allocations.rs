@@ -1,6 +1,8 @@
 //! The kernel's own allocations fail in turn: each step says so or works, and nothing is left behind.
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use dmashare::host::Udmabuf;
@@ -16,6 +18,7 @@ use support::*;
 #[test]
 fn each_step_fails_cleanly() {
     opening();
+    becoming_master();
     importing();
     committing();
     making_dumb_buffers();
@@ -80,6 +83,93 @@ fn opening() {
         points > 20 && refused > 10,
         "{points} points, {refused} refused"
     );
+}
+
+/// Property blobs of a device; the kernel gives the lowest number that is free.
+fn blobs(node: &File) -> usize {
+    (1..=256)
+        .filter(|id| drm_ffi::mode::get_property_blob(node.as_fd(), *id, None).is_ok())
+        .count()
+}
+
+/// Whether it was master until now.
+fn gives_up_master(node: &File) -> bool {
+    drm_ffi::auth::release_master(node.as_fd()).is_ok()
+}
+
+/// Becoming master again, and the same for a file that is open elsewhere, too: what fails leaves no
+/// master and no copies of modes.
+fn becoming_master() {
+    let screen = Screen::new();
+    let dumb = screen.card.dumb_buffers();
+    let picture = buffer(&dumb, "picture", Fourcc::XRGB8888, screen.extent());
+    let mapping = map(&picture, &screen.card);
+    screen.show(screen.showing(&mapping));
+    let node = File::open(screen.display.node()).unwrap();
+    assert!(!gives_up_master(&node));
+    screen.card.release_master().unwrap();
+
+    let mut before = (open_files().len(), blobs(&node));
+    assert!(before.1 > 0, "the mode that is on is a blob");
+    let check = |nth, before: &mut (usize, usize), error: Option<&OpenError>| {
+        if let Some(error) = error {
+            let is_no_answer =
+                matches!(error, OpenError::NoKms { .. } | OpenError::NoAtomic { .. });
+            assert!(
+                is_no_answer || is_injected(error),
+                "allocation {nth}: {error:?}"
+            );
+            // A blob whose number the kernel could not write into this process's memory (which
+            // cannot happen: the memory is there) lives until the file closes.
+            let untold = matches!(error, OpenError::Device(error)
+                if error.operation == "MODE_CREATEPROPBLOB");
+            if untold && errno(error) == Some(nix::libc::EFAULT) && blobs(&node) == before.1 + 1 {
+                before.1 += 1;
+            }
+        }
+        let now = (open_files().len(), blobs(&node));
+        assert_eq!(now, *before, "allocation {nth}: {error:?}");
+    };
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || screen.card.acquire_master(),
+        |nth, result| {
+            refused += u32::from(result.is_err());
+            let released = screen.card.release_master();
+            assert_eq!(released.is_ok(), result.is_ok(), "allocation {nth}");
+            check(nth, &mut before, result.as_ref().err());
+        },
+    );
+    assert!(
+        points > 20 && refused > 10,
+        "{points} points, {refused} refused"
+    );
+
+    // A seat daemon keeps the file that it gives.
+    let daemon = File::open(screen.display.node()).unwrap();
+    assert!(
+        gives_up_master(&daemon),
+        "the first to open a node is its master"
+    );
+    before.0 += 1;
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || Card::from_fd(daemon.try_clone().unwrap().into()),
+        |nth, result| {
+            refused += u32::from(result.is_err());
+            // It is the daemon's business to give it back after all went well.
+            assert_eq!(gives_up_master(&daemon), result.is_ok(), "allocation {nth}");
+            let error = result.map(drop).err();
+            check(nth, &mut before, error.as_ref());
+        },
+    );
+    assert!(
+        points > 20 && refused > 10,
+        "{points} points, {refused} refused"
+    );
+    drop(daemon);
+    screen.card.acquire_master().unwrap();
+    screen.show(screen.showing(&mapping));
 }
 
 fn importing() {

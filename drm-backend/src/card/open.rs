@@ -99,14 +99,17 @@ impl Card {
     fn new(device: DrmDevice, purpose: Purpose) -> Result<Self, OpenError> {
         let device = Arc::new(device);
         capabilities::enable_client_capabilities(&device)?;
-        match purpose {
-            Purpose::Show { .. } => master::acquire(&device)?,
+        let file = device.clone();
+        // The file may be open elsewhere, too, so master does not go with ours.
+        let master = match purpose {
+            Purpose::Show { .. } => Some(master::acquire(&file)?),
             // The first to open a card becomes its master without asking.
             Purpose::Look if master::is_master(&device) => {
-                master::release(&device).map_err(|source| device.error("DROP_MASTER", source))?
+                master::release(&device).map_err(|source| device.error("DROP_MASTER", source))?;
+                None
             }
-            Purpose::Look => {}
-        }
+            Purpose::Look => None,
+        };
         let modifiers = device.has(DriverCapability::AddFB2Modifiers);
         let (resources, connectors, mut snapshot) = Resources::read(&device, modifiers)?;
         let capabilities = Capabilities::read(&device, &resources);
@@ -140,6 +143,9 @@ impl Card {
         };
         // Outputs are known, and CRTCs assigned, before the first commit.
         card.outputs()?;
+        if let Some(master) = master {
+            master.keep();
+        }
         Ok(card)
     }
 }
