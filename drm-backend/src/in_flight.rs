@@ -65,8 +65,15 @@ impl<M> PlaneTimeline<M> {
     }
 
     /// `commit` shows `mapping` from now on. Its fence is what [`next_fence`](Self::next_fence) gave.
-    pub(crate) fn show(&mut self, mapping: M, crtc: usize, commit: CommitId) {
-        self.hide(commit);
+    /// `flips` as with [`hide`](Self::hide).
+    pub(crate) fn show(
+        &mut self,
+        mapping: M,
+        crtc: usize,
+        commit: CommitId,
+        flips: impl FnOnce(usize) -> bool,
+    ) {
+        self.hide(commit, flips);
         self.last_point += 1;
         self.uses.push_back(PlaneUse {
             mapping,
@@ -78,10 +85,13 @@ impl<M> PlaneTimeline<M> {
         });
     }
 
-    /// `commit` shows nothing here from now on.
-    pub(crate) fn hide(&mut self, commit: CommitId) {
-        if let Some(used) = self.uses.back_mut() {
-            used.replaced_by.get_or_insert(commit);
+    /// `commit` shows nothing here from now on. `flips` says whether a flip event will come for a
+    /// CRTC. If none does, another process has switched it off, and nothing is read any more.
+    pub(crate) fn hide(&mut self, commit: CommitId, flips: impl FnOnce(usize) -> bool) {
+        let last = self.uses.back_mut();
+        if let Some(used) = last.filter(|used| used.replaced_by.is_none()) {
+            used.replaced_by = Some(commit);
+            used.ended = !flips(used.crtc);
         }
     }
 
@@ -142,6 +152,9 @@ mod tests {
         CommitId::new(number)
     }
 
+    /// Every CRTC flips.
+    const FLIPS: fn(usize) -> bool = |_| true;
+
     fn released(plane: &mut PlaneTimeline<u32>) -> Vec<u32> {
         let mut freed = Vec::new();
         plane.release(|mapping| freed.push(mapping));
@@ -152,10 +165,10 @@ mod tests {
     fn a_buffer_is_free_with_the_flip_of_the_next() {
         let mut plane = PlaneTimeline::new("plane".to_owned());
         let fence = plane.next_fence();
-        plane.show(1, 0, commit(1));
+        plane.show(1, 0, commit(1), FLIPS);
         plane.flipped(0, commit(1));
         assert!(released(&mut plane).is_empty());
-        plane.show(2, 0, commit(2));
+        plane.show(2, 0, commit(2), FLIPS);
         assert!(released(&mut plane).is_empty());
         assert_eq!(fence.status(), FenceStatus::Pending);
         plane.flipped(0, commit(2));
@@ -168,9 +181,9 @@ mod tests {
     fn a_pending_capture_keeps_it() {
         let mut plane = PlaneTimeline::new("plane".to_owned());
         let fence = plane.next_fence();
-        plane.show(1, 0, commit(1));
+        plane.show(1, 0, commit(1), FLIPS);
         plane.capture(7);
-        plane.show(2, 0, commit(2));
+        plane.show(2, 0, commit(2), FLIPS);
         plane.flipped(0, commit(2));
         assert!(released(&mut plane).is_empty());
         assert_eq!(fence.status(), FenceStatus::Pending);
@@ -182,8 +195,8 @@ mod tests {
     #[test]
     fn another_crtc_does_not_free_it() {
         let mut plane = PlaneTimeline::new("plane".to_owned());
-        plane.show(1, 0, commit(1));
-        plane.hide(commit(2));
+        plane.show(1, 0, commit(1), FLIPS);
+        plane.hide(commit(2), FLIPS);
         plane.flipped(1, commit(2));
         assert!(released(&mut plane).is_empty());
         plane.flipped(0, commit(2));
@@ -192,11 +205,33 @@ mod tests {
     }
 
     #[test]
+    fn a_crtc_that_others_switched_off_frees_it_at_once() {
+        let off = |crtc| crtc != 1;
+        let mut plane = PlaneTimeline::new("plane".to_owned());
+        let fence = plane.next_fence();
+        plane.show(1, 1, commit(1), FLIPS);
+        plane.show(2, 1, commit(2), FLIPS);
+        // The next is on another CRTC: this one's event does not tell.
+        plane.show(3, 0, commit(3), off);
+        // The flip of the second commit may still come; points signal in order.
+        assert!(released(&mut plane).is_empty());
+        assert_eq!(fence.status(), FenceStatus::Pending);
+        plane.flipped(1, commit(2));
+        assert_eq!(released(&mut plane), [1, 2]);
+        // What was hidden before keeps waiting for its own event.
+        plane.hide(commit(4), FLIPS);
+        plane.hide(commit(5), |_| false);
+        assert!(released(&mut plane).is_empty());
+        plane.flipped(0, commit(4));
+        assert_eq!(released(&mut plane), [3]);
+    }
+
+    #[test]
     fn closing_signals_everything() {
         let mut plane = PlaneTimeline::new("plane".to_owned());
-        plane.show(1, 0, commit(1));
+        plane.show(1, 0, commit(1), FLIPS);
         let fence = plane.next_fence();
-        plane.show(2, 0, commit(2));
+        plane.show(2, 0, commit(2), FLIPS);
         let mut freed = Vec::new();
         plane.close(|mapping| freed.push(mapping));
         assert_eq!(freed, [1, 2]);
@@ -238,7 +273,7 @@ mod tests {
                             replaced.get_or_insert(last_commit);
                         }
                         model.push((plane.next_fence(), None, Vec::new()));
-                        plane.show(model.len(), 0, commit(last_commit));
+                        plane.show(model.len(), 0, commit(last_commit), FLIPS);
                         if captured {
                             next_capture += 1;
                             plane.capture(next_capture);
@@ -251,7 +286,7 @@ mod tests {
                         if let Some((_, replaced, _)) = model.last_mut() {
                             replaced.get_or_insert(last_commit);
                         }
-                        plane.hide(commit(last_commit));
+                        plane.hide(commit(last_commit), FLIPS);
                     }
                     Step::FlipNext => {
                         last_flip = (last_flip + 1).min(last_commit);

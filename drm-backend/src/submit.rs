@@ -16,10 +16,12 @@ use smallvec::SmallVec;
 
 use crate::capture::Capture;
 use crate::card::CardInner;
+use crate::configuration::Configuration;
 use crate::fill::{capture_slot, fill, out_fence_slot};
 use crate::in_fences::InFences;
 use crate::plan::Plan;
-use crate::state::State;
+use crate::restore::Foreign;
+use crate::state::{Freed, State};
 use crate::sys::atomic;
 use crate::{Card, Commit, CommitError, CommitId, OutputId, master};
 
@@ -47,7 +49,8 @@ impl Card {
     /// in its reservation. A read fence signals in [`dispatch`](Self::dispatch) once a later
     /// commit's flip event has arrived and every writeback of the commits that showed the buffer is
     /// over, or its plane or output was switched off, or the card is closed. Until then the card
-    /// holds the mapping.
+    /// holds the mapping. After [`acquire_master`](Self::acquire_master) the first commit frees what
+    /// was on outputs that another process has switched off, unless it shows the same there.
     ///
     /// The display waits for the fences given and for those that the buffers' reservations hold
     /// (rendering that was submitted through this library). A driver that takes no in-fences
@@ -92,6 +95,7 @@ impl Card {
         let mut fences = InFences::new(commit, on_cpu)?;
         let mut in_the_way = None;
         for _ in 0..ROUNDS {
+            let mut freed = Freed::new();
             let attempt = {
                 let mut state = inner.state();
                 let attempt = attempt(
@@ -101,9 +105,13 @@ impl Card {
                     &fences,
                     out_fences.as_deref_mut(),
                 );
+                // What others switched off is free without an event.
+                state.release(&mut freed);
                 inner.held.store(state.held(), Ordering::Release);
-                attempt?
+                attempt
             };
+            drop(freed);
+            let attempt = attempt?;
             match attempt {
                 Attempt::Done(id) => return Ok(id),
                 Attempt::Uncovered(uncovered) => {
@@ -136,7 +144,9 @@ fn attempt(
     let plan = Plan::new(inner, state, commit)?;
     let blobs = fill(inner, state, &plan, fences, out_fences.is_some())?;
     if state.request.is_empty() {
-        return Ok(Attempt::Done(next_id(state)));
+        let id = next_id(state);
+        hide(inner, state, &plan, id);
+        return Ok(Attempt::Done(id));
     }
     let modeset = if plan.modeset {
         DRM_MODE_ATOMIC_ALLOW_MODESET
@@ -170,7 +180,7 @@ fn attempt(
     }
     drop(blobs);
     inner.statistics.commits.fetch_add(1, Ordering::Relaxed);
-    let new_fences = record(state, &plan, id);
+    let new_fences = record(inner, state, &plan, id);
     submission.commit_each(new_fences);
     if let Some(out_fences) = out_fences {
         take_out_fences(state, &plan, out_fences);
@@ -241,22 +251,49 @@ fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, St
     }
 }
 
+/// Whether a flip event of the commit, or of a later one, comes for a CRTC: it is in the commit, or
+/// on, or the commit switches it off because others had it on. Any other was off already when this
+/// process became master.
+fn flips(
+    inner: &CardInner,
+    foreign: &Foreign,
+    next: &Configuration,
+    plan: &Plan<'_>,
+    crtc: usize,
+) -> bool {
+    let id = inner.resources.crtcs[crtc].id;
+    next.crtcs[crtc].is_some()
+        || plan.outputs.iter().any(|output| output.crtc == Some(crtc))
+        || foreign.crtcs.iter().any(|(other, ..)| *other == id)
+}
+
+/// Notes which planes show nothing. Also those that this process showed before another was master:
+/// the first commit after that switches off what it does not name.
+fn hide(inner: &CardInner, state: &mut State, plan: &Plan<'_>, id: CommitId) {
+    for (timeline, next) in state.planes.iter_mut().zip(&state.next.planes) {
+        if next.is_none() {
+            timeline.hide(id, |crtc| {
+                flips(inner, &state.foreign, &state.next, plan, crtc)
+            });
+        }
+    }
+}
+
 /// The commit is on its way: notes what each plane shows and what is captured. Gives the fence for
 /// each new use.
-fn record(state: &mut State, plan: &Plan<'_>, id: CommitId) -> SmallVec<[(MappingUse, Fence); 8]> {
+fn record(
+    inner: &CardInner,
+    state: &mut State,
+    plan: &Plan<'_>,
+    id: CommitId,
+) -> SmallVec<[(MappingUse, Fence); 8]> {
     let mut fences = SmallVec::new();
     for output in &plan.outputs {
         let Some(crtc) = output.crtc else { continue };
         let queue = &mut state.crtcs[crtc].pending;
         queue.push_back((id, output.commit.output.id()));
     }
-    // Also those that this process showed before another was master: the first commit after that
-    // switches off what it does not name.
-    for (timeline, next) in state.planes.iter_mut().zip(&state.next.planes) {
-        if next.is_none() {
-            timeline.hide(id);
-        }
-    }
+    hide(inner, state, plan, id);
     for plane in &plan.planes {
         let mapping = &plane.commit.mapping;
         let timeline = &mut state.planes[plane.plane];
@@ -265,7 +302,8 @@ fn record(state: &mut State, plan: &Plan<'_>, id: CommitId) -> SmallVec<[(Mappin
             .is_some_and(|current| current.is_same(mapping))
         {
             fences.push((mapping.read(), timeline.next_fence()));
-            timeline.show(mapping.clone(), plane.crtc, id);
+            let flips = |crtc| flips(inner, &state.foreign, &state.next, plan, crtc);
+            timeline.show(mapping.clone(), plane.crtc, id, flips);
         }
     }
     for (index, output) in plan.outputs.iter().enumerate() {
@@ -295,7 +333,7 @@ fn record(state: &mut State, plan: &Plan<'_>, id: CommitId) -> SmallVec<[(Mappin
         }
     }
     std::mem::swap(&mut state.current, &mut state.next);
-    state.foreign = crate::restore::Foreign::default();
+    state.foreign = Foreign::default();
     fences
 }
 
