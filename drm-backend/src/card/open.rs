@@ -75,6 +75,16 @@ impl Card {
     /// the session is active again, call [`acquire_master`](Self::acquire_master): another process
     /// may have changed what is shown, and commits set only what differs from what was shown last.
     ///
+    /// The open file description must be the card's alone, but for its giver, who only sets and drops
+    /// master: a duplicate (`dup`, `try_clone`, `SCM_RIGHTS`) is the same description. GEM handles,
+    /// client capabilities and events belong to it. If GBM, EGL or another library uses it too, an
+    /// import of a buffer that it made gives that library's own handle (`PRIME_FD_TO_HANDLE` gives
+    /// one handle for one object), and the card closes it after the import: the library's buffer is
+    /// gone. Whoever of both reads the file first also takes the other's events. So keep what the
+    /// daemon gave for the card, and give the others the node opened anew, or the render node: they
+    /// need no master. Or give the card a lease, which is a description of its own
+    /// (`DRM_IOCTL_MODE_CREATE_LEASE`).
+    ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_fd(fd: OwnedFd) -> Result<Self, OpenError> {
