@@ -36,21 +36,24 @@ pub fn run(options: &Options) -> Result<Outcome> {
 }
 
 fn examine() -> Result<Report> {
-    let (instance, no_vulkan) = match Instance::new(&InstanceOptions::new("info")) {
-        Ok(instance) => (Some(instance), None),
+    let (instance, no_vulkan, vulkan_failed) = match Instance::new(&InstanceOptions::new("info")) {
+        Ok(instance) => (Some(instance), None, false),
         // A machine without Vulkan may still have displays and heaps.
-        Err(error) => (None, Some(chain(error))),
+        Err(error) => {
+            let failed = vulkan::is_failure(&error);
+            (None, Some(chain(error)), failed)
+        }
     };
-    let vulkan = match &instance {
+    let devices = match &instance {
         Some(instance) => VulkanReport::all(instance)?,
         None => Vec::new(),
     };
     let nodes = NodeReport::all()?;
     let (cards, drm_nodes): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
 
-    let named = vulkan.iter().map(|(device, report)| {
+    let named = devices.iter().map(|(device, report)| {
         // Several devices may have the same name.
-        let same = vulkan
+        let same = devices
             .iter()
             .filter(|(_, other)| other.name == report.name)
             .count();
@@ -61,11 +64,8 @@ fn examine() -> Result<Report> {
         (device.clone(), name)
     });
     let named: Vec<_> = named.collect();
-    let (sources, cannot_export) = Source::all(&named, &drm_nodes);
-    let mut unusable: Vec<Unusable> = cannot_export
-        .into_iter()
-        .map(|(name, reason)| Unusable { name, reason })
-        .collect();
+    let (sources, mut unusable) = Source::all(&named, &drm_nodes);
+    unusable.extend(drm::closed(&drm_nodes));
     let mut sinks = Vec::new();
     for (physical, name) in named {
         // A device of its own: what is shared with the exporter's device goes through a dma-buf.
@@ -74,8 +74,11 @@ fn examine() -> Result<Report> {
                 name,
                 kind: SinkKind::Vulkan(device, physical),
             }),
+            // As an exporter it is in the list already, if it failed then.
+            Err(_) if unusable.iter().any(|other| other.name == name) => {}
             Err(error) => unusable.push(Unusable {
                 name,
+                failed: vulkan::is_failure(&error),
                 reason: chain(error),
             }),
         }
@@ -90,12 +93,15 @@ fn examine() -> Result<Report> {
     for source in &sources {
         pairs.extend(sinks.iter().map(|sink| PairReport::of(source, sink)));
     }
-    unusable.dedup();
+    let examination_errors = usize::from(vulkan_failed)
+        + drm_nodes.iter().filter(|node| node.failed).count()
+        + unusable.iter().filter(|unusable| unusable.failed).count();
     Ok(Report {
-        vulkan_devices: vulkan.into_iter().map(|(_, report)| report).collect(),
+        vulkan_devices: devices.into_iter().map(|(_, report)| report).collect(),
         no_vulkan,
         drm_nodes,
         unusable,
+        examination_errors,
         pairs,
     })
 }

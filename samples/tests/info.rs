@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::process::Command;
+
 use serde_json::Value;
-use support::{cards, dmabufs_named, run};
+use support::{Said, cards, dmabufs_named, run};
 
 fn pair<'a>(json: &'a Value, exporter: &str, importer: &str) -> &'a Value {
     let pairs = json["pairs"].as_array().unwrap();
@@ -110,6 +112,36 @@ fn the_tables_name_everyone() {
     ] {
         assert!(said.stdout.contains(part), "no {part} in:\n{}", said.stdout);
     }
+}
+
+#[test]
+fn what_may_not_be_opened_is_counted() {
+    let all = run("info", &["--json"]).good_json();
+    assert_eq!(all["examination_errors"], 0, "{all}");
+    // As nobody, who may open none of the devices.
+    let nobody = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        env!("CARGO_BIN_EXE_info"),
+        "--json",
+    ];
+    let said = Said::of(Command::new("setpriv").args(nobody).output().unwrap());
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let json = said.json();
+    let unusable = json["unusable"].as_array().unwrap();
+    let mut expected = vec!["dma-heap system".to_owned(), "udmabuf".to_owned()];
+    expected.extend(cards("vgem"));
+    expected.extend(cards("vkms"));
+    for name in expected {
+        let entry = unusable.iter().find(|entry| entry["name"] == name);
+        let entry = entry.unwrap_or_else(|| panic!("no {name} in {json}"));
+        assert_eq!(entry["failed"], true, "{json}");
+        let reason = entry["reason"].as_str().unwrap();
+        assert!(reason.contains("Permission denied"), "{json}");
+    }
+    let failed = unusable.iter().filter(|entry| entry["failed"] == true);
+    assert_eq!(json["examination_errors"], failed.count(), "{json}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 
 use support::{Said, program, run};
 
@@ -78,6 +79,17 @@ fn what_cannot_be_shared_is_refused() {
     fails(&["--device", "/dev/null"], &["no Vulkan device fits"]);
     fails(&["--importer", "no such device"], &["no such device"]);
     fails(&["--frames", "0"], &["--frames"]);
+}
+
+#[test]
+fn dmabufs_left_over_are_not_reported_by_who_cannot_count_them() {
+    let script = r#"umount /sys/kernel/debug && exec "$0" --json --frames 1 --extent 16x16"#;
+    let hidden = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_share")])
+        .output();
+    let json = Said::of(hidden.unwrap()).good_json();
+    assert_eq!(json.get("dmabufs_leaked"), None, "{json}");
+    assert_eq!(json["pixels_checked"], 2 * 16 * 16, "{json}");
 }
 
 #[test]

@@ -1,12 +1,18 @@
 //! DRM nodes: what they are, and what their displays can show.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use dmashare_drm::{Card, FormatSet, Node, NodeKind};
+use dmashare_drm::{Card, FormatSet, Node, NodeKind, OpenError};
 use serde::Serialize;
 
+use super::exporters::chain;
+use super::report::Unusable;
 use crate::program;
+
+/// Where the kernel has its DRM nodes.
+const NODES: &str = "/dev/dri";
 
 /// What a DRM node can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +29,9 @@ pub struct NodeReport {
     pub card: Option<CardReport>,
     /// Why it is no card that can be used.
     pub no_card: Option<String>,
+    /// Whether it could not be examined; if not, it has no displays, or none that this library can
+    /// drive.
+    pub failed: bool,
 }
 
 /// What a card can do.
@@ -94,6 +103,7 @@ impl NodeReport {
             device_number: format!("{major}:{minor}"),
             card: None,
             no_card: None,
+            failed: false,
         };
         if report.kind != "primary" {
             return (None, report);
@@ -105,10 +115,43 @@ impl NodeReport {
             }
             Err(error) => {
                 report.no_card = Some(program::message(&error));
+                report.failed = !is_no_display(&error);
                 (None, report)
             }
         }
     }
+}
+
+/// The nodes that could not be opened: they are not in `nodes`.
+pub(super) fn closed(nodes: &[NodeReport]) -> Vec<Unusable> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(NODES)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("card") || name.starts_with("renderD")
+        })
+        .filter(|path| nodes.iter().all(|node| node.path != *path))
+        .collect();
+    paths.sort();
+    let unusable = paths.into_iter().map(|path| Unusable {
+        name: path.display().to_string(),
+        reason: match Card::inspect(&path) {
+            Err(error) => chain(error),
+            Ok(_) => "it has appeared just now".to_owned(),
+        },
+        failed: true,
+    });
+    unusable.collect()
+}
+
+/// Whether an error says what the card is, not that it could not be examined.
+fn is_no_display(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(OpenError::NoKms { .. } | OpenError::NoAtomic { .. })
+    )
 }
 
 fn examine(path: &Path) -> Result<(Card, CardReport)> {
@@ -158,4 +201,23 @@ fn shown(formats: &FormatSet) -> Vec<ShownFormat> {
         .collect();
     shown.sort_by(|a, b| a.format.cmp(&b.format));
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_card_without_displays_is_no_failure_and_one_that_cannot_be_opened_is() {
+        let card = "vgem".to_owned();
+        assert!(is_no_display(&OpenError::NoKms { card }.into()));
+        let closed = OpenError::Open {
+            path: "/dev/dri/card0".into(),
+            source: io::ErrorKind::PermissionDenied.into(),
+        };
+        assert!(!is_no_display(&closed.into()));
+        assert!(!is_no_display(&anyhow::anyhow!("something else")));
+    }
 }

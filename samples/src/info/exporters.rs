@@ -1,6 +1,6 @@
 //! Everyone on this machine who can make dma-bufs.
 
-use std::fs;
+use std::{fs, io};
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{Allocation, BufferDesc, ExportError, Exporter, Modifier, Usage};
@@ -8,6 +8,8 @@ use dmashare_drm::DumbBuffers;
 use dmashare_vk::{Device, PhysicalDevice};
 
 use super::drm::NodeReport;
+use super::report::Unusable;
+use super::vulkan;
 use crate::program;
 
 /// Where the kernel has its dma-heaps.
@@ -33,21 +35,29 @@ impl Source {
     pub(super) fn all(
         devices: &[(PhysicalDevice, String)],
         nodes: &[NodeReport],
-    ) -> (Vec<Self>, Vec<(String, String)>) {
+    ) -> (Vec<Self>, Vec<Unusable>) {
         let mut sources = Vec::new();
         let mut unusable = Vec::new();
-        let mut add = |name: String, kind: Result<Kind, String>| match kind {
+        let mut add = |name: String, kind: Result<Kind, (String, bool)>| match kind {
             Ok(kind) => sources.push(Self { name, kind }),
-            Err(reason) => unusable.push((name, reason)),
+            Err((reason, failed)) => unusable.push(Unusable {
+                name,
+                reason,
+                failed,
+            }),
         };
         for (device, name) in devices {
             let opened = Device::open(device).map(Kind::Vulkan);
-            add(name.clone(), opened.map_err(chain));
+            let refused = |error| {
+                let failed = vulkan::is_failure(&error);
+                (chain(error), failed)
+            };
+            add(name.clone(), opened.map_err(refused));
         }
         for node in nodes.iter().filter(|node| node.kind == "primary") {
             let opened = DumbBuffers::open(&node.path).map(Kind::Dumb);
             let name = format!("{} {} dumb buffers", node.path.display(), node.driver);
-            add(name, opened.map_err(chain));
+            add(name, opened.map_err(|error| (chain(error), true)));
         }
         let mut heaps: Vec<String> = fs::read_dir(HEAPS)
             .into_iter()
@@ -57,10 +67,16 @@ impl Source {
         heaps.sort();
         for heap in heaps {
             let opened = DmaHeap::open(&heap).map(Kind::Heap);
-            add(format!("dma-heap {heap}"), opened.map_err(chain));
+            let opened = opened.map_err(|error| (chain(error), true));
+            add(format!("dma-heap {heap}"), opened);
         }
         let opened = Udmabuf::open().map(Kind::Udmabuf);
-        add("udmabuf".to_owned(), opened.map_err(chain));
+        let refused = |error: io::Error| {
+            // A kernel without udmabuf.
+            let absent = error.kind() == io::ErrorKind::NotFound;
+            (chain(error), !absent)
+        };
+        add("udmabuf".to_owned(), opened.map_err(refused));
         (sources, unusable)
     }
 

@@ -19,6 +19,9 @@ pub struct Report {
     pub drm_nodes: Vec<NodeReport>,
     /// Who cannot export or import, and why.
     pub unusable: Vec<Unusable>,
+    /// How many could not be examined although they are there: no permission, or a driver that
+    /// fails. What is not there, and what lacks something, is no error.
+    pub examination_errors: usize,
     /// Every exporter with every importer.
     pub pairs: Vec<PairReport>,
 }
@@ -30,6 +33,8 @@ pub struct Unusable {
     pub name: String,
     /// Why.
     pub reason: String,
+    /// Whether it could not be examined; if not, it is not there, or lacks what sharing needs.
+    pub failed: bool,
 }
 
 impl Report {
@@ -61,8 +66,11 @@ impl Report {
             ["exporter", "importer", "direct", "formats, or the reason"],
             self.pairs.iter().map(pair),
         );
-        for Unusable { name, reason } in &self.unusable {
+        for Unusable { name, reason, .. } in &self.unusable {
             text += &format!("{name}: {reason}\n");
+        }
+        if self.examination_errors > 0 {
+            text += &format!("{} could not be examined\n", self.examination_errors);
         }
         text.truncate(text.trim_end().len());
         text

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use dmashare::{Fourcc, Modifier, Usage};
-use dmashare_vk::{Instance, PhysicalDevice};
+use dmashare_vk::ash::vk;
+use dmashare_vk::{DeviceError, Instance, PhysicalDevice};
 use serde::Serialize;
 
 /// What a Vulkan device says of itself.
@@ -86,6 +87,19 @@ impl VulkanReport {
     }
 }
 
+/// Whether an error says that Vulkan, or a device, could not be examined, not that there is none or
+/// that it lacks something.
+pub(super) fn is_failure(error: &DeviceError) -> bool {
+    match error {
+        DeviceError::Loader { .. }
+        | DeviceError::LoaderVersion { .. }
+        | DeviceError::MissingFeature { .. } => false,
+        // The loader's answer where no driver is installed.
+        DeviceError::Vulkan { source, .. } => *source != vk::Result::ERROR_INCOMPATIBLE_DRIVER,
+        _ => true,
+    }
+}
+
 fn formats(device: &PhysicalDevice) -> Result<Vec<VulkanFormat>> {
     let mut found = BTreeMap::<(Fourcc, Modifier), VulkanFormat>::new();
     for (name, usage) in USES {
@@ -115,4 +129,25 @@ fn formats(device: &PhysicalDevice) -> Result<Vec<VulkanFormat>> {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_no_failure() {
+        let told = |source| DeviceError::Vulkan {
+            device: "Vulkan".to_owned(),
+            operation: "vkCreateInstance",
+            source,
+        };
+        assert!(!is_failure(&told(vk::Result::ERROR_INCOMPATIBLE_DRIVER)));
+        assert!(is_failure(&told(vk::Result::ERROR_DEVICE_LOST)));
+        let lacks = DeviceError::MissingFeature {
+            device: "old".to_owned(),
+            missing: "Vulkan 1.2",
+        };
+        assert!(!is_failure(&lacks));
+    }
 }

@@ -61,7 +61,9 @@ pub struct Report {
     pub fds_leaked: u64,
     /// What they are open on.
     pub files_left: Vec<String>,
-    /// dma-bufs of this run that are left over; `None` where the kernel's list can't be read.
+    /// dma-bufs of this run that are left over; `None` where the kernel's list can't be read. The
+    /// JSON object does not have the key then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dmabufs_leaked: Option<u64>,
 }
 
