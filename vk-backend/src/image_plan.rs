@@ -1,7 +1,7 @@
 //! What a `BufferDesc` is in Vulkan's words: format, usage, flags, view formats.
 
 use ash::vk;
-use dmashare::{BufferDesc, Extent, Fourcc, Usage};
+use dmashare::{BufferDesc, Extent, Fourcc, LayoutError, Usage};
 use smallvec::SmallVec;
 
 use crate::format::vk_format;
@@ -76,6 +76,24 @@ impl ImagePlan {
         Self::new(&BufferDesc::new("query", Extent::new(1, 1), format, usage))
     }
 
+    /// Vulkan has no images whose last group of pixels lacks a part of its chroma sample
+    /// (VUID-VkImageCreateInfo-format-04712, -04713).
+    pub(crate) fn check_extent(&self) -> Result<(), LayoutError> {
+        let Extent { width, height } = self.extent;
+        let planes = self.fourcc.info().map_or(&[][..], |info| info.planes);
+        let is_whole = planes.iter().all(|plane| {
+            width.is_multiple_of(plane.horizontal_subsampling.into())
+                && height.is_multiple_of(plane.vertical_subsampling.into())
+        });
+        if is_whole {
+            return Ok(());
+        }
+        Err(LayoutError::OddExtent {
+            format: self.fourcc,
+            extent: self.extent,
+        })
+    }
+
     /// Whether the format list must be chained
     /// (VUID-VkImageCreateInfo-tiling-02353: a mutable image with modifiers has one).
     pub(crate) fn is_mutable(&self) -> bool {
@@ -118,5 +136,21 @@ mod tests {
         assert!(!ImagePlan::new(&desc).unwrap().is_mutable());
         desc.view_formats = vec![Fourcc::ABGR8888];
         assert!(ImagePlan::new(&desc).unwrap().is_mutable());
+    }
+    #[test]
+    fn chroma_has_whole_samples() {
+        let is_taken = |format, width, height| {
+            let desc = BufferDesc::new("a", Extent::new(width, height), format, Usage::SAMPLE);
+            let checked = ImagePlan::new(&desc).unwrap().check_extent();
+            let refused = matches!(checked, Err(LayoutError::OddExtent { .. }));
+            assert_eq!(refused, checked.is_err());
+            !refused
+        };
+        for format in [Fourcc::NV12, Fourcc::P010, Fourcc::YUV420] {
+            assert!(is_taken(format, 64, 48));
+            assert!(!is_taken(format, 63, 48) && !is_taken(format, 64, 47));
+        }
+        assert!(is_taken(Fourcc::NV16, 64, 47) && !is_taken(Fourcc::NV16, 63, 48));
+        assert!(is_taken(Fourcc::XRGB8888, 63, 47));
     }
 }

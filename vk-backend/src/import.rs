@@ -57,6 +57,7 @@ impl Device {
             supported: core.physical.formats(desc.usage),
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
+        plan.check_extent()?;
         let supports = core.physical.modifier_supports(&plan);
         let supports = supports.map_err(|failure| failure.import(&core.name))?;
         let importable = || supports.iter().filter(|support| support.importable);

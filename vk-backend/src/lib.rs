@@ -57,7 +57,8 @@
 //!
 //! # What it cannot do
 //!
-//! - Planes of one image in several dma-bufs (disjoint) are refused.
+//! - Planes of one image in several dma-bufs (disjoint) are refused, and so are images whose width or
+//!   height leaves half a chroma sample over: Vulkan has none.
 //! - Semaphores cannot carry an error: work that waits for a sync_file which then ends in an error
 //!   runs all the same. What has failed before a submission begins is reported by it.
 //! - A fence that only software signals (a display's) is waited for before the submission, not by
