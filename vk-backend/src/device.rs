@@ -123,6 +123,8 @@ impl Device {
     /// allocation for up to eight mappings.
     ///
     /// # Errors
+    /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
+    ///   that adopted the same `VkDevice`.
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
     /// - [`SubmitError::WouldDeadlock`]: this thread has another submission on one of the buffers.
     /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a

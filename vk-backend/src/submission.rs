@@ -7,6 +7,7 @@ use ash::vk;
 use dmashare::{Fence, MappingUse, SubmitError};
 use smallvec::SmallVec;
 
+use crate::Device;
 use crate::error::Failure;
 use crate::foreign_fence::{Resolved, Unresolved, Waits, hold_used};
 use crate::queue_lock::QueueLockGuard;
@@ -42,6 +43,16 @@ impl Submission {
         timeline.pass_given_up_points();
         timeline.recycle();
         let uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
+        for used in &uses {
+            let is_own = used
+                .importer::<Device>()
+                .is_some_and(|device| Arc::ptr_eq(device.core(), timeline.core()));
+            if !is_own {
+                return Err(SubmitError::ForeignMapping {
+                    buffer: used.buffer_name().to_owned(),
+                });
+            }
+        }
         let mut resolved = SmallVec::<[Resolved; 4]>::new();
         let mut last: Option<Unresolved> = None;
         for _ in 0..ROUNDS {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dmashare::{Access, Fence, FenceSet, Submission, SyncFile};
+use dmashare::{
+    Access, Backing, BufferDesc, Fence, FenceSet, ImportError, Importer, Submission, SubmitError,
+    SyncFile,
+};
 use dmashare_lab_probe::SwSyncTimeline;
 use dmashare_vk::ash::{self, ext, khr, vk};
 use dmashare_vk::{AdoptedDevice, Device, Instance, QueueLock};
@@ -142,6 +145,51 @@ fn two_users_of_one_device_wait_for_each_others_timeline() {
     sw_sync.increment(1);
     fence.wait(LONG).unwrap();
     shared.wait_ready(Access::Write, LONG).unwrap();
+}
+
+/// An importer that is no Vulkan device.
+#[derive(Clone)]
+struct Card;
+
+impl Importer for Card {
+    type Object = ();
+
+    fn name(&self) -> &str {
+        "card"
+    }
+
+    fn import(&self, _desc: &BufferDesc, _backing: &Backing) -> Result<(), ImportError> {
+        Ok(())
+    }
+
+    fn retire(&self, _object: (), _after: FenceSet) {}
+}
+
+#[test]
+fn mappings_of_others_are_refused() {
+    let application = Application::new();
+    let (first, second, other) = (application.adopt(), application.adopt(), device());
+    let (own, shared) = (buffer(&first, "own"), buffer(&first, "foreign"));
+    let own = map(&own, &first);
+    let card = shared.attach(&Card).unwrap().map().unwrap();
+    for foreign in [
+        map(&shared, &second).read(),
+        map(&shared, &other).write(),
+        card.read(),
+    ] {
+        match first.submission([own.write(), foreign]) {
+            Err(SubmitError::ForeignMapping { buffer }) => assert_eq!(buffer, "foreign"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Nothing is locked, and a clone of the device is the device.
+    let again = map(&shared, &first.clone());
+    let submission = first.submission([own.write(), again.read()]).unwrap();
+    // SAFETY: there are no command buffers.
+    unsafe { submission.submit(&[]) }
+        .unwrap()
+        .wait(LONG)
+        .unwrap();
 }
 
 #[test]
