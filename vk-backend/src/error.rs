@@ -1,7 +1,7 @@
 //! Errors of this crate. `vk::Result` is kept as the source, with the name of the Vulkan command.
 
 use ash::vk;
-use dmashare::{BoxError, ExportError, FenceError, ImportError, SubmitError};
+use dmashare::{BoxError, ExportError, FenceError, Fourcc, ImportError, SubmitError};
 
 /// Why an instance or a device could not be opened or adopted.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +146,37 @@ pub enum PlainBufferError {
     /// The dma-buf cannot be imported.
     #[error(transparent)]
     Import(#[from] ImportError),
+}
+
+/// Views as sRGB were asked for, and Vulkan has no sRGB format with these pixels. The cause in
+/// [`ExportError::Device`] and [`ImportError::Device`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Vulkan has no sRGB format with the pixels of {format}: leave `srgb_views` of the description false"
+)]
+pub struct NoSrgbFormat {
+    /// The format that was asked for.
+    pub format: Fourcc,
+}
+
+impl NoSrgbFormat {
+    const OPERATION: &'static str = "choosing the format of sRGB views";
+
+    pub(crate) fn export(self, exporter: &str) -> ExportError {
+        ExportError::Device {
+            exporter: exporter.to_owned(),
+            operation: Self::OPERATION,
+            source: self.into(),
+        }
+    }
+
+    pub(crate) fn import(self, importer: &str) -> ImportError {
+        ImportError::Device {
+            importer: importer.to_owned(),
+            operation: Self::OPERATION,
+            source: self.into(),
+        }
+    }
 }
 
 /// A Vulkan command that failed; becomes the error of whatever was asked for.

@@ -46,6 +46,7 @@ impl Device {
             usage: desc.usage,
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
+        ImagePlan::check_srgb(desc).map_err(|none| none.export(&core.name))?;
         plan.check_extent()?;
         let supports = core.physical.modifier_supports(&plan);
         let supports = supports.map_err(|failure| failure.export(&core.name))?;

@@ -40,6 +40,24 @@ pub fn vk_format(fourcc: Fourcc) -> Option<vk::Format> {
         .map(|(_, format)| *format)
 }
 
+/// The Vulkan format that reads the pixels of `fourcc` as sRGB, if there is one: for views of buffers
+/// with [`BufferDesc::srgb_views`](dmashare::BufferDesc::srgb_views). No `_SRGB` format can be a
+/// storage image on many devices, so such a view names its usage (`VkImageViewUsageCreateInfo`).
+pub fn vk_srgb_format(fourcc: Fourcc) -> Option<vk::Format> {
+    vk_format(fourcc).and_then(srgb_counterpart)
+}
+
+/// The format of the same bits whose colours are sRGB ("Format Compatibility Classes").
+pub(crate) fn srgb_counterpart(format: vk::Format) -> Option<vk::Format> {
+    match format {
+        vk::Format::R8_UNORM => Some(vk::Format::R8_SRGB),
+        vk::Format::R8G8_UNORM => Some(vk::Format::R8G8_SRGB),
+        vk::Format::B8G8R8A8_UNORM => Some(vk::Format::B8G8R8A8_SRGB),
+        vk::Format::R8G8B8A8_UNORM => Some(vk::Format::R8G8B8A8_SRGB),
+        _ => None,
+    }
+}
+
 /// Every DRM format that has a Vulkan name here.
 pub fn fourccs() -> impl Iterator<Item = Fourcc> {
     TABLE.iter().map(|(fourcc, _)| *fourcc)
@@ -79,6 +97,20 @@ mod tests {
     fn formats_with_and_without_alpha_share_a_vulkan_format() {
         assert_eq!(vk_format(Fourcc::XRGB8888), vk_format(Fourcc::ARGB8888));
         assert_eq!(vk_format(Fourcc::XRGB16161616), None);
+    }
+
+    #[test]
+    fn formats_of_eight_bits_can_be_srgb() {
+        let srgb = vk::Format::B8G8R8A8_SRGB;
+        assert_eq!(vk_srgb_format(Fourcc::XRGB8888), Some(srgb));
+        let has_eight_bits = |fourcc: Fourcc| {
+            let name = fourcc.info().unwrap().name;
+            ["R8", "GR88"].contains(&name) || name.contains("8888")
+        };
+        for fourcc in fourccs() {
+            let is_srgb = vk_srgb_format(fourcc).is_some();
+            assert_eq!(is_srgb, has_eight_bits(fourcc), "{fourcc}");
+        }
     }
 
     #[test]

@@ -221,7 +221,9 @@ pub struct Image {
 }
 
 impl Image {
-    /// The `VkImage`. It is this library's to destroy.
+    /// The `VkImage`. It is this library's to destroy. The application makes its own views of it in
+    /// the view formats of the description, and with `srgb_views` in
+    /// [`vk_srgb_format`](crate::vk_srgb_format).
     pub fn raw(&self) -> vk::Image {
         self.inner.raw
     }

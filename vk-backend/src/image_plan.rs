@@ -4,7 +4,8 @@ use ash::vk;
 use dmashare::{BufferDesc, Extent, Fourcc, LayoutError, Usage};
 use smallvec::SmallVec;
 
-use crate::format::vk_format;
+use crate::error::NoSrgbFormat;
+use crate::format::{srgb_counterpart, vk_format, vk_srgb_format};
 
 /// The parameters of an image that the driver is asked about, and with which it is made: exactly
 /// the same both times, as `vkCreateImage` demands (VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251).
@@ -55,6 +56,14 @@ impl ImagePlan {
                 view_formats.push(view_format);
             }
         }
+        if desc.srgb_views {
+            // Not while they are walked: none of them is the counterpart of another.
+            let srgb: SmallVec<[vk::Format; 4]> = view_formats
+                .iter()
+                .filter_map(|format| srgb_counterpart(*format))
+                .collect();
+            view_formats.extend(srgb);
+        }
         let flags = if view_formats.len() > 1 {
             vk::ImageCreateFlags::MUTABLE_FORMAT
         } else {
@@ -74,6 +83,16 @@ impl ImagePlan {
     /// A plan to ask about a format with, without an image in mind.
     pub(crate) fn of_format(format: Fourcc, usage: Usage) -> Option<Self> {
         Self::new(&BufferDesc::new("query", Extent::new(1, 1), format, usage))
+    }
+
+    /// Whether a description asks for views as sRGB that its format has not.
+    pub(crate) fn check_srgb(desc: &BufferDesc) -> Result<(), NoSrgbFormat> {
+        if desc.srgb_views && vk_srgb_format(desc.format).is_none() {
+            return Err(NoSrgbFormat {
+                format: desc.format,
+            });
+        }
+        Ok(())
     }
 
     /// Vulkan has no images whose last group of pixels lacks a part of its chroma sample
@@ -137,6 +156,16 @@ mod tests {
         desc.view_formats = vec![Fourcc::ABGR8888];
         assert!(ImagePlan::new(&desc).unwrap().is_mutable());
     }
+    #[test]
+    fn srgb_views_make_an_image_mutable() {
+        let mut desc = BufferDesc::new("a", Extent::new(1, 1), Fourcc::XRGB8888, Usage::SAMPLE);
+        desc.srgb_views = true;
+        let plan = ImagePlan::new(&desc).unwrap();
+        assert!(plan.is_mutable());
+        let formats = [vk::Format::B8G8R8A8_UNORM, vk::Format::B8G8R8A8_SRGB];
+        assert_eq!(plan.view_formats.as_slice(), formats);
+    }
+
     #[test]
     fn chroma_has_whole_samples() {
         let is_taken = |format, width, height| {

@@ -57,6 +57,7 @@ impl Device {
             supported: core.physical.formats(desc.usage),
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
+        ImagePlan::check_srgb(desc).map_err(|none| none.import(&core.name))?;
         plan.check_extent()?;
         let supports = core.physical.modifier_supports(&plan);
         let supports = supports.map_err(|failure| failure.import(&core.name))?;

@@ -102,8 +102,8 @@ mod transfer;
 
 pub use adopt::AdoptedDevice;
 pub use device::Device;
-pub use error::{DeviceError, PlainBufferError, TransferError};
-pub use format::{fourccs, vk_format};
+pub use error::{DeviceError, NoSrgbFormat, PlainBufferError, TransferError};
+pub use format::{fourccs, vk_format, vk_srgb_format};
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
 pub use modifier::ModifierSupport;
