@@ -15,7 +15,7 @@ use dmashare_vk::{Device, Instance, InstanceOptions};
 
 pub use kernel_list::BufferReport;
 pub use options::Options;
-pub use report::Report;
+pub use report::{Report, Verdict};
 
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     report.files_left.extend(leaks.files);
     Ok(Outcome {
         output: match options.json {
-            true => serde_json::to_string(&report)?,
+            true => report.to_json()?,
             false => report.to_text(),
         },
         status: match (report.is_good(), report.interrupted) {
@@ -132,6 +132,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         seconds,
         bytes_copied,
         captured: captures.captured,
+        captures_expected: captures.expected(),
         captured_from: captures.source(),
         pixels_checked: captures.comparison.pixels_checked,
         pixel_errors: captures.comparison.pixel_errors,

@@ -31,6 +31,8 @@ fn shows(arguments: &[&str], frames: u64, pixels: u64) -> Value {
 fn is_right(json: &Value, frames: u64, pixels: u64) {
     assert_eq!(json["frames"], frames, "{json}");
     assert_eq!(json["flips"], frames, "{json}");
+    assert_eq!(json["captured"], json["captures_expected"], "{json}");
+    assert_eq!(json["failures"], serde_json::json!([]), "{json}");
     assert_eq!(json["pixels_checked"], pixels, "{json}");
     assert_eq!(json["pixel_errors"], 0, "{json}");
     assert_eq!(json["bytes_copied"], 0, "{json}");

@@ -23,11 +23,39 @@ struct Target {
     pending: Option<(CommitId, u32)>,
 }
 
+/// Which frames are captured.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// One of so many frames is compared.
+    every: Option<u32>,
+    /// Frames of the whole run, at least one.
+    frames: u32,
+    /// Whether some become PNG files.
+    png: bool,
+}
+
+impl Plan {
+    fn wants(self, frame: u32) -> bool {
+        self.every.is_some_and(|every| frame.is_multiple_of(every)) || self.wants_png(frame)
+    }
+
+    /// The first frame, the last, and one in the middle that is captured anyway, if one is.
+    fn wants_png(self, frame: u32) -> bool {
+        let middle = self.frames / 2;
+        let middle = middle - middle % self.every.unwrap_or(1);
+        self.png && [0, middle, self.frames - 1].contains(&frame)
+    }
+
+    /// How many captures there are to be.
+    fn count(self) -> u64 {
+        (0..self.frames).filter(|frame| self.wants(*frame)).count() as u64
+    }
+}
+
 /// Which frames are captured, and what became of them.
 #[derive(Debug)]
 pub(super) struct Captures {
-    every: Option<u32>,
-    frames: u32,
+    plan: Plan,
     extent: Extent,
     shown: &'static PixelFormat,
     folder: Option<PathBuf>,
@@ -54,8 +82,11 @@ impl Captures {
         }
         let target = format.map(|format| Target::new(card, extent, format));
         Ok(Self {
-            every: options.verify,
-            frames: options.frames,
+            plan: Plan {
+                every: options.verify,
+                frames: options.frames,
+                png: options.png.is_some(),
+            },
             extent,
             shown,
             folder: options.png.clone(),
@@ -68,14 +99,12 @@ impl Captures {
 
     /// Whether `frame` is to be captured.
     pub(super) fn wants(&self, frame: u32) -> bool {
-        self.every.is_some_and(|every| frame.is_multiple_of(every)) || self.wants_png(frame)
+        self.plan.wants(frame)
     }
 
-    /// The first frame, the last, and one in the middle that is captured anyway, if one is.
-    fn wants_png(&self, frame: u32) -> bool {
-        let middle = self.frames / 2;
-        let middle = middle - middle % self.every.unwrap_or(1);
-        self.folder.is_some() && [0, middle, self.frames - 1].contains(&frame)
+    /// How many frames are to be captured in all.
+    pub(super) fn expected(&self) -> u64 {
+        self.plan.count()
     }
 
     /// Where the display is to write `frame`, if it is to be captured by the display.
@@ -139,7 +168,7 @@ impl Captures {
         self.captured += 1;
         let picture = Picture::new(self.extent, frame);
         self.comparison.add(capture.compare(&picture, self.shown));
-        if let Some(folder) = self.folder.as_ref().filter(|_| self.wants_png(frame)) {
+        if let Some(folder) = self.folder.as_ref().filter(|_| self.plan.wants_png(frame)) {
             let path = folder.join(format!("frame-{frame:06}.png"));
             capture.write_png(&path)?;
             self.png.push(path);
@@ -161,5 +190,25 @@ impl Target {
             mapping,
             pending: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_captures_as_were_asked_for() {
+        let count = |every, frames, png| Plan { every, frames, png }.count();
+        assert_eq!(count(None, 300, false), 0);
+        assert_eq!(count(Some(1), 300, false), 300);
+        assert_eq!(count(Some(5), 300, false), 60);
+        assert_eq!(count(Some(5), 301, false), 61);
+        assert_eq!(count(Some(1000), 300, false), 1);
+        // The first, the middle and the last one.
+        assert_eq!(count(None, 300, true), 3);
+        assert_eq!(count(None, 1, true), 1);
+        // 0, 5 and 10, and the last one; the one in the middle is the fifth.
+        assert_eq!(count(Some(5), 12, true), 4);
     }
 }

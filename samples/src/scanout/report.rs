@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::kernel_list::BufferReport;
 
-/// The report; with `--json` its fields are the object's keys.
+/// The report; with `--json` its fields are the object's keys, besides those of [`Verdict`].
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
     /// The Vulkan device that drew.
@@ -35,6 +35,8 @@ pub struct Report {
     pub bytes_copied: u64,
     /// Frames that were captured and compared.
     pub captured: u64,
+    /// Frames that were to be captured, by `--verify` and `--png`.
+    pub captures_expected: u64,
     /// Where the captures come from: "writeback" or "buffer".
     pub captured_from: Option<&'static str>,
     /// Pixels that were compared with the picture.
@@ -67,14 +69,84 @@ pub struct Report {
     pub dmabufs_leaked: Option<u64>,
 }
 
+/// What follows from a report's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Verdict {
+    /// By how many the flip events differ from the frames that were shown; 0 after Ctrl-C.
+    pub flip_errors: u64,
+    /// By how many the captures differ from those that were asked for; 0 after Ctrl-C.
+    pub capture_errors: u64,
+    /// All that went wrong, in words.
+    pub failures: Vec<String>,
+}
+
 impl Report {
+    /// What follows from the numbers.
+    pub fn verdict(&self) -> Verdict {
+        let frames = u64::from(self.frames);
+        let (flip_errors, capture_errors) = match self.interrupted {
+            // Frames that are missing were not asked for any more.
+            true => (0, 0),
+            false => (
+                self.flips.abs_diff(frames),
+                self.captured.abs_diff(self.captures_expected),
+            ),
+        };
+        let mut failures = Vec::new();
+        let mut must_be_0 = |count: u64, failure: &dyn Fn() -> String| {
+            if count != 0 {
+                failures.push(failure());
+            }
+        };
+        must_be_0(flip_errors, &|| {
+            format!("{} flip events came for {frames} frames", self.flips)
+        });
+        must_be_0(capture_errors, &|| {
+            let (captured, expected) = (self.captured, self.captures_expected);
+            format!("{captured} frames were captured and compared, not {expected}")
+        });
+        must_be_0(self.pixel_errors, &|| {
+            format!("{} pixels are not those of the picture", self.pixel_errors)
+        });
+        must_be_0(self.bufinfo_errors as u64, &|| {
+            "the kernel's list of dma-bufs is not as it has to be".to_owned()
+        });
+        must_be_0(self.bytes_copied, &|| {
+            format!("{} bytes were copied", self.bytes_copied)
+        });
+        must_be_0(self.fds_leaked, &|| {
+            format!("{} descriptors are left over", self.fds_leaked)
+        });
+        let dmabufs = self.dmabufs_leaked.unwrap_or(0);
+        must_be_0(dmabufs, &|| format!("{dmabufs} dma-bufs are left over"));
+        Verdict {
+            flip_errors,
+            capture_errors,
+            failures,
+        }
+    }
+
     /// Whether nothing went wrong.
     pub fn is_good(&self) -> bool {
-        self.pixel_errors == 0
-            && self.bufinfo_errors == 0
-            && self.bytes_copied == 0
-            && self.fds_leaked == 0
-            && self.dmabufs_leaked.unwrap_or(0) == 0
+        self.verdict().failures.is_empty()
+    }
+
+    /// The report for scripts: one JSON object on one line.
+    ///
+    /// # Errors
+    /// A path of a PNG file is not UTF-8.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        #[derive(serde::Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            report: &'a Report,
+            #[serde(flatten)]
+            verdict: Verdict,
+        }
+        serde_json::to_string(&Whole {
+            report: self,
+            verdict: self.verdict(),
+        })
     }
 
     /// The report for people.
@@ -150,6 +222,105 @@ impl Report {
         for file in &self.files_left {
             writeln!(text, "             {file}")?;
         }
+        for failure in self.verdict().failures {
+            writeln!(text, "wrong        {failure}")?;
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten frames, every fifth captured, and nothing wrong.
+    fn good() -> Report {
+        Report {
+            device: "llvmpipe".to_owned(),
+            card: "vkms".to_owned(),
+            output: "Virtual-1".to_owned(),
+            format: "XR24".to_owned(),
+            modifier: "LINEAR".to_owned(),
+            extent: [4, 3],
+            mode: "4x3".to_owned(),
+            frames: 10,
+            flips: 10,
+            missed: 7,
+            seconds: 1.0,
+            bytes_copied: 0,
+            captured: 2,
+            captures_expected: 2,
+            captured_from: Some("writeback"),
+            pixels_checked: 24,
+            pixel_errors: 0,
+            first_pixel_error: None,
+            buffers: Vec::new(),
+            bufinfo_errors: 0,
+            bufinfo_messages: Vec::new(),
+            png: Vec::new(),
+            atomic_ioctls: 12,
+            hotplugs: 0,
+            interrupted: false,
+            fds_leaked: 0,
+            files_left: Vec::new(),
+            dmabufs_leaked: Some(0),
+        }
+    }
+
+    #[test]
+    fn each_count_that_is_wrong_is_named() {
+        assert!(good().is_good());
+        type Spoil = fn(&mut Report);
+        let spoils: [(Spoil, &str); 8] = [
+            (|r| r.flips = 9, "9 flip events came for 10 frames"),
+            (|r| r.flips = 11, "11 flip events"),
+            (
+                |r| r.captured = 0,
+                "0 frames were captured and compared, not 2",
+            ),
+            (|r| r.pixel_errors = 3, "3 pixels"),
+            (|r| r.bufinfo_errors = 1, "kernel's list"),
+            (|r| r.bytes_copied = 5, "5 bytes were copied"),
+            (|r| r.fds_leaked = 2, "2 descriptors"),
+            (|r| r.dmabufs_leaked = Some(1), "1 dma-bufs"),
+        ];
+        for (spoil, message) in spoils {
+            let mut report = good();
+            spoil(&mut report);
+            let failures = report.verdict().failures;
+            assert_eq!(failures.len(), 1, "{failures:?}");
+            assert!(failures[0].contains(message), "{failures:?}");
+            assert!(!report.is_good());
+            assert!(report.to_text().contains(&failures[0]));
+        }
+    }
+
+    #[test]
+    fn after_ctrl_c_nothing_is_missing() {
+        let mut report = good();
+        (
+            report.interrupted,
+            report.frames,
+            report.flips,
+            report.captured,
+        ) = (true, 4, 3, 0);
+        assert!(report.is_good());
+        report.pixel_errors = 1;
+        assert!(!report.is_good());
+    }
+
+    #[test]
+    fn the_json_object_has_the_counts_and_no_count_that_is_unknown() {
+        let mut report = good();
+        report.flips = 8;
+        report.dmabufs_leaked = None;
+        let line = report.to_json().unwrap();
+        assert!(!line.contains('\n'));
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(json["frames"], 10);
+        assert_eq!(json["flip_errors"], 2);
+        assert_eq!(json["capture_errors"], 0);
+        assert_eq!(json["failures"].as_array().unwrap().len(), 1);
+        assert_eq!(json.get("dmabufs_leaked"), None);
     }
 }
