@@ -7,14 +7,7 @@ use std::ffi::OsString;
 use crate::workspace;
 
 /// Variables passed on by their whole name.
-const NAMES: &[&str] = &[
-    "CI",
-    "COLORTERM",
-    "LANG",
-    "NO_COLOR",
-    "RUST_BACKTRACE",
-    "TERM",
-];
+const NAMES: &[&str] = &["CI", "COLORTERM", "NO_COLOR", "RUST_BACKTRACE", "TERM"];
 
 /// Variables passed on by the beginning of their name.
 const PREFIXES: &[&str] = &[
@@ -32,8 +25,23 @@ const PREFIXES: &[&str] = &[
     "VK_",
 ];
 
+/// Variables of the Vulkan loader and Mesa that choose among the host's files and devices, which the
+/// guest does not have.
+const OF_THE_HOST: &[&str] = &[
+    "MESA_LOADER_DRIVER_OVERRIDE",
+    "MESA_VK_DEVICE_SELECT",
+    "VK_ADD_DRIVER_FILES",
+    "VK_ADD_LAYER_PATH",
+    "VK_ICD_FILENAMES",
+    "VK_LAYER_PATH",
+    "VK_LOADER_DEVICE_SELECT",
+    "VK_LOADER_DRIVERS_DISABLE",
+    "VK_LOADER_DRIVERS_SELECT",
+];
+
 /// The environment for a command; `package` says whether the caller is cargo running something of
-/// one package (then the variables that describe it are passed on).
+/// one package (then the variables that describe it are passed on). What the guest needs wins over
+/// the caller's.
 pub(crate) fn for_command(
     caller: impl IntoIterator<Item = (OsString, OsString)>,
     package: bool,
@@ -53,18 +61,18 @@ pub(crate) fn for_command(
         ("VK_LOADER_LAYERS_DISABLE", "~implicit~"),
         ("LANG", "C.UTF-8"),
     ];
-    let mut environment: BTreeMap<String, OsString> = fixed
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
+    let mut environment = BTreeMap::new();
     for (name, value) in caller {
         let Some(name) = name.to_str() else { continue };
         let wanted =
             NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if wanted && (package || !workspace::describes_one_package(name)) {
+        let usable = !OF_THE_HOST.contains(&name);
+        if wanted && usable && (package || !workspace::describes_one_package(name)) {
             environment.insert(name.to_owned(), value);
         }
     }
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), value.into()));
+    environment.extend(fixed);
     environment
 }
 
@@ -85,6 +93,22 @@ mod tests {
         assert_eq!(environment["CI"], "value");
         assert_ne!(environment["PATH"], "value");
         assert!(!environment.contains_key("SSH_AUTH_SOCK"));
+        assert_eq!(environment["DMASHARE_LAB"], "1");
+    }
+
+    #[test]
+    fn a_host_with_a_driver_of_its_own_does_not_hide_the_guests() {
+        let names = [
+            "VK_DRIVER_FILES",
+            "VK_ICD_FILENAMES",
+            "LANG",
+            "DMASHARE_LAB",
+        ];
+        let environment = pass(&names, true);
+        let driver = environment["VK_DRIVER_FILES"].to_str().unwrap();
+        assert!(driver.ends_with("lvp_icd.json"), "{driver}");
+        assert!(!environment.contains_key("VK_ICD_FILENAMES"));
+        assert_eq!(environment["LANG"], "C.UTF-8");
         assert_eq!(environment["DMASHARE_LAB"], "1");
     }
 
