@@ -51,6 +51,8 @@ pub(crate) struct Guest {
 pub(crate) enum GuestEnd {
     /// The command ended.
     Command(CommandEnd),
+    /// The command ended, but the kernel did not when it was switched off.
+    StillOn(CommandEnd),
     /// The time limit was reached.
     TimedOut,
     /// We were interrupted by a signal.
@@ -217,7 +219,9 @@ impl Guest {
                 (Some(_), Some((end, _))) => return Ok(GuestEnd::Command(end.clone())),
                 (Some(status), None) => return Ok(GuestEnd::KernelEnded(status.to_string())),
                 (None, Some((end, at))) if at.elapsed() > POWER_OFF => {
-                    return Ok(GuestEnd::Command(end.clone()));
+                    // As below, a kernel that answers no more has said all that it will.
+                    let _ = management_console::log_blocked_tasks(state);
+                    return Ok(GuestEnd::StillOn(end.clone()));
                 }
                 (None, _) => {}
             }

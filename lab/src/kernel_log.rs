@@ -32,6 +32,8 @@ const COMPLAINTS: &[&str] = &[
     "DMA-API: ",
     "list_add corruption",
     "list_del corruption",
+    "Slab corruption",
+    "Objects remaining",
 ];
 
 /// How many lines after a complaint's first one are shown with it: a report's stack and registers.
@@ -39,7 +41,18 @@ const CONTEXT: usize = 60;
 
 /// Whether the kernel complains in this line.
 fn is_complaint(line: &str) -> bool {
-    COMPLAINTS.iter().any(|words| line.contains(words))
+    COMPLAINTS.iter().any(|words| line.contains(words)) || is_slab_report(line)
+}
+
+/// Whether the line begins a report of the slab allocator: `BUG kmalloc-64 (Not tainted): what`, with
+/// the cache's name and how the kernel is tainted (slab_bug in mm/slub.c).
+fn is_slab_report(line: &str) -> bool {
+    line.split_once("BUG ")
+        .and_then(|(_, rest)| rest.split_once(" ("))
+        .is_some_and(|(_, state)| {
+            (state.starts_with("Not tainted") || state.starts_with("Tainted: "))
+                && state.contains("): ")
+        })
 }
 
 /// The lines of every complaint in `lines`, each with what follows it; empty if all is well.
@@ -125,6 +138,11 @@ mod tests {
             "BUG: KASAN: slab-use-after-free in dma_buf_detach+0x1/0x2",
             "refcount_t: underflow; use-after-free.",
             "Oops: general protection fault, maybe for address 0x10",
+            "BUG kmalloc-64 (Not tainted): Right Redzone overwritten",
+            "[    1.5] BUG drm_i915_gem_object (Tainted: G        W          ): Poison overwritten",
+            "BUG test (Not tainted): Objects remaining on __kmem_cache_shutdown()",
+            "Objects remaining in test on __kmem_cache_shutdown()",
+            "Slab corruption (Not tainted): kmalloc-64 start=1, len=2",
         ] {
             assert_eq!(complaints(&lines(line)), [line], "{line}");
         }
@@ -135,6 +153,7 @@ mod tests {
         let log = lines(
             "vkms display0: [drm] The format of pixel plane has alpha\n\
              FAULT_INJECTION: forcing a failure.\n\
+             BUG report addresses (see the manual) are in REPORTING-BUGS: none\n\
              name failslab, interval 1, probability 0, space 0, times 0\n\
              reboot: Power down",
         );

@@ -186,6 +186,15 @@ fn judge(report: GuestReport) -> Result<i32> {
             }
             end.exit_status()
         }
+        GuestEnd::StillOn(end) => {
+            show("the kernel log", kernel_log::after_boot(&report.kernel_log));
+            say(&format!(
+                "lab: failed by the kernel: it did not end when switched off (the command's own \
+                 exit status is {})",
+                end.exit_status()
+            ));
+            return Ok(FAILED_BY_LAB);
+        }
         GuestEnd::TimedOut => {
             show("the kernel log", kernel_log::after_boot(&report.kernel_log));
             say("lab: the time limit was reached");

@@ -64,6 +64,20 @@ fn a_hang_ends_at_the_time_limit_with_the_kernel_log() {
 }
 
 #[test]
+fn a_kernel_that_does_not_end_when_switched_off_fails_the_run() {
+    // The command answers in the agent's place, as if the agent had switched the guest off.
+    let output = run_script(
+        &[],
+        "echo '{\"exited\":0}' > /run/dmashare-lab/status.json; echo answered; sleep 1000",
+    );
+    expect_status(&output, 125);
+    assert_eq!(stdout(&output), "answered\n");
+    let said = stderr(&output);
+    assert!(said.contains("did not end when switched off"), "{said}");
+    assert!(said.contains("Show Blocked State"), "{said}");
+}
+
+#[test]
 fn interrupts_leave_no_process_and_no_file() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let folder = tempfile::tempdir().unwrap();
