@@ -19,10 +19,40 @@ use crate::run_command::{self, Caller, GuestOptions};
 use crate::setup;
 use crate::workspace::Workspace;
 
+/// A display mode to show.
+#[derive(Debug, Clone, Copy)]
+struct Mode {
+    width: u64,
+    height: u64,
+    /// Every how many frames one is compared with what the display shows.
+    verify: u64,
+}
+
+impl Mode {
+    const fn new(width: u64, height: u64, verify: u64) -> Self {
+        Self {
+            width,
+            height,
+            verify,
+        }
+    }
+
+    /// The fewest pixels that a run compares.
+    const fn pixels(self) -> u64 {
+        FRAMES.div_ceil(self.verify) * self.width * self.height
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
 /// Frames of each run.
 const FRAMES: u64 = 300;
 /// Modes shown, and which frames are compared: every first, every fifth.
-const RUNS: [(&str, u32); 2] = [("1024x768", 1), ("1920x1080", 5)];
+const RUNS: [Mode; 2] = [Mode::new(1024, 768, 1), Mode::new(1920, 1080, 5)];
 /// Buffers that the sample turns over.
 const BUFFERS: usize = 3;
 /// Time limit of one run.
@@ -92,15 +122,15 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<i32> {
         .context("the workspace has no binary scanout")?;
     let mut errors = Vec::new();
     let mut runs = Vec::new();
-    for (mode, verify) in RUNS {
-        let png = workspace.target.join("lab/demo").join(mode);
+    for mode in RUNS {
+        let png = workspace.target.join("lab/demo").join(mode.to_string());
         if png.exists() {
             fs::remove_dir_all(&png).with_context(|| format!("cannot remove {}", png.display()))?;
         }
         fs::create_dir_all(&png).with_context(|| format!("cannot make {}", png.display()))?;
-        let run = run_scanout(&workspace, &scanout, mode, verify, &png)?;
+        let run = run_scanout(&workspace, &scanout, mode, &png)?;
         errors.extend(
-            faults(&run)
+            faults(&run, mode)
                 .into_iter()
                 .map(|fault| format!("{mode}: {fault}")),
         );
@@ -180,17 +210,12 @@ impl Drop for ShownProgress {
 }
 
 /// Runs the sample in a guest of its own; its progress goes to our standard error.
-fn run_scanout(
-    workspace: &Workspace,
-    scanout: &Path,
-    mode: &str,
-    verify: u32,
-    png: &Path,
-) -> Result<Scanout> {
+fn run_scanout(workspace: &Workspace, scanout: &Path, mode: Mode, png: &Path) -> Result<Scanout> {
     let mut command = vec![scanout.as_os_str().to_owned()];
     let frames = FRAMES.to_string();
-    let every = verify.to_string();
-    let arguments = ["--frames", &frames, "--mode", mode, "--verify", &every];
+    let size = mode.to_string();
+    let every = mode.verify.to_string();
+    let arguments = ["--frames", &frames, "--mode", &size, "--verify", &every];
     command.extend(arguments.map(Into::into));
     command.extend(["--png".into(), png.as_os_str().to_owned(), "--json".into()]);
     let options = GuestOptions {
@@ -199,7 +224,7 @@ fn run_scanout(
         ..GuestOptions::default()
     };
     let stdout = Kept::default();
-    let which = match verify {
+    let which = match mode.verify {
         1 => "every frame".to_owned(),
         many => format!("one frame in {many}"),
     };
@@ -222,13 +247,13 @@ fn run_scanout(
     let mut run: Scanout = serde_json::from_str(last).with_context(|| {
         format!("scanout at {mode} ended with status {status} and without a result: {last:?}")
     })?;
-    mode.clone_into(&mut run.mode);
+    run.mode = size;
     run.status = status;
     Ok(run)
 }
 
 /// Everything in a run that must not be.
-fn faults(run: &Scanout) -> Vec<String> {
+fn faults(run: &Scanout, mode: Mode) -> Vec<String> {
     let mut faults = Vec::new();
     let mut must = |holds: bool, fault: String| {
         if !holds {
@@ -251,7 +276,14 @@ fn faults(run: &Scanout) -> Vec<String> {
         run.bytes_copied == 0,
         format!("{} bytes were copied", run.bytes_copied),
     );
-    must(run.pixels_checked > 0, "no pixel was checked".to_owned());
+    must(
+        run.pixels_checked >= mode.pixels(),
+        format!(
+            "{} pixels were checked, not {}",
+            run.pixels_checked,
+            mode.pixels()
+        ),
+    );
     must(
         run.pixel_errors == 0,
         format!("{} pixels were wrong", run.pixel_errors),
@@ -297,6 +329,14 @@ fn total(runs: Vec<Scanout>, errors: Vec<String>) -> Demo {
     }
 }
 
+/// `path` from the current folder when it is below it.
+fn from_current_folder(path: &Path) -> &Path {
+    std::env::current_dir()
+        .ok()
+        .and_then(|current| path.strip_prefix(current).ok())
+        .unwrap_or(path)
+}
+
 fn print_report(demo: &Demo) {
     for run in &demo.runs {
         println!("{} on {}", run.mode, run.device);
@@ -321,7 +361,7 @@ fn print_report(demo: &Demo) {
             );
         }
         for png in &run.png {
-            println!("  picture         {}", png.display());
+            println!("  picture         {}", from_current_folder(png).display());
         }
     }
     if demo.errors.is_empty() {
@@ -339,7 +379,7 @@ mod tests {
     fn good(png: &Path) -> Scanout {
         fs::write(png, b"\x89PNG\r\n\x1a\n").unwrap();
         let text = r#"{"device":"d","format":"XR24","modifier":"LINEAR","frames":300,"flips":300,
-            "missed":1,"bytes_copied":0,"pixels_checked":1,"pixel_errors":0,"png":[],"buffers":[
+            "missed":1,"bytes_copied":0,"pixels_checked":235929600,"pixel_errors":0,"png":[],"buffers":[
             {"inode":1,"attached":["vkms"]},{"inode":2,"attached":["vkms"]},
             {"inode":3,"attached":["vkms"]}]}"#;
         let mut run: Scanout = serde_json::from_str(text).unwrap();
@@ -352,13 +392,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let png = folder.path().join("p.png");
         let run = good(&png);
-        assert_eq!(faults(&run), Vec::<String>::new());
+        assert_eq!(faults(&run, RUNS[0]), Vec::<String>::new());
         let spoil: [fn(&mut Scanout); 9] = [
             |run| run.status = 125,
             |run| run.frames = 299,
             |run| run.flips = 299,
             |run| run.bytes_copied = 1,
-            |run| run.pixels_checked = 0,
+            |run| run.pixels_checked -= 1,
             |run| run.pixel_errors = 1,
             |run| run.buffers[1].attached.clear(),
             |run| run.png.clear(),
@@ -367,8 +407,22 @@ mod tests {
         for spoil in spoil {
             let mut bad = run.clone();
             spoil(&mut bad);
-            assert!(!faults(&bad).is_empty(), "{bad:?}");
+            assert!(!faults(&bad, RUNS[0]).is_empty(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn one_frame_in_so_many_is_compared() {
+        assert_eq!(RUNS[0].pixels(), 300 * 1024 * 768);
+        assert_eq!(RUNS[1].pixels(), 60 * 1920 * 1080);
+        assert_eq!(Mode::new(1, 1, 7).pixels(), 43);
+    }
+
+    #[test]
+    fn paths_below_the_current_folder_are_short() {
+        let current = std::env::current_dir().unwrap();
+        assert_eq!(from_current_folder(&current.join("a/b")), Path::new("a/b"));
+        assert_eq!(from_current_folder(Path::new("/a/b")), Path::new("/a/b"));
     }
 
     #[test]
