@@ -103,8 +103,11 @@ pub(crate) fn use_for(cargo: &mut Command, options: &[String]) -> Result<()> {
     words.push("--".to_owned());
     // A TOML array of strings reads like a JSON one.
     let words = serde_json::to_string(&words)?;
-    let target = host_target()?;
-    cargo.args(["--config", &format!("target.{target}.runner={words}")]);
+    // The second is for a configuration that builds for another target, such as musl's; the first
+    // wins over any other runner that is configured for this one.
+    for target in [host_target()?, r#"'cfg(target_os = "linux")'"#.to_owned()] {
+        cargo.args(["--config", &format!("target.{target}.runner={words}")]);
+    }
     Ok(())
 }
 
@@ -132,7 +135,9 @@ mod tests {
         use_for(&mut cargo, &["--displays".to_owned(), "3".to_owned()]).unwrap();
         let arguments: Vec<_> = cargo.get_args().map(|a| a.to_string_lossy()).collect();
         assert_eq!(arguments[0], "--config");
-        assert!(arguments[1].starts_with("target."), "{arguments:?}");
-        assert!(arguments[1].ends_with("\"runner\",\"--displays\",\"3\",\"--\"]"));
+        for runner in [&arguments[1], &arguments[3]] {
+            assert!(runner.starts_with("target."), "{arguments:?}");
+            assert!(runner.ends_with("\"runner\",\"--displays\",\"3\",\"--\"]"));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -109,16 +109,21 @@ impl Workspace {
         let mut build = cargo();
         build
             .args(["build", "--quiet", "--package", package, "--bin", name])
+            .arg("--message-format=json-render-diagnostics")
+            .stderr(Stdio::inherit())
             .current_dir(&self.root);
         if release {
             build.arg("--release");
         }
-        let status = build.status().context("cannot run cargo build")?;
-        if !status.success() {
+        let output = build.output().context("cannot run cargo build")?;
+        if !output.status.success() {
             bail!("cargo could not build the binary {name} of {package}");
         }
-        let profile = if release { "release" } else { "debug" };
-        Ok(Some(self.target.join(profile).join(name)))
+        // Where it is depends on the profile, and on the target if the configuration names one.
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let executable = messages.lines().find_map(|line| executable_of(line, name));
+        let executable = executable.with_context(|| format!("cargo does not say where {name} is"));
+        Some(executable).transpose()
     }
 
     /// The host folders that a guest mounts so that paths mean the same inside: the workspace, the
@@ -151,6 +156,19 @@ impl Workspace {
     }
 }
 
+/// The executable that this message of cargo's says it made of the binary `name`.
+fn executable_of(message: &str, name: &str) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        target: Target,
+        executable: Option<PathBuf>,
+    }
+    let artifact: Artifact = serde_json::from_str(message).ok()?;
+    let target = artifact.target;
+    (target.name == name && target.kind.iter().any(|kind| kind == "bin"))
+        .then_some(artifact.executable)?
+}
+
 /// Whether the guest has its own folder there, which a mount of the host's would hide.
 fn is_system_folder(folder: &Path) -> bool {
     let own = [
@@ -179,6 +197,19 @@ mod tests {
         assert_eq!(workspace().package_of("tool"), Some("p"));
         assert_eq!(workspace().package_of("p"), None);
         assert!(workspace().has_package("p"));
+    }
+
+    #[test]
+    fn cargo_says_where_a_binary_is() {
+        let tool = r#"{"reason":"compiler-artifact","target":{"name":"tool","kind":["bin"]},
+            "executable":"/w/target/t/debug/tool"}"#;
+        let path = PathBuf::from("/w/target/t/debug/tool");
+        assert_eq!(executable_of(tool, "tool"), Some(path));
+        assert_eq!(executable_of(tool, "other"), None);
+        let library = tool.replace("bin", "lib");
+        assert_eq!(executable_of(&library, "tool"), None);
+        let finished = r#"{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable_of(finished, "tool"), None);
     }
 
     #[test]
