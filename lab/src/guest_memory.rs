@@ -51,6 +51,11 @@ impl std::str::FromStr for MemorySize {
     }
 }
 
+/// The part of the guest's memory that must be free in `/dev/shm`, in percent. The file is sparse: it
+/// takes what the guest has touched, which in the lab's tests is far less than all of it; and
+/// `/dev/shm` is half of the host's memory, so that 8 GiB would never do for the default.
+const FREE_IN_SHM: u64 = 75;
+
 /// Free bytes in `folder` when code may be mapped from it, as user-mode Linux must.
 fn usable_bytes(folder: &Path) -> Option<u64> {
     let stat = statvfs(folder).ok()?;
@@ -60,16 +65,22 @@ fn usable_bytes(folder: &Path) -> Option<u64> {
     Some(stat.blocks_available() * stat.fragment_size())
 }
 
-/// A folder with room for `size`: `/dev/shm` if it fits, else the folder for temporary files,
-/// where the guest is slower because its memory is written to a disk.
+/// A folder with room for `size`: `/dev/shm` if three quarters of it are free there, else the folder
+/// for temporary files, where the guest is slower because its memory is written to a disk.
 ///
 /// # Errors
 /// When neither has room; says how much there is.
 pub(crate) fn folder(size: MemorySize) -> Result<PathBuf> {
+    let shm = PathBuf::from("/dev/shm");
+    choose(size, &[(shm, FREE_IN_SHM), (std::env::temp_dir(), 100)])
+}
+
+/// The first of the folders where so many percent of `size` are free.
+fn choose(size: MemorySize, folders: &[(PathBuf, u64)]) -> Result<PathBuf> {
     let mut seen = Vec::new();
-    for folder in [PathBuf::from("/dev/shm"), std::env::temp_dir()] {
-        match usable_bytes(&folder) {
-            Some(free) if free >= size.bytes() => {
+    for (folder, percent) in folders {
+        match usable_bytes(folder) {
+            Some(free) if free >= size.bytes() / 100 * percent => {
                 return folder
                     .canonicalize()
                     .with_context(|| format!("cannot use {}", folder.display()));
@@ -99,6 +110,18 @@ mod tests {
         for text in ["", "4", "G", "-1G", "1M", "99999999999999999999G", "4T"] {
             assert!(text.parse::<MemorySize>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_folder_needs_only_its_part_of_the_memory() {
+        let free = usable_bytes(&std::env::temp_dir()).unwrap();
+        let size = MemorySize {
+            mebibytes: (free >> 20) / 8 * 9,
+        };
+        let temporary = std::env::temp_dir().canonicalize().unwrap();
+        let chosen = |percent| choose(size, &[(std::env::temp_dir(), percent)]);
+        assert_eq!(chosen(FREE_IN_SHM).unwrap(), temporary);
+        assert!(chosen(100).is_err());
     }
 
     #[test]
