@@ -105,7 +105,7 @@ impl Cache {
                 told = true;
                 let _ = writeln!(
                     std::io::stderr(),
-                    "lab: another set-up is building the {name}; waiting for it"
+                    "lab: another set-up is at work on the {name}; waiting for it"
                 );
             }
             interrupt::check()?;

@@ -6,8 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use crate::cache::Cache;
 use crate::progress::Progress;
-use crate::watched_child;
+use crate::{subordinate_ids, watched_child};
 
 /// Something that must be there, and the Debian package that brings it.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -73,22 +74,35 @@ pub(crate) fn missing() -> Vec<Requirement> {
 
 /// The command that installs `missing`.
 pub(crate) fn install_command(missing: &[Requirement]) -> String {
-    let packages: Vec<&str> = missing.iter().map(|needed| needed.package).collect();
-    format!(
-        "apt-get update && apt-get install --yes --no-install-recommends {}",
-        packages.join(" ")
-    )
+    format!("{UPDATE} && {INSTALL} {}", packages(missing))
 }
 
-/// Installs what is missing when we are root and have apt-get.
+const UPDATE: &str = "apt-get update";
+const INSTALL: &str = "apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends";
+
+/// Finishes what an interrupted dpkg left, without which apt-get refuses to install.
+const REPAIR: &str = "test -z \"$(dpkg --audit)\" || dpkg --configure -a";
+
+fn packages(missing: &[Requirement]) -> String {
+    let packages: Vec<&str> = missing.iter().map(|needed| needed.package).collect();
+    packages.join(" ")
+}
+
+/// Installs what is missing when we are root and have apt-get. Two set-ups at once wait for each
+/// other, and each for any other apt-get.
 ///
 /// # Errors
 /// When something is missing and cannot be installed by us (with the command that does it), or
 /// installing it failed.
-pub(crate) fn ensure() -> Result<()> {
+pub(crate) fn ensure(cache: &Cache) -> Result<()> {
+    if missing().is_empty() {
+        return subordinate_ids::check();
+    }
+    let _lock = cache.lock("host-packages")?;
+    // Another set-up may have installed them while we waited.
     let missing = missing();
     if missing.is_empty() {
-        return Ok(());
+        return subordinate_ids::check();
     }
     let command = install_command(&missing);
     let named: Vec<&str> = missing.iter().map(|needed| needed.what).collect();
@@ -97,23 +111,18 @@ pub(crate) fn ensure() -> Result<()> {
         bail!(
             "not found: {named}. Install them with your system's package manager (Debian's \
              packages are: {})",
-            command.rsplit("recommends ").next().unwrap_or_default()
+            packages(&missing)
         );
     }
     if !nix::unistd::geteuid().is_root() {
         bail!("not found: {named}. Install them with: sudo sh -c '{command}'");
     }
     let mut progress = Progress::start("host packages", "steps", 0);
-    watched_child::run(
-        Command::new("sh")
-            .args(["-c", &command])
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-        |line| {
-            if line.starts_with("Setting up ") {
-                progress.step();
-            }
-        },
-    )
+    install(&packages(&missing), |line| {
+        if line.starts_with("Setting up ") {
+            progress.step();
+        }
+    })
     .with_context(|| format!("cannot install {named}; try: {command}"))?;
     progress.finish();
     let still = self::missing();
@@ -125,6 +134,20 @@ pub(crate) fn ensure() -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn install(packages: &str, on_line: impl FnMut(&str)) -> Result<()> {
+    let shell = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script])
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        shell
+    };
+    watched_child::run(&mut shell(UPDATE), |_| {})?;
+    // apt-get itself tells when what another one left cannot be repaired.
+    let script = format!("{{ {REPAIR}; }}; exec {INSTALL} {packages}");
+    watched_child::run_to_end(&mut shell(&script), on_line)
 }
 
 #[cfg(test)]

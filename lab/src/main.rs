@@ -32,6 +32,7 @@ mod runner;
 mod setup;
 mod shell;
 mod stdin_pieces;
+mod subordinate_ids;
 mod test_command;
 mod validation;
 mod watched_child;

@@ -26,7 +26,7 @@ pub(crate) fn ensure() -> Result<Built> {
     let kernel = cache.entry("kernel", &kernel::key());
     let root = cache.entry("root", &root_file_system::key());
     if !kernel.is_dir() || !root.is_dir() {
-        host_packages::ensure()?;
+        host_packages::ensure(&cache)?;
     }
     // The quick one first: if the network does not work, that shows early.
     let root = root_file_system::ensure(&cache)?;

@@ -1,7 +1,7 @@
 //! Runs a child of a set-up step: its lines are shown to a callback, and it dies with us.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -22,7 +22,21 @@ const TAIL: usize = 25;
 ///
 /// # Errors
 /// When the child cannot be started, fails (with its last lines), or we are interrupted.
-pub(crate) fn run(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<()> {
+pub(crate) fn run(command: &mut Command, on_line: impl FnMut(&str)) -> Result<()> {
+    watch(command, on_line, true)
+}
+
+/// Runs `command` as [`run`] does, but an interrupt is heeded only once the child has ended: for one
+/// that leaves the system broken when it is killed.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_to_end(command: &mut Command, on_line: impl FnMut(&str)) -> Result<()> {
+    watch(command, on_line, false)
+}
+
+fn watch(command: &mut Command, mut on_line: impl FnMut(&str), may_be_killed: bool) -> Result<()> {
+    let mut told = false;
     let program = command.get_program().to_string_lossy().into_owned();
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     command
@@ -63,11 +77,21 @@ pub(crate) fn run(command: &mut Command, mut on_line: impl FnMut(&str)) -> Resul
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
         if let Err(interrupted) = interrupt::check() {
-            end(&mut child);
-            return Err(interrupted.into());
+            if may_be_killed {
+                end(&mut child);
+                return Err(interrupted.into());
+            }
+            if !told {
+                told = true;
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "lab: interrupted; waiting for `{program}`, which must not be cut short"
+                );
+            }
         }
     }
     let status = child.wait().context("cannot wait for a child")?;
+    interrupt::check()?;
     if !status.success() {
         let tail: Vec<String> = tail.into();
         bail!(
@@ -92,4 +116,28 @@ fn end(child: &mut Child) {
     }
     let _ = killpg(group, Signal::SIGKILL);
     let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_seen_and_a_failure_shows_the_last_ones() {
+        for run in [
+            |command: &mut Command, lines: &mut Vec<String>| {
+                run(command, |line| lines.push(line.to_owned()))
+            },
+            |command: &mut Command, lines: &mut Vec<String>| {
+                run_to_end(command, |line| lines.push(line.to_owned()))
+            },
+        ] {
+            let mut lines = Vec::new();
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo one; echo two >&2; exit 3"]);
+            let error = run(&mut command, &mut lines).unwrap_err().to_string();
+            assert_eq!(lines, ["one", "two"]);
+            assert!(error.contains("two"), "{error}");
+        }
+    }
 }
