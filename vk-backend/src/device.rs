@@ -130,7 +130,8 @@ impl Device {
     /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
     ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
     ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
-    /// - [`SubmitError::Fence`]: the last write to a buffer failed, or a fence cannot be converted.
+    /// - [`SubmitError::Fence`]: the last write to a buffer that the work reads failed, or a fence
+    ///   cannot be converted. (A writer may go on: writing is how the content becomes right again.)
     /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
     pub fn submission(
         &self,

@@ -33,6 +33,9 @@ pub struct Submission {
     point: u64,
     waits: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 8]>,
     signals: [vk::SemaphoreSubmitInfo<'static>; 1],
+    // Last: they keep the images. When no other mapping does, these are destroyed, and with the last
+    // handle the device, for which nobody should wait at the queue.
+    _uses: SmallVec<[MappingUse; 8]>,
 }
 
 impl Submission {
@@ -86,6 +89,7 @@ impl Submission {
                     point,
                     waits,
                     signals: [timeline.submit_info(point)],
+                    _uses: uses,
                 });
             }
             drop(waits);

@@ -133,6 +133,30 @@ fn the_last_handle_waits_for_the_last_work_and_leaves_nothing() {
     assert_eq!((open_files(), bufinfo()), before);
 }
 
+/// The mapping, its buffer and the device are dropped between `submission` and the submit: the work
+/// that is about to be submitted keeps them, and lets go of the queue before they go.
+#[test]
+fn a_submission_keeps_what_it_uses() {
+    let _alone = alone();
+    let instance = support::instance();
+    let physical = instance.select(&DeviceSelector::Any).unwrap();
+    drop(Device::open(&physical).unwrap());
+    let before = (open_files(), bufinfo());
+    let device = Device::open(&physical).unwrap();
+    let shared = SharedBuffer::new(&heap(), small("kept"), &[Modifier::LINEAR]).unwrap();
+    let inode = shared.backing().dmabuf().id().inode();
+    let mapping = map(&shared, &device);
+    let submission = device.submission([mapping.write()]).unwrap();
+    drop((mapping, shared, device));
+    assert!(bufinfo().iter().any(|info| info.inode == inode));
+    // SAFETY: there are no command buffers.
+    let fence = unsafe { submission.submit(&[]) }.unwrap();
+    // The last handle went with the submission, and waited.
+    assert!(fence.status().is_over());
+    drop(fence);
+    assert_eq!((open_files(), bufinfo()), before);
+}
+
 #[test]
 fn a_thousand_buffers_come_and_go() {
     let _alone = alone();
