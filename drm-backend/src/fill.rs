@@ -10,6 +10,7 @@ use crate::plan::{OutputPlan, Plan, PlanePlan, is_modeset};
 use crate::plane_request::{PlaneOn, plane_off, plane_on};
 use crate::request::Request;
 use crate::resources::Crtc;
+use crate::restore::ForeignCrtc;
 use crate::state::State;
 use crate::{DeviceError, PlaneProperty, damage};
 
@@ -81,7 +82,8 @@ pub(crate) fn fill(
     }
     for (index, plane) in inner.resources.planes.iter().enumerate() {
         let ours = state.current.planes[index].is_some();
-        let on = ours || state.foreign.planes.contains(&plane.id());
+        let mut foreign = state.foreign.planes.iter();
+        let on = ours || foreign.any(|foreign| foreign.id == plane.id());
         if on && state.next.planes[index].is_none() {
             plane_off(&mut state.request, plane.id(), &plane.inner.properties);
         }
@@ -201,33 +203,59 @@ fn crtc_off(
 }
 
 /// What others had on and this commit does not use: a kernel console, a program that has gone.
+fn crtc_unset(request: &mut Request, foreign: &ForeignCrtc) {
+    request.object(foreign.id);
+    request.set(foreign.active, 0);
+    request.set(foreign.mode_id, 0);
+}
+
 fn switch_foreign_off(inner: &CardInner, state: &mut State) {
-    for (id, active, mode_id) in &state.foreign.crtcs {
+    for foreign in &state.foreign.crtcs {
         let ours = inner
             .resources
             .crtcs
             .iter()
-            .position(|crtc| crtc.id == *id)
+            .position(|crtc| crtc.id == foreign.id)
             .is_some_and(|index| state.next.crtcs[index].is_some());
         if !ours {
-            state.request.object(*id);
-            state.request.set(*active, 0);
-            state.request.set(*mode_id, 0);
+            crtc_unset(&mut state.request, foreign);
         }
     }
-    for (id, crtc_id) in &state.foreign.connectors {
-        let drives = |crtc: &CrtcConfiguration| crtc.connector == *id;
+    for foreign in &state.foreign.connectors {
+        let drives = |crtc: &CrtcConfiguration| crtc.connector == foreign.id;
         let attached = |(index, crtc): (usize, &Option<CrtcConfiguration>)| {
             let writeback = inner.resources.crtcs[index].writeback.as_ref();
             crtc.is_some_and(|crtc| crtc.writeback_attached)
-                && writeback.is_some_and(|connector| connector.id == *id)
+                && writeback.is_some_and(|connector| connector.id == foreign.id)
         };
         let mut crtcs = state.next.crtcs.iter().enumerate();
         let ours = state.next.crtcs.iter().flatten().any(drives) || crtcs.any(attached);
         if !ours {
-            state.request.object(*id);
-            state.request.set(*crtc_id, 0);
+            state.request.object(foreign.id);
+            state.request.set(foreign.crtc_id, 0);
         }
+    }
+}
+
+/// Puts into the request what switches off that part of what others have set up whose CRTC is not
+/// active: the kernel gives no flip event for a CRTC that is off and stays off, and refuses a commit
+/// that asks for events and names one (`drm_atomic_crtc_check`).
+pub(crate) fn fill_sleeping(inner: &CardInner, state: &mut State) {
+    let request = &mut state.request;
+    request.clear();
+    for foreign in state.foreign.crtcs.iter().filter(|crtc| crtc.sleeps) {
+        crtc_unset(request, foreign);
+    }
+    for foreign in state.foreign.planes.iter().filter(|plane| plane.sleeps) {
+        let mut planes = inner.resources.planes.iter();
+        if let Some(plane) = planes.find(|plane| plane.id() == foreign.id) {
+            plane_off(request, plane.id(), &plane.inner.properties);
+        }
+    }
+    let connectors = state.foreign.connectors.iter();
+    for foreign in connectors.filter(|connector| connector.sleeps) {
+        request.object(foreign.id);
+        request.set(foreign.crtc_id, 0);
     }
 }
 

@@ -14,21 +14,66 @@ use crate::sys::atomic::{self, FenceSlots};
 use crate::sys::signal::SignalAction;
 use crate::{DeviceError, PlaneProperty};
 
-/// What was on when the card was opened.
+/// A CRTC that others have set up.
+#[derive(Debug)]
+pub(crate) struct ForeignCrtc {
+    pub(crate) id: u32,
+    /// The ids of its `ACTIVE` and `MODE_ID`.
+    pub(crate) active: u32,
+    pub(crate) mode_id: u32,
+    /// It has a mode but is not active: its display sleeps.
+    pub(crate) sleeps: bool,
+}
+
+/// A plane that others have put on a CRTC.
+#[derive(Debug)]
+pub(crate) struct ForeignPlane {
+    pub(crate) id: u32,
+    /// Its CRTC is not active.
+    pub(crate) sleeps: bool,
+}
+
+/// A connector that others drive.
+#[derive(Debug)]
+pub(crate) struct ForeignConnector {
+    pub(crate) id: u32,
+    /// The id of its `CRTC_ID`.
+    pub(crate) crtc_id: u32,
+    /// Its CRTC is not active.
+    pub(crate) sleeps: bool,
+}
+
+/// What was set up when the card was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
-    /// Active CRTCs with the ids of their `ACTIVE` and `MODE_ID`.
-    pub(crate) crtcs: Vec<(u32, u32, u32)>,
-    /// Planes that show something, by id.
-    pub(crate) planes: Vec<u32>,
-    /// Connectors that are driven, with the id of their `CRTC_ID`.
-    pub(crate) connectors: Vec<(u32, u32)>,
+    pub(crate) crtcs: Vec<ForeignCrtc>,
+    pub(crate) planes: Vec<ForeignPlane>,
+    pub(crate) connectors: Vec<ForeignConnector>,
 }
 
 impl Foreign {
-    /// Whether nothing was on.
+    /// Whether nothing was.
     pub(crate) fn is_empty(&self) -> bool {
         self.crtcs.is_empty() && self.planes.is_empty() && self.connectors.is_empty()
+    }
+
+    /// Whether some of it sleeps.
+    pub(crate) fn sleeps(&self) -> bool {
+        self.crtcs.iter().any(|crtc| crtc.sleeps)
+            || self.planes.iter().any(|plane| plane.sleeps)
+            || self.connectors.iter().any(|connector| connector.sleeps)
+    }
+
+    /// What slept is off.
+    pub(crate) fn forget_sleeping(&mut self) {
+        self.crtcs.retain(|crtc| !crtc.sleeps);
+        self.planes.retain(|plane| !plane.sleeps);
+        self.connectors.retain(|connector| !connector.sleeps);
+    }
+
+    fn is_active(&self, crtc: u64) -> bool {
+        let mut crtcs = self.crtcs.iter();
+        crtcs.any(|known| u64::from(known.id) == crtc && !known.sleeps)
     }
 }
 
@@ -72,7 +117,12 @@ impl Snapshot {
         self.off.set(active.id, 0);
         self.off.set(mode.id, 0);
         if active.value != 0 || mode.value != 0 {
-            self.foreign.crtcs.push((id, active.id, mode.id));
+            self.foreign.crtcs.push(ForeignCrtc {
+                id,
+                active: active.id,
+                mode_id: mode.id,
+                sleeps: active.value == 0,
+            });
         }
         Ok(())
     }
@@ -101,7 +151,8 @@ impl Snapshot {
                 self.off.set(property.id, property.value);
             }
             if crtc.value != 0 {
-                self.foreign.planes.push(id);
+                let sleeps = !self.foreign.is_active(crtc.value);
+                self.foreign.planes.push(ForeignPlane { id, sleeps });
             }
         }
     }
@@ -113,7 +164,12 @@ impl Snapshot {
             self.off.object(id);
             self.off.set(crtc.id, 0);
             if crtc.value != 0 {
-                self.foreign.connectors.push((id, crtc.id));
+                let sleeps = !self.foreign.is_active(crtc.value);
+                self.foreign.connectors.push(ForeignConnector {
+                    id,
+                    crtc_id: crtc.id,
+                    sleeps,
+                });
             }
         }
     }

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use crate::capture::Capture;
 use crate::card::CardInner;
 use crate::configuration::Configuration;
-use crate::fill::{capture_slot, fill, out_fence_slot};
+use crate::fill::{capture_slot, fill, fill_sleeping, out_fence_slot};
 use crate::in_fences::InFences;
 use crate::plan::Plan;
 use crate::restore::Foreign;
@@ -142,11 +142,9 @@ fn attempt(
     out_fences: Option<&mut OutFences>,
 ) -> Result<Attempt, CommitError> {
     let plan = Plan::new(inner, state, commit)?;
-    let blobs = fill(inner, state, &plan, fences, out_fences.is_some())?;
+    let mut blobs = fill(inner, state, &plan, fences, out_fences.is_some())?;
     if state.request.is_empty() {
-        let id = next_id(state);
-        hide(inner, state, &plan, id);
-        return Ok(Attempt::Done(id));
+        return Ok(nothing_to_do(inner, state, &plan));
     }
     let modeset = if plan.modeset {
         DRM_MODE_ATOMIC_ALLOW_MODESET
@@ -159,6 +157,18 @@ fn attempt(
             return failed(inner, state, commit, fences, error);
         }
         state.accepted.insert(&state.next);
+    }
+    if state.foreign.sleeps() {
+        fill_sleeping(inner, state);
+        inner.restore.taint();
+        if let Err(error) = ioctl(inner, state, DRM_MODE_ATOMIC_ALLOW_MODESET, 0) {
+            return failed(inner, state, commit, fences, error);
+        }
+        state.foreign.forget_sleeping();
+        blobs = fill(inner, state, &plan, fences, out_fences.is_some())?;
+        if state.request.is_empty() {
+            return Ok(nothing_to_do(inner, state, &plan));
+        }
     }
 
     let submission = Submission::begin(uses(state, &plan))?;
@@ -190,6 +200,13 @@ fn attempt(
         capture.watch(&inner.epoll, crate::dispatch::capture_token(capture.serial));
     }
     Ok(Attempt::Done(id))
+}
+
+/// The card is as the commit says already, or nothing else is left to do.
+fn nothing_to_do(inner: &CardInner, state: &mut State, plan: &Plan<'_>) -> Attempt {
+    let id = next_id(state);
+    hide(inner, state, plan, id);
+    Attempt::Done(id)
 }
 
 fn next_id(state: &mut State) -> CommitId {
@@ -264,7 +281,7 @@ fn flips(
     let id = inner.resources.crtcs[crtc].id;
     next.crtcs[crtc].is_some()
         || plan.outputs.iter().any(|output| output.crtc == Some(crtc))
-        || foreign.crtcs.iter().any(|(other, ..)| *other == id)
+        || foreign.crtcs.iter().any(|foreign| foreign.id == id)
 }
 
 /// Notes which planes show nothing. Also those that this process showed before another was master:

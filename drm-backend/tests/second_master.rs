@@ -2,6 +2,8 @@
 //! held.
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use dmashare::{Fourcc, SharedBuffer};
@@ -160,4 +162,89 @@ fn a_commit_that_has_nothing_to_do_lets_go_of_everything() {
         .unwrap();
     assert_eq!(away.card.statistics().atomic_ioctls, before);
     assert_eq!(away.free(), [true, true]);
+}
+
+/// The node as another program has it that lets the display sleep.
+struct Sleeper(File);
+
+impl AsFd for Sleeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl drm::Device for Sleeper {}
+impl drm::control::Device for Sleeper {}
+
+impl Sleeper {
+    fn open(display: &VkmsDisplay) -> Self {
+        let mut options = File::options();
+        let this = Self(options.read(true).write(true).open(display.node()).unwrap());
+        let atomic = drm::ClientCapability::Atomic;
+        drm::Device::set_client_capability(&this, atomic, true).unwrap();
+        this
+    }
+
+    fn set_inactive(&self, crtc: usize) {
+        use drm::control::{AtomicCommitFlags, Device as _, atomic::AtomicModeReq, property};
+        let crtc = self.resource_handles().unwrap().crtcs()[crtc];
+        let properties = self.get_properties(crtc).unwrap();
+        let active = properties.as_hashmap(self).unwrap()["ACTIVE"].handle();
+        let mut request = AtomicModeReq::new();
+        request.add_property(crtc, active, property::Value::Boolean(false));
+        self.atomic_commit(AtomicCommitFlags::ALLOW_MODESET, request)
+            .unwrap();
+    }
+}
+
+#[test]
+fn an_output_that_it_left_asleep_is_in_nobodys_way() {
+    let away = Away::new();
+    let sleeper = Sleeper::open(&away.display);
+    sleeper.set_inactive(1);
+    drop(sleeper);
+    assert_eq!(active(&away.display), 1);
+
+    away.card.acquire_master().unwrap();
+    let next = picture(&away.card, &away.outputs[0], "next");
+    let id = away
+        .card
+        .commit(Commit::new().output(showing(&away.card, &away.outputs[0], &next)))
+        .unwrap();
+    assert_eq!(away.free(), [false, true]);
+    wait_for_flip(&away.card, id);
+    assert_eq!(away.free(), [true, true]);
+    // It can be woken.
+    let id = away
+        .card
+        .commit(Commit::new().output(showing(&away.card, &away.outputs[1], &away.pictures[1])))
+        .unwrap();
+    wait_for_flip(&away.card, id);
+    assert_eq!(active(&away.display), 2);
+}
+
+#[test]
+fn an_output_that_sleeps_is_shown_on_or_switched_off() {
+    for shows in [true, false] {
+        let away = Away::new();
+        let sleeper = Sleeper::open(&away.display);
+        sleeper.set_inactive(0);
+        sleeper.set_inactive(1);
+        drop(sleeper);
+        away.card.acquire_master().unwrap();
+        if shows {
+            let output = showing(&away.card, &away.outputs[1], &away.pictures[1]);
+            let id = away.card.commit(Commit::new().output(output)).unwrap();
+            wait_for_flip(&away.card, id);
+        } else {
+            let off = OutputCommit::off(&away.outputs[0]);
+            away.card.commit(Commit::new().output(off)).unwrap();
+        }
+        assert_eq!(active(&away.display), usize::from(shows));
+        // What sleeps has a mode, too; what is off has none.
+        let state = away.display.state();
+        let enabled = state.lines().filter(|line| line.trim() == "enable=1");
+        assert_eq!(enabled.count(), usize::from(shows), "{state}");
+        assert!(is_free(&away.pictures[0]));
+    }
 }
