@@ -1,11 +1,8 @@
 //! Packages of Debian trixie and its backports, fetched by mmdebstrap, which finds a mirror itself
 //! and leaves the host's own sources alone.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-use anyhow::{Context, Result};
 
 /// The suite; its backports are added to it.
 const SUITE: &str = "trixie";
@@ -19,46 +16,50 @@ pub(crate) enum Variant {
     MinBase,
 }
 
-/// mmdebstrap for a root that is written to the tar file `target`; its hooks lie in `folder`.
-///
-/// # Errors
-/// When a hook cannot be written.
-pub(crate) fn mmdebstrap(
-    variant: Variant,
-    folder: &Path,
-    target: &Path,
-    options: &[String],
-) -> Result<Command> {
-    let add_backports = write_hook(
-        folder,
-        "add-backports.sh",
-        include_str!("../debian/add-backports.sh"),
-    )?;
+/// mmdebstrap's arguments without the target: all that the root's content depends on, besides what
+/// the mirror has today.
+pub(crate) fn arguments(variant: Variant, options: &[String]) -> Vec<String> {
+    let variant = match variant {
+        Variant::Custom => "--variant=custom",
+        Variant::MinBase => "--variant=minbase",
+    };
+    // The script itself, not its path: without root, mmdebstrap runs hooks as a subordinate user,
+    // who cannot look into a private home folder.
+    let add_backports = include_str!("../debian/add-backports.sh");
+    let mut arguments = vec![
+        "--verbose".to_owned(),
+        "--format=tar".to_owned(),
+        variant.to_owned(),
+        format!("--setup-hook={add_backports}"),
+    ];
+    arguments.extend_from_slice(options);
+    arguments.push(SUITE.to_owned());
+    arguments
+}
+
+/// mmdebstrap with these [`arguments`], for a root that is written to the tar file `target`.
+pub(crate) fn mmdebstrap(arguments: &[String], target: &Path) -> Command {
     let mut command = Command::new("mmdebstrap");
     command
-        .args(["--verbose", "--format=tar"])
-        .arg(match variant {
-            Variant::Custom => "--variant=custom",
-            Variant::MinBase => "--variant=minbase",
-        })
-        .arg(format!(
-            "--setup-hook=sh {} \"$1\"",
-            add_backports.display()
-        ))
-        .args(options)
-        .arg(SUITE)
+        .args(arguments)
         .arg(target)
         // Its own messages are read by us.
         .env("LC_ALL", "C.UTF-8");
-    Ok(command)
+    command
 }
 
-/// Writes a hook script into `folder`; mmdebstrap may run it as another user.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn write_hook(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
-    let path = folder.join(name);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_need_no_file_that_another_user_must_read() {
+        let arguments = arguments(Variant::MinBase, &["--include=x".to_owned()]);
+        let hook = arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("--setup-hook="))
+            .unwrap();
+        assert!(hook.contains("backports.list"), "{hook}");
+        assert_eq!(arguments.last().unwrap(), SUITE);
+    }
 }

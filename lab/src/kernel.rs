@@ -9,20 +9,9 @@ use anyhow::{Context, Result, bail};
 use crate::cache::{self, Cache};
 use crate::debian::{self, Variant};
 use crate::kernel_config;
+use crate::kernel_patches::{self, PATCHES};
 use crate::progress::Progress;
 use crate::watched_child;
-
-/// Changes to the kernel's source, each a patch for `patch -p1`.
-const PATCHES: &[(&str, &str)] = &[
-    (
-        "vgem-syncobj.patch",
-        include_str!("../patches/vgem-syncobj.patch"),
-    ),
-    (
-        "vkms-crtc-lock.patch",
-        include_str!("../patches/vkms-crtc-lock.patch"),
-    ),
-];
 
 /// About how many lines make prints for this configuration: only for the estimate of time.
 const MAKE_STEPS: u64 = 1660;
@@ -30,13 +19,37 @@ const MAKE_STEPS: u64 = 1660;
 /// Oldest usable kernel: the first with several CPUs in user-mode Linux and vkms in configfs.
 const OLDEST: (u32, u32) = (7, 0);
 
+/// Raised when the same inputs are made into something else, by a change of code.
+const FORMAT: &str = "2";
+
+/// The options asked for, as a file in the source's folder.
+const ASKED_FILE: &str = "asked.config";
+
+/// The steps of the configuration, run in the source's folder.
+const CONFIGURE: [&[&str]; 3] = [
+    &["make", "ARCH=um", "tinyconfig"],
+    &[
+        "scripts/kconfig/merge_config.sh",
+        "-m",
+        ".config",
+        ASKED_FILE,
+    ],
+    &["make", "ARCH=um", "olddefconfig"],
+];
+
+/// The compilation, run in the source's folder; the number of jobs is added.
+const COMPILE: [&str; 3] = ["make", "ARCH=um", "linux"];
+
 /// A name for the kernel that this version of the lab builds.
 pub(crate) fn key() -> String {
-    let patches = PATCHES.iter().map(|(_, text)| text.as_bytes());
-    cache::key([kernel_config::ASKED.as_bytes()].into_iter().chain(patches))
+    let steps = CONFIGURE.into_iter().flatten().copied().chain(COMPILE);
+    let patches = PATCHES.iter().map(|patch| patch.text);
+    let inputs = [FORMAT, kernel_config::ASKED].into_iter();
+    cache::key(inputs.chain(steps).chain(patches).map(str::as_bytes))
 }
 
-/// Builds the kernel if the cache has none; its folder has `linux`, `config` and `version`.
+/// Builds the kernel if the cache has none; its folder has `linux`, `config`, `version` and what
+/// [`kernel_patches::apply`] says of the patches.
 ///
 /// # Errors
 /// When the source cannot be fetched, an option is not set as asked, or the build fails.
@@ -47,22 +60,31 @@ pub(crate) fn ensure(cache: &Cache) -> Result<PathBuf> {
 fn build(cache: &Cache, folder: &Path) -> Result<()> {
     let package = cache.build_once("kernel-source", "trixie-backports", fetch_source)?;
     let source = folder.join("source");
+    let finished = folder.join("finished");
+    if !finished.exists() {
+        build_in(&package, &source, folder)?;
+        fs::copy(source.join("linux"), folder.join("linux")).context("no kernel was built")?;
+        fs::copy(source.join(".config"), folder.join("config"))?;
+        fs::copy(package.join("version"), folder.join("version"))?;
+        fs::write(&finished, "")?;
+    }
+    // The mark stays: a set-up interrupted from here on must not compile half a source tree.
+    remove(&source)
+}
+
+/// Leaves a compiled kernel in `source`; goes on where an interrupted set-up was.
+fn build_in(package: &Path, source: &Path, folder: &Path) -> Result<()> {
     let configured = folder.join("configured");
     if !configured.exists() {
         // Whatever an interrupted set-up left is unpacked anew; only make's own work goes on.
-        remove(&source)?;
-        fs::create_dir_all(&source)?;
-        unpack(&package, &source)?;
-        apply_patches(folder, &source)?;
-        configure(folder, &source)?;
+        remove(source)?;
+        fs::create_dir_all(source)?;
+        unpack(package, source)?;
+        kernel_patches::apply(source, folder)?;
+        configure(source)?;
         fs::write(&configured, "")?;
     }
-    compile(&source)?;
-    fs::copy(source.join("linux"), folder.join("linux")).context("no kernel after the build")?;
-    fs::copy(source.join(".config"), folder.join("config"))?;
-    fs::copy(package.join("version"), folder.join("version"))?;
-    remove(&source)?;
-    Ok(())
+    compile(source)
 }
 
 fn remove(folder: &Path) -> Result<()> {
@@ -77,13 +99,9 @@ fn remove(folder: &Path) -> Result<()> {
 /// Downloads the newest source package of trixie-backports; leaves its tar file and its version.
 fn fetch_source(folder: &Path) -> Result<()> {
     let mut progress = Progress::start("kernel source", "packages downloaded", 0);
-    let download = debian::write_hook(
-        folder,
-        "download-kernel-source.sh",
-        include_str!("../debian/download-kernel-source.sh"),
-    )?;
+    let download = include_str!("../debian/download-kernel-source.sh");
     let options = [
-        format!("--customize-hook=sh {} \"$1\"", download.display()),
+        format!("--customize-hook={download}"),
         format!(
             "--customize-hook=copy-out /kernel-source {}",
             folder.display()
@@ -91,7 +109,8 @@ fn fetch_source(folder: &Path) -> Result<()> {
     ];
     let empty_root = folder.join("empty-root.tar");
     remove(&folder.join("kernel-source"))?;
-    let mut command = debian::mmdebstrap(Variant::Custom, folder, &empty_root, &options)?;
+    let arguments = debian::arguments(Variant::Custom, &options);
+    let mut command = debian::mmdebstrap(&arguments, &empty_root);
     watched_child::run(&mut command, |line| {
         if line.starts_with("Fetched ") {
             progress.step();
@@ -156,43 +175,27 @@ fn unpack(package: &Path, source: &Path) -> Result<()> {
     Ok(())
 }
 
-fn apply_patches(folder: &Path, source: &Path) -> Result<()> {
-    for (name, text) in PATCHES {
-        let patch = debian::write_hook(folder, name, text)?;
-        watched_child::run(
-            Command::new("patch")
-                .args(["--strip=1", "--forward", "--input"])
-                .arg(&patch)
-                .current_dir(source),
-            |_| {},
-        )
-        .with_context(|| format!("the kernel's source has changed: {name} does not apply"))?;
-    }
-    Ok(())
-}
-
-fn make(source: &Path) -> Command {
-    let mut make = Command::new("make");
-    make.arg("ARCH=um").current_dir(source);
+/// A step of the configuration or the compilation.
+fn step(source: &Path, words: &[&str]) -> Command {
+    let (program, arguments) = words.split_first().unwrap_or((&"make", &[]));
+    let mut step = if program.contains('/') {
+        Command::new(source.join(program))
+    } else {
+        Command::new(program)
+    };
+    step.args(arguments).current_dir(source);
     // What a caller's build set for itself must not reach the kernel's.
     for variable in ["MAKEFLAGS", "CFLAGS", "LDFLAGS", "CC", "CROSS_COMPILE"] {
-        make.env_remove(variable);
+        step.env_remove(variable);
     }
-    make
+    step
 }
 
-fn configure(folder: &Path, source: &Path) -> Result<()> {
-    let asked = folder.join("asked.config");
-    fs::write(&asked, kernel_config::ASKED)?;
-    watched_child::run(make(source).arg("tinyconfig"), |_| {})?;
-    watched_child::run(
-        Command::new(source.join("scripts/kconfig/merge_config.sh"))
-            .args(["-m", ".config"])
-            .arg(&asked)
-            .current_dir(source),
-        |_| {},
-    )?;
-    watched_child::run(make(source).arg("olddefconfig"), |_| {})?;
+fn configure(source: &Path) -> Result<()> {
+    fs::write(source.join(ASKED_FILE), kernel_config::ASKED)?;
+    for words in CONFIGURE {
+        watched_child::run(&mut step(source, words), |_| {})?;
+    }
     let built = fs::read_to_string(source.join(".config"))?;
     let dropped = kernel_config::not_as_asked(kernel_config::ASKED, &built);
     if !dropped.is_empty() {
@@ -208,7 +211,7 @@ fn compile(source: &Path) -> Result<()> {
     let mut progress = Progress::start("kernel", "objects compiled", MAKE_STEPS);
     let jobs = std::thread::available_parallelism().map_or(2, usize::from) + 1;
     watched_child::run(
-        make(source).arg(format!("--jobs={jobs}")).arg("linux"),
+        step(source, &COMPILE).arg(format!("--jobs={jobs}")),
         |line| {
             if line.starts_with("  ") {
                 progress.step();
@@ -223,6 +226,14 @@ fn compile(source: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_depends_on_more_than_the_options() {
+        assert_eq!(key(), key());
+        let patches = PATCHES.iter().map(|patch| patch.text);
+        let inputs = [kernel_config::ASKED].into_iter().chain(patches);
+        assert_ne!(key(), cache::key(inputs.map(str::as_bytes)));
+    }
 
     #[test]
     fn old_kernels_are_refused() {

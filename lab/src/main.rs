@@ -20,6 +20,7 @@ mod interrupt;
 mod kernel;
 mod kernel_config;
 mod kernel_log;
+mod kernel_patches;
 mod management_console;
 mod mountable;
 mod output_relay;

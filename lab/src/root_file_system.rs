@@ -17,9 +17,21 @@ const PACKAGES: &str = include_str!("../debian/root-packages");
 /// About how many packages are unpacked and set up: only for the estimate of time.
 const PACKAGE_STEPS: u64 = 280;
 
+/// Raised when the same inputs are made into something else, by a change of code.
+const FORMAT: &str = "2";
+
+/// How the root is unpacked. Files belong to whoever sets up: in the guest, hostfs lets its root user
+/// read them all the same. Device nodes would need root and come from devtmpfs anyway.
+const UNPACK: [&str; 3] = ["--extract", "--no-same-owner", "--exclude=./dev/*"];
+
 /// A name for the root file system that this version of the lab builds.
 pub(crate) fn key() -> String {
-    cache::key([PACKAGES.as_bytes()])
+    let arguments = arguments();
+    let inputs = [FORMAT]
+        .into_iter()
+        .chain(UNPACK)
+        .chain(arguments.iter().map(String::as_str));
+    cache::key(inputs.map(str::as_bytes))
 }
 
 /// Builds the root file system if the cache has none; it is in the folder `root` of what is
@@ -41,12 +53,8 @@ fn packages() -> String {
     names.join(",")
 }
 
-fn build(folder: &Path) -> Result<()> {
-    let tar = folder.join("root.tar");
-    let root = folder.join("root");
-    if root.exists() {
-        fs::remove_dir_all(&root).context("cannot remove an interrupted set-up's root")?;
-    }
+/// mmdebstrap's arguments.
+fn arguments() -> Vec<String> {
     let options = [
         format!("--include={}", packages()),
         // Nobody reads manuals in the guest.
@@ -54,12 +62,21 @@ fn build(folder: &Path) -> Result<()> {
         "--dpkgopt=path-exclude=/usr/share/doc/*".to_owned(),
         "--dpkgopt=path-exclude=/usr/share/locale/*".to_owned(),
     ];
+    debian::arguments(Variant::MinBase, &options)
+}
+
+fn build(folder: &Path) -> Result<()> {
+    let tar = folder.join("root.tar");
+    let root = folder.join("root");
+    if root.exists() {
+        fs::remove_dir_all(&root).context("cannot remove an interrupted set-up's root")?;
+    }
     let mut progress = Progress::start(
         "root file system",
         "packages unpacked or set up",
         PACKAGE_STEPS,
     );
-    let mut command = debian::mmdebstrap(Variant::MinBase, folder, &tar, &options)?;
+    let mut command = debian::mmdebstrap(&arguments(), &tar);
     watched_child::run(&mut command, |line| {
         if line.starts_with("Unpacking ") || line.starts_with("Setting up ") {
             progress.step();
@@ -69,16 +86,10 @@ fn build(folder: &Path) -> Result<()> {
     progress.finish();
 
     fs::create_dir(&root)?;
-    // Files belong to whoever sets up: in the guest, hostfs lets its root user read them all the
-    // same. Device nodes would need root and come from devtmpfs anyway.
     watched_child::run(
         Command::new("tar")
-            .args([
-                "--extract",
-                "--no-same-owner",
-                "--exclude=./dev/*",
-                "--file",
-            ])
+            .args(UNPACK)
+            .arg("--file")
             .arg(&tar)
             .arg("--directory")
             .arg(&root),
@@ -87,4 +98,20 @@ fn build(folder: &Path) -> Result<()> {
     .context("cannot unpack the root file system")?;
     fs::remove_file(&tar)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_depends_on_more_than_the_packages() {
+        assert_eq!(key(), key());
+        assert_ne!(key(), cache::key([PACKAGES.as_bytes()]));
+        assert!(
+            arguments()
+                .iter()
+                .any(|a| a.contains("mesa-vulkan-drivers"))
+        );
+    }
 }
