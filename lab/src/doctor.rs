@@ -15,10 +15,19 @@ use crate::guest::{Guest, GuestEnd};
 use crate::guest_memory::MemorySize;
 use crate::request::{CommandEnd, Request};
 use crate::setup::Built;
-use crate::{environment, guest_memory, host_packages, kernel, kernel_config, root_file_system};
+use crate::workspace::Workspace;
+use crate::{
+    environment, guest_memory, host_packages, kernel, kernel_config, kernel_log, kernel_patches,
+    root_file_system, subordinate_ids,
+};
 
-/// Free space that a whole set-up needs while it builds.
-const SETUP_BYTES: u64 = 5 << 30;
+/// Room for kernel and root file system once they are built, with the kernel's source.
+const CACHE_BYTES: u64 = 1 << 30;
+/// Room in the cache that compiling the kernel needs besides, until it is done.
+const BUILD_BYTES: u64 = 3 << 30;
+/// Room in the target folder for what cargo builds for all subcommands.
+const TARGET_BYTES: u64 = 5 << 30;
+
 /// The guest's C library; a binary built against a newer one does not run there.
 const GUEST_GLIBC: (u32, u32) = (2, 41);
 
@@ -84,6 +93,10 @@ pub(crate) fn run(arguments: &DoctorArguments) -> Result<i32> {
 
 fn examine() -> Vec<Finding> {
     let mut findings = vec![architecture(), packages(), c_library(), memory()];
+    findings.extend(user_ids());
+    if let Ok(workspace) = Workspace::find() {
+        findings.push(target_folder(&workspace));
+    }
     match Cache::open() {
         Ok(cache) => {
             let built = Built {
@@ -136,6 +149,20 @@ fn packages() -> Finding {
         format!("sudo sh -c '{command}'")
     };
     finding("host programs", root, found, &advice)
+}
+
+/// Without root, the ids that mmdebstrap works with.
+fn user_ids() -> Option<Finding> {
+    if nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let lacking = subordinate_ids::lacking_files();
+    Some(if lacking.is_empty() {
+        finding("subordinate ids", true, "enough", "")
+    } else {
+        let found = format!("too few for you in {}", lacking.join(" and "));
+        finding("subordinate ids", false, found, &subordinate_ids::advice())
+    })
 }
 
 fn c_library() -> Finding {
@@ -206,6 +233,11 @@ fn guest_starts(built: &Built) -> Finding {
     match guest.run(built, std::io::sink(), std::io::sink()) {
         Ok(report) => match report.end {
             GuestEnd::Command(CommandEnd::Exited(0)) => {
+                let complaints = kernel_log::complaints(&report.kernel_log);
+                if let Some(first) = complaints.first() {
+                    let found = format!("the kernel complains: {first}");
+                    return finding("guest", false, found, advice);
+                }
                 let seconds = started.elapsed().as_secs_f64();
                 finding(
                     "guest",
@@ -220,33 +252,63 @@ fn guest_starts(built: &Built) -> Finding {
     }
 }
 
+/// Free bytes in `folder`.
+fn free_bytes(folder: &Path) -> u64 {
+    statvfs(folder).map_or(0, |stat| stat.blocks_available() * stat.fragment_size())
+}
+
 fn cache_folder(cache: &Cache, built: &Built) -> Finding {
     let folder = cache.root();
-    let free = statvfs(folder).map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
-    let complete = built.kernel.is_dir() && built.root.is_dir();
-    let ok = complete || free >= SETUP_BYTES;
-    finding(
-        "cache",
-        ok,
-        format!("{}, {} GiB free", folder.display(), free >> 30),
-        if ok {
-            ""
-        } else {
-            "set-up needs 5 GiB there: make room, or set DMASHARE_LAB_CACHE"
-        },
-    )
+    let free = free_bytes(folder);
+    let needed = if built.kernel.is_dir() {
+        0
+    } else {
+        CACHE_BYTES + BUILD_BYTES
+    };
+    let found = format!("{}, {} GiB free", folder.display(), free >> 30);
+    if free >= needed {
+        return finding("cache", true, found, "");
+    }
+    let advice = format!(
+        "set-up needs {} GiB there while it compiles the kernel and {} GiB afterwards: make room, or \
+         set DMASHARE_LAB_CACHE",
+        needed >> 30,
+        CACHE_BYTES >> 30
+    );
+    finding("cache", false, found, &advice)
+}
+
+/// What cargo builds may be there already, so little room is no error.
+fn target_folder(workspace: &Workspace) -> Finding {
+    let free = free_bytes(&workspace.target);
+    let found = format!("{}, {} GiB free", workspace.target.display(), free >> 30);
+    let advice = if free >= TARGET_BYTES {
+        String::new()
+    } else {
+        format!(
+            "all that cargo builds here takes about {} GiB",
+            TARGET_BYTES >> 30
+        )
+    };
+    finding("target folder", true, found, &advice)
 }
 
 fn kernel_built(kernel: &Path) -> Finding {
     if !kernel.is_dir() {
-        let advice = "cargo lab setup builds it (about 5 minutes on 2 cores)";
+        let advice = "cargo lab setup builds it (about 5 minutes on 2 cores that do nothing else)";
         return finding("kernel", true, "not built yet", advice);
     }
     let read = |name| fs::read_to_string(kernel.join(name)).unwrap_or_default();
     let missing = kernel_config::not_as_asked(kernel_config::ASKED, &read("config"));
     if missing.is_empty() {
         let found = format!("{}, every option as asked", read("version").trim());
-        finding("kernel", true, found, "")
+        let patches = kernel_patches::not_applied(kernel);
+        if patches.is_empty() {
+            return finding("kernel", true, found, "");
+        }
+        let found = format!("{found}; patches not applied: {}", patches.join(", "));
+        let advice = "the kernel's source has changed since this version of the lab";
+        finding("kernel", true, found, advice)
     } else {
         finding(
             "kernel",
