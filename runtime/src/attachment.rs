@@ -2,34 +2,46 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::shared_buffer::BufferInner;
+use serde::Serialize;
+
+use crate::buffer::BufferInner;
 use crate::{Backing, BufferDesc, ImportError, Importer, MapError, Mapping};
 
 /// Identity of an attachment, unique in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct AttachmentId(u64);
 
 impl AttachmentId {
     pub(crate) fn unique() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
     }
 }
 
 /// What every kind of attachment is to its buffer: an entry in its list, which goes (and with it
-/// its pins) when the last holder drops this. Mappings hold it too, so a device stays attached for
-/// as long as it can touch the memory.
+/// its pins) when the last holder drops this. Mappings and pins hold it too, so a device stays
+/// attached for as long as it can touch the memory.
 #[derive(Debug)]
 pub(crate) struct AttachmentCore {
     buffer: Arc<BufferInner>,
     id: AttachmentId,
+    /// The importer did not let go of a stale mapping in time, or panicked.
+    dead: Arc<AtomicBool>,
+    /// Of a dynamic attachment: it is told before the buffer moves, and may pin.
+    dynamic: bool,
 }
 
 impl AttachmentCore {
-    pub(crate) fn new(buffer: Arc<BufferInner>, id: AttachmentId) -> Self {
-        Self { buffer, id }
+    pub(crate) fn new(buffer: Arc<BufferInner>, id: AttachmentId, dynamic: bool) -> Self {
+        Self {
+            buffer,
+            id,
+            dead: Arc::new(AtomicBool::new(false)),
+            dynamic,
+        }
     }
 
     pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
@@ -39,18 +51,39 @@ impl AttachmentCore {
     pub(crate) fn id(&self) -> AttachmentId {
         self.id
     }
+
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.dynamic
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// The mark of an importer that is taken for dead, for the buffer's list.
+    pub(crate) fn dead(&self) -> Arc<AtomicBool> {
+        self.dead.clone()
+    }
 }
 
 impl Drop for AttachmentCore {
     fn drop(&mut self) {
         self.buffer.detach(self.id);
-        tracing::debug!(buffer = self.buffer.name(), "detached");
     }
 }
 
 /// An attachment of a device that is not told when the buffer moves: so the buffer does not. It is
 /// pinned and mapped from [`SharedBuffer::attach`](crate::SharedBuffer::attach) until the attachment
 /// and every clone of its mapping are dropped.
+///
+/// It has no `pin`: in the kernel, pinning through an attachment without an invalidate callback is a
+/// bug; here it does not compile.
+///
+/// ```compile_fail
+/// # fn pins<I: dmashare::Importer>(attachment: &dmashare::StaticAttachment<I>) {
+/// let guard = attachment.pin("scanout");
+/// # }
+/// ```
 pub struct StaticAttachment<I: Importer> {
     core: Arc<AttachmentCore>,
     mapping: Mapping<I>,
@@ -79,6 +112,7 @@ impl<I: Importer> StaticAttachment<I> {
     /// None for a static attachment: the buffer was mapped at attach and cannot move. The result
     /// has an error because an attachment that lets the buffer move has one.
     pub fn map(&self) -> Result<Mapping<I>, MapError> {
+        self.core.buffer().touch();
         Ok(self.mapping.clone())
     }
 }

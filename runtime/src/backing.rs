@@ -4,32 +4,15 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{DmaBuf, Fence};
+use serde::Serialize;
 
-/// Where memory is, as its exporter says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Placement {
-    /// Memory of a device.
-    Device,
-    /// Memory of the host.
-    Host,
-    /// The buffer came from outside, and nobody said where it lives.
-    Unknown,
-}
-
-impl fmt::Display for Placement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Device => "device memory",
-            Self::Host => "host memory",
-            Self::Unknown => "an unknown place",
-        })
-    }
-}
+use crate::residency::Charge;
+use crate::sync::{AtomicUsize, Ordering};
+use crate::{DmaBuf, Fence, Placement};
 
 /// Counts the backings that a buffer has had. A mapping is of one generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct Generation(u64);
 
 impl Generation {
@@ -38,6 +21,14 @@ impl Generation {
     /// The number; it only grows.
     pub fn as_u64(self) -> u64 {
         self.0
+    }
+
+    pub(crate) fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) fn next(self) -> Self {
+        Self(self.0 + 1)
     }
 }
 
@@ -73,6 +64,12 @@ impl Allocation {
         self.usable_after = Some(fence);
         self
     }
+
+    /// Bytes of memory that it takes.
+    pub fn bytes(&self) -> u64 {
+        let memories = self.dmabuf.memories().iter();
+        memories.map(crate::DmaBufMemory::size).sum()
+    }
 }
 
 impl fmt::Debug for Allocation {
@@ -84,38 +81,96 @@ impl fmt::Debug for Allocation {
     }
 }
 
-/// The memory of a buffer at one generation. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Backing {
-    allocation: Arc<Allocation>,
+struct Inner {
+    allocation: Allocation,
     generation: Generation,
+    /// Importers' objects of this backing that exist.
+    maps: AtomicUsize,
+    /// What the memory counts in its heap's budget, until it is let go.
+    charge: Option<Charge>,
+}
+
+/// The memory of a buffer at one generation. Clones share it.
+#[derive(Clone)]
+pub struct Backing {
+    inner: Arc<Inner>,
 }
 
 impl Backing {
-    pub(crate) fn new(allocation: Allocation, generation: Generation) -> Self {
+    pub(crate) fn new(
+        allocation: Allocation,
+        generation: Generation,
+        charge: Option<Charge>,
+    ) -> Self {
         Self {
-            allocation: Arc::new(allocation),
-            generation,
+            inner: Arc::new(Inner {
+                allocation,
+                generation,
+                maps: AtomicUsize::new(0),
+                charge,
+            }),
         }
+    }
+
+    /// The same memory at another generation; this one lets go of its charge when it is dropped, so
+    /// the new one shares it.
+    pub(crate) fn renewed(&self, generation: Generation) -> Self {
+        Self::new(
+            self.inner.allocation.clone(),
+            generation,
+            self.inner.charge.clone(),
+        )
+    }
+
+    pub(crate) fn allocation(&self) -> &Allocation {
+        &self.inner.allocation
     }
 
     /// The dma-buf.
     pub fn dmabuf(&self) -> &DmaBuf {
-        &self.allocation.dmabuf
+        &self.inner.allocation.dmabuf
     }
 
     /// Where it is.
     pub fn placement(&self) -> Placement {
-        self.allocation.placement
+        self.inner.allocation.placement
     }
 
     /// Which of the buffer's backings it is.
     pub fn generation(&self) -> Generation {
-        self.generation
+        self.inner.generation
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn bytes(&self) -> u64 {
+        self.inner.allocation.bytes()
     }
 
     /// The exporter's own object, if it is a `T`.
     pub fn origin<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.allocation.origin.clone().downcast().ok()
+        self.inner.allocation.origin.clone().downcast().ok()
+    }
+
+    /// How many importers' objects of this memory at this generation exist.
+    pub fn maps(&self) -> usize {
+        self.inner.maps.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mapped(&self) {
+        self.inner.maps.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn unmapped(&self) {
+        self.inner.maps.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backing")
+            .field("generation", &self.inner.generation)
+            .field("allocation", &self.inner.allocation)
+            .field("maps", &self.maps())
+            .finish()
     }
 }

@@ -228,4 +228,14 @@ impl BufferDesc {
         }
         Ok(())
     }
+
+    /// Bytes that the image's rows take without any padding; 0 for a format that is not in the table.
+    pub(crate) fn least_bytes(&self) -> u64 {
+        let planes = self.format.info().map_or(&[][..], |info| info.planes);
+        let bytes = planes.iter().map(|plane| {
+            let rows = u64::from(plane.rows(self.extent.height));
+            plane.row_bytes(self.extent.width).saturating_mul(rows)
+        });
+        bytes.fold(0, u64::saturating_add)
+    }
 }

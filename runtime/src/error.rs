@@ -10,15 +10,19 @@ mod export;
 mod fence;
 mod import;
 mod layout;
+mod moving;
+mod residency;
 mod submit;
 
-pub use attachment::{AttachError, MapError};
+pub use attachment::{AttachError, MapError, PinError};
 pub use cpu_access::CpuAccessError;
 pub use descriptor::{DmaBufError, SyncFileError};
 pub use export::ExportError;
 pub use fence::FenceError;
 pub use import::ImportError;
 pub use layout::LayoutError;
+pub use moving::{MoveError, RevokeError};
+pub use residency::ResidencyError;
 pub use submit::SubmitError;
 
 /// An error of a backend (`vk::Result`, an errno of DRM) that this crate passes on without knowing

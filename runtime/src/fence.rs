@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::held;
 use crate::{FenceError, SyncFile};
 
 /// Whether the work behind a fence is done.
@@ -108,8 +109,10 @@ impl Fence {
     /// Waits on the CPU until it has signalled, for `timeout` at most.
     ///
     /// # Errors
-    /// As [`Timeline::wait`] and [`SyncFile::wait`].
+    /// As [`Timeline::wait`] and [`SyncFile::wait`]; [`FenceError::WouldDeadlock`] while this thread
+    /// has an open submission or is in an invalidate callback (I16: nothing waits then).
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
+        self.may_block()?;
         match self {
             Self::Point { timeline, point } => timeline.wait(*point, timeout),
             Self::SyncFile(file) => file.wait(timeout),
@@ -120,12 +123,28 @@ impl Fence {
     /// be called while a submission is open.
     ///
     /// # Errors
-    /// As [`Timeline::export_sync_file`]; [`FenceError::SyncFile`] when no descriptor is left.
+    /// As [`Timeline::export_sync_file`]; [`FenceError::SyncFile`] when no descriptor is left;
+    /// [`FenceError::WouldDeadlock`] as for [`wait`](Self::wait).
     pub fn export_sync_file(&self) -> Result<SyncFile, FenceError> {
+        self.may_block()?;
         match self {
             Self::Point { timeline, point } => timeline.export_sync_file(*point),
             Self::SyncFile(file) => Ok(file.try_clone()?),
         }
+    }
+
+    fn may_block(&self) -> Result<(), FenceError> {
+        if held::any() {
+            return Err(FenceError::WouldDeadlock {
+                producer: self.producer().to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether both are the same point or the same sync_file.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.supersedes(other) && other.supersedes(self)
     }
 
     /// Whether this fence signals no earlier than `other` on the same timeline, so that waiting for

@@ -40,6 +40,12 @@ impl FenceSet {
         self.fences.iter()
     }
 
+    /// The fences that are pending now.
+    pub fn pending(&self) -> impl Iterator<Item = &Fence> {
+        self.iter()
+            .filter(|fence| fence.status() == FenceStatus::Pending)
+    }
+
     /// Pending while any is; else failed if any failed. Does not block.
     pub fn status(&self) -> FenceStatus {
         let mut status = FenceStatus::Signalled;

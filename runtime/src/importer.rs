@@ -1,6 +1,6 @@
 //! Who uses buffers.
 
-use crate::{Backing, BufferDesc, FenceSet, ImportError};
+use crate::{AccessConstraint, Backing, BufferDesc, FenceSet, ImportError};
 
 /// A device that can use dma-buf memory: a Vulkan device, a display card.
 ///
@@ -12,6 +12,14 @@ pub trait Importer: Clone + Send + Sync + 'static {
 
     /// Who this is, for reports and errors.
     fn name(&self) -> &str;
+
+    /// Where memory must be and how an image must lie in it for this device to use it. Asked once, at
+    /// attach. A display that scans out from some memory only says it here; whoever can use all that
+    /// it can import says nothing.
+    fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
+        let _ = desc;
+        AccessConstraint::default()
+    }
 
     /// Makes the device's object for a backing. The importer duplicates the descriptors that it
     /// keeps. On error nothing is left behind: no descriptor, no handle, no memory.

@@ -38,10 +38,16 @@
 mod access;
 mod attachment;
 mod backing;
+mod buffer;
 mod buffer_desc;
+mod callback_gate;
+mod clock;
+mod constraint;
 mod cpu_access;
 mod dmabuf;
 mod dmabuf_memory;
+mod dynamic_attachment;
+mod dynamic_exporter;
 mod error;
 mod export_guard;
 mod exporter;
@@ -50,32 +56,51 @@ mod fence_set;
 mod format;
 mod format_info;
 mod hdr_metadata;
+mod held;
 pub mod host;
 mod importer;
+mod invalidation;
 mod layout;
 mod mapping;
 mod modifier;
+mod move_fence;
+mod moving;
+mod old_backing;
+mod pending_move;
+mod pin;
+mod placement;
+mod pool;
+mod registry;
+mod report;
 mod reservation;
+mod residency;
 mod retire_queue;
+mod revocation;
 mod shared_buffer;
 mod software_timeline;
 mod submission;
+mod sync;
 mod sync_file;
 mod sys;
 
 pub use access::Access;
 pub use attachment::{AttachmentId, StaticAttachment};
-pub use backing::{Allocation, Backing, Generation, Placement};
+pub use backing::{Allocation, Backing, Generation};
 pub use buffer_desc::{
     AlphaMode, BufferDesc, ChromaSiting, Colour, ColourRange, Extent, MatrixCoefficients,
     Primaries, TransferFunction, Usage,
 };
+pub use clock::Moment;
+pub use constraint::AccessConstraint;
 pub use cpu_access::CpuAccess;
 pub use dmabuf::{DmaBuf, PlaneFd};
 pub use dmabuf_memory::{DmaBufMemory, MemoryId};
+pub use dynamic_attachment::DynamicAttachment;
+pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
     AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImportError,
-    LayoutError, MapError, SubmitError, SyncFileError,
+    LayoutError, MapError, MoveError, PinError, ResidencyError, RevokeError, SubmitError,
+    SyncFileError,
 };
 pub use export_guard::ExportGuard;
 pub use exporter::Exporter;
@@ -85,12 +110,23 @@ pub use format::Fourcc;
 pub use format_info::{FormatInfo, PlaneInfo};
 pub use hdr_metadata::{Chromaticity, HdrStaticMetadata};
 pub use importer::Importer;
+pub use invalidation::{Invalidate, InvalidationContext, InvalidationReason};
 pub use layout::{Layout, PlaneLayout};
 pub use mapping::{Mapping, MappingUse};
 pub use modifier::Modifier;
+pub use moving::Move;
+pub use pin::{PinGuard, PinReport};
+pub use placement::{Placement, Placements};
+pub use pool::BackingPool;
+pub use report::{
+    AttachmentKind, AttachmentReport, BufferReport, BufferState, FenceReport, OldBackingReport,
+    RuntimeReport,
+};
 pub use reservation::{FenceUsage, Reservation};
+pub use residency::{Priority, Residency, ResidencyStatistics, TrimReport};
 pub use retire_queue::RetireQueue;
-pub use shared_buffer::{AttachmentReport, SharedBuffer};
+pub use revocation::Revocation;
+pub use shared_buffer::SharedBuffer;
 pub use software_timeline::SoftwareTimeline;
 pub use submission::Submission;
 pub use sync_file::SyncFile;

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::attachment::AttachmentCore;
-use crate::shared_buffer::BufferInner;
-use crate::{Access, AttachmentId, Backing, Generation, Importer};
+use crate::buffer::BufferInner;
+use crate::clock::Moment;
+use crate::held;
+use crate::{Access, AttachmentId, Backing, Generation, Importer, PinError, PinGuard, SubmitError};
 
 struct Inner<I: Importer> {
     // `None` only while `drop` runs.
@@ -21,6 +23,7 @@ impl<I: Importer> Drop for Inner<I> {
         if let Some(object) = self.object.take() {
             let after = self.core.buffer().reservation().fences_of(self.core.id());
             self.importer.retire(object, after);
+            self.core.buffer().unmapped(self.core.id(), &self.backing);
         }
     }
 }
@@ -48,6 +51,7 @@ impl<I: Importer> Mapping<I> {
         backing: Backing,
         object: I::Object,
     ) -> Self {
+        core.buffer().mapped(core.id(), &backing);
         Self {
             inner: Arc::new(Inner {
                 object: Some(object),
@@ -80,6 +84,42 @@ impl<I: Importer> Mapping<I> {
     /// The buffer's name.
     pub fn buffer_name(&self) -> &str {
         self.inner.core.buffer().name()
+    }
+
+    /// Whether the buffer has left the memory that this maps. Every submission looks by itself; an
+    /// application that caches what it built on a mapping may look, too.
+    pub fn is_stale(&self) -> bool {
+        self.inner.core.buffer().generation() != self.inner.backing.generation()
+    }
+
+    /// Holds the buffer where it is for as long as a device reads it without fences: what a display's
+    /// backend does for what it scans out. Of a dynamic attachment this is a pin like
+    /// [`DynamicAttachment::pin`](crate::DynamicAttachment::pin), which does not move anything; a
+    /// static attachment's buffer is pinned anyway. `since` is the time that reports name.
+    ///
+    /// Takes no reservation, and no allocation in the steady state.
+    ///
+    /// # Errors
+    /// - [`PinError::Stale`]: the buffer has moved; map again.
+    /// - The others of [`DynamicAttachment::pin`](crate::DynamicAttachment::pin), but for those of a
+    ///   move.
+    pub fn hold_in_place(&self, label: &Arc<str>, since: Moment) -> Result<PinGuard, PinError> {
+        let core = &self.inner.core;
+        if held::any() {
+            return Err(PinError::WouldDeadlock {
+                buffer: self.buffer_name().to_owned(),
+            });
+        }
+        let pin = if core.is_dynamic() {
+            let generation = self.inner.backing.generation();
+            let pin = core
+                .buffer()
+                .pin(core, label.clone(), since, Some(generation))?;
+            Some(pin)
+        } else {
+            None
+        };
+        Ok(PinGuard::new(core.clone(), pin))
     }
 
     /// Whether `other` is a mapping of the same attachment and generation.
@@ -164,8 +204,14 @@ impl MappingUse {
         self.mapping.core().id()
     }
 
-    pub(crate) fn is_stale(&self) -> bool {
-        self.buffer().generation() != self.mapping.generation()
+    /// Why work with it must not be submitted. The reservation is locked.
+    pub(crate) fn refusal(&self) -> Option<SubmitError> {
+        let buffer = || self.buffer().name().to_owned();
+        if self.buffer().generation() != self.mapping.generation() {
+            return Some(SubmitError::Stale { buffer: buffer() });
+        }
+        let is_dead = self.mapping.core().is_dead();
+        is_dead.then(|| SubmitError::ImporterDead { buffer: buffer() })
     }
 
     /// Whose mapping it is, if that is an `I`: a backend checks that it is its own.

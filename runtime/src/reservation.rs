@@ -1,16 +1,16 @@
 //! The fences of one buffer, and the lock that makes "check, submit, add the fence" one step.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
-
+use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::held;
+use crate::sync::{Condvar, Mutex, ThreadToken, lock, this_thread, wait};
 use crate::{Access, AttachmentId, Fence, FenceSet, FenceStatus};
 
 /// What a fence in a reservation stands for; the kernel's `enum dma_resv_usage`. Asking for a class
 /// gives it and all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FenceUsage {
     /// The buffer's content is being moved or cleared (`DMA_RESV_USAGE_KERNEL`): everyone waits.
     Move,
@@ -49,8 +49,8 @@ pub(crate) struct Ticket(u64);
 
 impl Ticket {
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) enum LockRefused {
 #[derive(Debug)]
 struct Owner {
     ticket: Ticket,
-    thread: ThreadId,
+    thread: ThreadToken,
 }
 
 #[derive(Debug, Default)]
@@ -110,35 +110,80 @@ impl Reservation {
         self.lock_inner(ticket, true)
     }
 
+    /// Locks this reservation and no other, waiting for whoever holds it.
+    pub(crate) fn lock_alone(&self) -> Result<Locked<'_>, LockRefused> {
+        if held::any() {
+            return Err(LockRefused::HeldByThisThread);
+        }
+        self.lock_slow(Ticket::next())?;
+        Ok(Locked(self))
+    }
+
     fn lock_inner(&self, ticket: Ticket, slow: bool) -> Result<(), LockRefused> {
-        let thread = thread::current().id();
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(holder) = &lock.owner {
+        let thread = this_thread();
+        let mut state = lock(&self.lock);
+        while let Some(holder) = &state.owner {
             if holder.thread == thread {
                 return Err(LockRefused::HeldByThisThread);
             }
             if !slow && holder.ticket < ticket {
                 return Err(LockRefused::Die);
             }
-            lock.waiting += 1;
-            lock = self
-                .released
-                .wait(lock)
-                .unwrap_or_else(PoisonError::into_inner);
-            lock.waiting -= 1;
+            state.waiting += 1;
+            state = wait(&self.released, state);
+            state.waiting -= 1;
         }
-        lock.owner = Some(Owner { ticket, thread });
+        state.owner = Some(Owner { ticket, thread });
+        held::locked();
         Ok(())
     }
 
+    /// Whether this thread holds it.
+    pub(crate) fn is_held_by_this_thread(&self) -> bool {
+        let state = lock(&self.lock);
+        let owner = state.owner.as_ref();
+        owner.is_some_and(|owner| owner.thread == this_thread())
+    }
+
     pub(crate) fn unlock(&self) {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.owner = None;
-        let is_awaited = lock.waiting > 0;
-        drop(lock);
+        let mut state = lock(&self.lock);
+        state.owner = None;
+        held::unlocked();
+        let is_awaited = state.waiting > 0;
+        drop(state);
         if is_awaited {
             self.released.notify_all();
         }
+    }
+
+    /// Puts a fence in the place of another that signals with it.
+    pub(crate) fn replace(&self, fence: &Fence, usage: FenceUsage, by: Fence) -> Removed {
+        let mut removed = self.remove(fence);
+        removed.extend(self.add(usage, by, None));
+        removed
+    }
+
+    /// Takes a fence out.
+    pub(crate) fn remove(&self, fence: &Fence) -> Removed {
+        let mut removed = Removed::new();
+        let mut entries = lock(&self.entries);
+        let mut index = 0;
+        while let Some(entry) = entries.get(index) {
+            if entry.fence.is_same(fence) {
+                removed.push(entries.swap_remove(index).fence);
+            } else {
+                index += 1;
+            }
+        }
+        removed
+    }
+
+    /// Every fence with what it stands for, as it is now.
+    pub(crate) fn snapshot(&self) -> Vec<(FenceUsage, Fence)> {
+        let entries = lock(&self.entries);
+        let all = entries.iter();
+        all.map(|entry| (entry.usage, entry.fence.clone()))
+            .collect()
     }
 
     /// Adds a fence. Those that nobody needs any more go, so a steady use does not grow the list:
@@ -153,7 +198,7 @@ impl Reservation {
         attachment: Option<AttachmentId>,
     ) -> Removed {
         let mut removed = Removed::new();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
             // Promotion only: a write is not replaced by a later read of the same timeline.
@@ -185,7 +230,7 @@ impl Reservation {
     /// reader the writes that have failed. A writer is not told of them: writing is how the content
     /// becomes right again.
     pub(crate) fn visit_waited(&self, access: Access, mut visit: impl FnMut(&Fence, FenceUsage)) {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.entries);
         let usage = FenceUsage::waited_by(access);
         for entry in entries.iter().filter(|entry| entry.usage <= usage) {
             let concerns = match entry.fence.status() {
@@ -212,7 +257,7 @@ impl Reservation {
     pub fn fences(&self, usage: FenceUsage) -> FenceSet {
         let mut removed = Removed::new();
         let mut set = FenceSet::new();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
             if entry.fence.status() == FenceStatus::Signalled {
@@ -230,11 +275,21 @@ impl Reservation {
 
     /// The fences that one attachment has added.
     pub(crate) fn fences_of(&self, attachment: AttachmentId) -> FenceSet {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.entries);
         entries
             .iter()
             .filter(|entry| entry.attachment == Some(attachment))
             .map(|entry| entry.fence.clone())
             .collect()
+    }
+}
+
+/// A reservation that is locked, alone, by this thread.
+#[derive(Debug)]
+pub(crate) struct Locked<'a>(&'a Reservation);
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.unlock();
     }
 }

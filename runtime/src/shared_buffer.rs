@@ -2,68 +2,24 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::attachment::AttachmentCore;
-use crate::reservation::Ticket;
+use crate::buffer::{BufferInner, Kind};
+use crate::callback_gate::CallbackGate;
+use crate::residency::{Charge, Force};
+use crate::sync::Ordering;
 use crate::{
-    Access, Allocation, AttachError, AttachmentId, Backing, BufferDesc, DmaBuf, DmaBufError,
-    ExportError, ExportGuard, Exporter, Fence, FenceError, FenceSet, FenceUsage, Generation,
-    Importer, Modifier, Placement, Reservation, StaticAttachment, SubmitError,
+    Access, AccessConstraint, Allocation, AttachError, AttachmentReport, Backing, BufferDesc,
+    BufferReport, DmaBuf, DynamicAttachment, DynamicExporter, ExportError, ExportGuard, Exporter,
+    Fence, FenceError, FenceSet, FenceUsage, Generation, Importer, Invalidate, Modifier, Move,
+    MoveError, Placement, Reservation, ResidencyError, Revocation, RevokeError, StaticAttachment,
+    SubmitError,
 };
 
-/// One attachment, as [`SharedBuffer::attachments`] reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AttachmentReport {
-    /// Its identity.
-    pub id: AttachmentId,
-    /// The importer, or the purpose of an export.
-    pub name: String,
-    /// How many pins it holds.
-    pub pins: u32,
-}
-
-#[derive(Debug)]
-struct State {
-    backing: Backing,
-    attachments: Vec<AttachmentReport>,
-}
-
-#[derive(Debug)]
-pub(crate) struct BufferInner {
-    desc: BufferDesc,
-    exporter: Option<Arc<dyn Exporter>>,
-    reservation: Reservation,
-    state: Mutex<State>,
-}
-
-impl BufferInner {
-    pub(crate) fn name(&self) -> &str {
-        &self.desc.name
-    }
-
-    pub(crate) fn reservation(&self) -> &Reservation {
-        &self.reservation
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // A panic in another thread cannot leave the state half changed: every change is one push
-        // or one removal.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn generation(&self) -> Generation {
-        self.state().backing.generation()
-    }
-
-    pub(crate) fn detach(&self, id: AttachmentId) {
-        self.state()
-            .attachments
-            .retain(|attachment| attachment.id != id);
-    }
-}
+/// How often an attachment begins anew because the buffer moved meanwhile.
+const ROUNDS: usize = 16;
 
 /// A named buffer with its memory, its fences, and everyone who is attached to it. Clones are the
 /// same buffer; its memory goes when the last clone, attachment, mapping and export guard are gone.
@@ -82,16 +38,15 @@ impl SharedBuffer {
         desc: BufferDesc,
         modifiers: &[Modifier],
     ) -> Result<Self, ExportError> {
-        desc.validate()?;
-        if desc.protected {
-            return Err(ExportError::ProtectedMemory { name: desc.name });
-        }
+        check(&desc)?;
         let allocation = exporter.allocate(&desc, modifiers)?;
         allocation.dmabuf.set_name(&desc.name)?;
         Ok(Self::from_allocation(
             desc,
             Some(Arc::new(exporter.clone())),
+            None,
             allocation,
+            None,
         ))
     }
 
@@ -105,10 +60,7 @@ impl SharedBuffer {
     /// # Errors
     /// [`ExportError::Layout`] if the description is not valid or not that of the dma-buf.
     pub fn from_dmabuf(desc: BufferDesc, dmabuf: DmaBuf) -> Result<Self, ExportError> {
-        desc.validate()?;
-        if desc.protected {
-            return Err(ExportError::ProtectedMemory { name: desc.name });
-        }
+        check(&desc)?;
         if desc.format != dmabuf.format() || desc.extent != dmabuf.extent() {
             return Err(crate::LayoutError::DescMismatch {
                 asked: (desc.format, desc.extent),
@@ -117,52 +69,128 @@ impl SharedBuffer {
             .into());
         }
         let allocation = Allocation::new(dmabuf, Placement::Unknown, Arc::new(()));
-        Ok(Self::from_allocation(desc, None, allocation))
+        Ok(Self::from_allocation(desc, None, None, allocation, None))
+    }
+
+    /// Has `exporter` make a buffer that can move, in memory that fits `wanted`
+    /// ([`AccessConstraint::default`] for the exporter's own choice), and names it in the kernel's
+    /// lists. [`Residency::create`](crate::Residency::create) does the same within a budget.
+    ///
+    /// # Errors
+    /// [`ExportError`] by cause; nothing is left behind.
+    pub fn new_dynamic<E: DynamicExporter + Clone + 'static>(
+        exporter: &E,
+        desc: BufferDesc,
+        wanted: &AccessConstraint,
+    ) -> Result<Self, ExportError> {
+        let exporter: Arc<dyn DynamicExporter> = Arc::new(exporter.clone());
+        Self::make_dynamic(&exporter, desc, wanted, None)
+    }
+
+    pub(crate) fn make_dynamic(
+        exporter: &Arc<dyn DynamicExporter>,
+        desc: BufferDesc,
+        wanted: &AccessConstraint,
+        residency: Option<(&Arc<crate::residency::Shared>, crate::Priority)>,
+    ) -> Result<Self, ExportError> {
+        check(&desc)?;
+        let offered = exporter.placements(&desc)?;
+        let mut places = Placement::ALL.into_iter();
+        let place = places
+            .find(|place| (offered & wanted.placements).has(*place))
+            .ok_or_else(|| ExportError::NoPlacement {
+                exporter: exporter.name().to_owned(),
+                wanted: wanted.placements,
+                offered,
+            })?;
+        let here = AccessConstraint {
+            placements: place.into(),
+            ..wanted.clone()
+        };
+        let no_space = |error: ResidencyError| ExportError::NoSpace {
+            name: desc.name.clone(),
+            source: Box::new(error),
+        };
+        // How much it takes is known when it is made; room for that is made before by what the rows
+        // take without padding, and the books are corrected.
+        let charge = residency
+            .map(|(shared, _)| {
+                let bytes = desc.least_bytes();
+                shared.make_room(place, bytes, None, Force::Firmly)
+            })
+            .transpose()
+            .map_err(no_space)?;
+        let allocation = exporter.allocate_in(&desc, &here)?;
+        let recycle = |allocation: Allocation| {
+            let after = allocation.usable_after.iter().cloned().collect();
+            exporter.recycle(&desc, allocation, after);
+        };
+        if let Err(error) = allocation.dmabuf.set_name(&desc.name) {
+            recycle(allocation);
+            return Err(error.into());
+        }
+        let charge = charge.map(|charge| charge.resized(allocation.bytes()));
+        if let Some((shared, _)) = residency
+            && shared.is_over(place)
+        {
+            // The padding was too much.
+            let padding = shared.make_room(place, 0, None, Force::Firmly);
+            if let Err(error) = padding {
+                recycle(allocation);
+                return Err(no_space(error));
+            }
+        }
+        let inner = Self::from_allocation(
+            desc,
+            Some(exporter.clone()),
+            Some(exporter.clone()),
+            allocation,
+            charge,
+        );
+        if let Some((shared, priority)) = residency {
+            shared.add(&inner.inner, priority);
+        }
+        Ok(inner)
     }
 
     fn from_allocation(
         desc: BufferDesc,
         exporter: Option<Arc<dyn Exporter>>,
+        dynamic: Option<Arc<dyn DynamicExporter>>,
         mut allocation: Allocation,
+        charge: Option<Charge>,
     ) -> Self {
         let reservation = Reservation::default();
         if let Some(fence) = allocation.usable_after.take() {
             drop(reservation.add(FenceUsage::Move, fence, None));
         }
-        let backing = Backing::new(allocation, Generation::FIRST);
+        let backing = Backing::new(allocation, Generation::FIRST, charge);
         tracing::debug!(
             buffer = desc.name,
             inode = backing.dmabuf().id().inode(),
             modifier = %backing.dmabuf().layout().modifier(),
+            placement = %backing.placement(),
             "buffer created"
         );
         Self {
-            inner: Arc::new(BufferInner {
-                desc,
-                exporter,
-                reservation,
-                state: Mutex::new(State {
-                    backing,
-                    attachments: Vec::new(),
-                }),
-            }),
+            inner: BufferInner::new(desc, exporter, dynamic, reservation, backing),
         }
     }
 
     /// What was asked for.
     pub fn desc(&self) -> &BufferDesc {
-        &self.inner.desc
+        self.inner.desc()
     }
 
     /// Who made it; `None` for a dma-buf that came from elsewhere.
     pub fn exporter(&self) -> Option<&Arc<dyn Exporter>> {
-        self.inner.exporter.as_ref()
+        self.inner.exporter()
     }
 
     /// The memory as it is now. It is for looking at: descriptors that leave the program go through
     /// [`SharedBuffer::export`].
     pub fn backing(&self) -> Backing {
-        self.inner.state().backing.clone()
+        self.inner.backing()
     }
 
     /// The exporter's own object for the memory as it is now, if it is a `T`.
@@ -171,58 +199,236 @@ impl SharedBuffer {
     }
 
     /// Attaches a device that cannot cope with the buffer's going away: the buffer is pinned and
-    /// mapped until the attachment and all its mappings are dropped.
+    /// mapped until the attachment and all its mappings are dropped. If the device cannot use the
+    /// memory where it is, a buffer that can move is moved first.
+    ///
+    /// The kernel's newer importers that pin and are never told (`dma_buf_attach_ops` without
+    /// `invalidate_mappings`) are this kind, too.
     ///
     /// # Errors
-    /// [`AttachError::Import`] if the importer refuses; the buffer is then as before.
+    /// [`AttachError`] by cause; the buffer is then as before.
     pub fn attach<I: Importer>(&self, importer: &I) -> Result<StaticAttachment<I>, AttachError> {
-        let core = self.attach_core(importer.name());
-        StaticAttachment::new(core, importer, &self.inner.desc, &self.backing()).map_err(|source| {
+        let inner = &self.inner;
+        let name: Arc<str> = importer.name().into();
+        let constraint = importer.constraint(inner.desc());
+        let (core, backing) = self.enter_pinned(&name, Kind::Static, &constraint)?;
+        StaticAttachment::new(core, importer, inner.desc(), &backing).map_err(|source| {
             AttachError::Import {
-                buffer: self.inner.desc.name.clone(),
+                buffer: inner.name().to_owned(),
                 source,
             }
         })
     }
 
+    /// Attaches a device that is told before the buffer moves: it maps when it needs the memory, adds
+    /// a fence to every use (submissions do), and pins only what it reads for good, a scanout.
+    /// Setting a flag is all that the callback has to do: see [`Invalidate`]. It may be called
+    /// before this returns.
+    ///
+    /// ```
+    /// # use dmashare::{Importer, SharedBuffer};
+    /// # fn attach<I: Importer>(buffer: &SharedBuffer, gpu: &I) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// let moved = Arc::new(AtomicBool::new(false));
+    /// let attachment = buffer.attach_dynamic(gpu, moved.clone())?;
+    /// let mapping = attachment.map()?;
+    /// if moved.swap(false, Ordering::Acquire) {
+    ///     // What was built on the old mapping (views, descriptors) is of no use any more.
+    ///     let mapping = attachment.map()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// - [`AttachError::Unreachable`]: the buffer can be nowhere where the device reaches it.
+    /// - [`AttachError::Revoked`], [`AttachError::Moving`], [`AttachError::WouldDeadlock`].
+    pub fn attach_dynamic<I: Importer>(
+        &self,
+        importer: &I,
+        callback: impl Invalidate,
+    ) -> Result<DynamicAttachment<I>, AttachError> {
+        let inner = &self.inner;
+        self.may_attach_now()?;
+        let constraint = importer.constraint(inner.desc());
+        let unreachable = |reason| AttachError::Unreachable {
+            buffer: inner.name().to_owned(),
+            importer: importer.name().to_owned(),
+            reason,
+        };
+        match &inner.dynamic {
+            None => {
+                if let Some(reason) = constraint.objection(&self.backing()) {
+                    return Err(unreachable(reason));
+                }
+            }
+            Some(exporter) => {
+                let offered = exporter.placements(inner.desc());
+                let offered = offered.map_err(|error| unreachable(error.to_string()))?;
+                if (offered & constraint.placements).is_empty() {
+                    return Err(unreachable(format!(
+                        "its exporter has {offered}, and it must be in {}",
+                        constraint.placements
+                    )));
+                }
+            }
+        }
+        let gate = CallbackGate::new(Box::new(callback));
+        let core = inner.enter_dynamic(&importer.name().into(), constraint, gate)?;
+        Ok(DynamicAttachment::new(core, importer))
+    }
+
     /// Gives the buffer's descriptors to someone outside the library. The buffer does not move while
-    /// the guard lives; `purpose` names it in [`SharedBuffer::attachments`]. Drop the guard when the
-    /// other side has closed its descriptors.
+    /// the guard lives; `purpose` names it in reports and refusals. Drop the guard when the other
+    /// side has closed its descriptors.
     ///
     /// The other side does not know this library's fences: wait for [`SharedBuffer::ready`] first,
     /// or send a sync_file along ([`Fence::export_sync_file`](crate::Fence::export_sync_file)).
     ///
     /// # Errors
-    /// [`DmaBufError::Os`] when the process has no descriptor left.
-    pub fn export(&self, purpose: &str) -> Result<ExportGuard, DmaBufError> {
-        ExportGuard::new(self.attach_core(purpose), self.backing())
+    /// [`AttachError::Export`] when the process has no descriptor left; [`AttachError::Revoked`],
+    /// [`AttachError::Moving`], [`AttachError::WouldDeadlock`], [`AttachError::Pin`].
+    pub fn export(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
+        let anywhere = AccessConstraint::default();
+        let (core, backing) = self.enter_pinned(&purpose.into(), Kind::Export, &anywhere)?;
+        ExportGuard::new(core, backing).map_err(|source| AttachError::Export {
+            buffer: self.inner.name().to_owned(),
+            source,
+        })
     }
 
-    fn attach_core(&self, name: &str) -> Arc<AttachmentCore> {
-        let id = AttachmentId::unique();
-        self.inner.state().attachments.push(AttachmentReport {
-            id,
-            name: name.to_owned(),
-            pins: 1,
-        });
-        tracing::debug!(buffer = self.inner.desc.name, importer = name, "attached");
-        Arc::new(AttachmentCore::new(self.inner.clone(), id))
+    fn may_attach_now(&self) -> Result<(), AttachError> {
+        match self.inner.would_deadlock() {
+            Some(buffer) => Err(AttachError::WouldDeadlock { buffer }),
+            None => {
+                self.inner.advance();
+                Ok(())
+            }
+        }
+    }
+
+    fn enter_pinned(
+        &self,
+        name: &Arc<str>,
+        kind: Kind,
+        constraint: &AccessConstraint,
+    ) -> Result<(Arc<AttachmentCore>, Backing), AttachError> {
+        let inner = &self.inner;
+        let mut wanted = constraint.clone();
+        self.may_attach_now()?;
+        for _ in 0..ROUNDS {
+            if let Some(entered) = inner.enter_pinned(name, kind, &wanted)? {
+                return Ok(entered);
+            }
+            // Not to where the others could not follow, if that can be helped.
+            wanted = inner.with_others(constraint);
+            match inner.move_to(&wanted) {
+                Ok(_) => {}
+                Err(MoveError::Static { .. } | MoveError::NoPlacement { .. }) => {
+                    let reason = constraint.objection(&self.backing());
+                    return Err(AttachError::Unreachable {
+                        buffer: inner.name().to_owned(),
+                        importer: name.to_string(),
+                        reason: reason.unwrap_or_else(|| format!("it must be {wanted}")),
+                    });
+                }
+                Err(MoveError::Moving { buffer }) => return Err(AttachError::Moving { buffer }),
+                Err(source) => {
+                    return Err(AttachError::Move {
+                        buffer: inner.name().to_owned(),
+                        importer: name.to_string(),
+                        source: Box::new(source),
+                    });
+                }
+            }
+        }
+        Err(AttachError::Moving {
+            buffer: inner.name().to_owned(),
+        })
     }
 
     /// Everyone who is attached now, in the order of attaching.
     pub fn attachments(&self) -> Vec<AttachmentReport> {
-        self.inner.state().attachments.clone()
+        self.inner.attachment_reports()
+    }
+
+    /// Everything that is known of the buffer, for people and for scripts.
+    pub fn report(&self) -> BufferReport {
+        self.inner.report()
+    }
+
+    /// How many pins hold it where it is: the sum over its attachments (I1).
+    pub fn pins(&self) -> usize {
+        self.inner.state().pins.len()
+    }
+
+    /// Moves the buffer to memory that fits `wanted`; a buffer that is in such memory stays. Every
+    /// dynamic importer that maps it is told, everyone's later uses wait for the copy, and the copy
+    /// waits for everyone's earlier uses. This waits for neither: it returns when the copy is
+    /// submitted, or, where a fence is pending that the exporter's device cannot wait for, before
+    /// that: [`Move::is_over`], [`dispatch`](Self::dispatch) and [`wait_ready`](Self::wait_ready)
+    /// submit it then.
+    ///
+    /// # Errors
+    /// - [`MoveError::Pinned`], with who holds it and since when. Nothing has changed, and nobody was
+    ///   told.
+    /// - [`MoveError::Static`], [`MoveError::NoPlacement`], [`MoveError::NoSpace`],
+    ///   [`MoveError::Export`]: it cannot be there.
+    /// - [`MoveError::Copy`]: the copy could not be submitted. The buffer is where it was, with its
+    ///   content; its mappings are stale.
+    /// - [`MoveError::Moving`], [`MoveError::Revoked`], [`MoveError::WouldDeadlock`].
+    pub fn move_to(&self, wanted: &AccessConstraint) -> Result<Move, MoveError> {
+        let moved = self.inner.move_to(wanted)?;
+        // The application has its reasons; residency does not bring it back.
+        self.inner.displaced.store(false, Ordering::Relaxed);
+        Ok(moved)
+    }
+
+    /// Takes the memory away from everyone: every dynamic importer is told, pinned or not, and nobody
+    /// can map or submit until [`unrevoke`](Self::unrevoke). The content stays. Wait on what this
+    /// returns before the memory is used for anything else.
+    ///
+    /// # Errors
+    /// - [`RevokeError::NotRevocable`]: static attachments and exports are not told.
+    /// - [`RevokeError::Moving`], [`RevokeError::Revoked`], [`RevokeError::WouldDeadlock`].
+    pub fn revoke(&self) -> Result<Revocation, RevokeError> {
+        self.inner.revoke()
+    }
+
+    /// Allows new mappings after [`revoke`](Self::revoke). Attachments that were pinned then, and did
+    /// not unpin in their callback, stay revoked: they may have taken it as final, as the kernel's
+    /// pinned importers do.
+    ///
+    /// # Errors
+    /// [`RevokeError::NotRevoked`].
+    pub fn unrevoke(&self) -> Result<(), RevokeError> {
+        self.inner.unrevoke()
+    }
+
+    /// Does what is due: submits a copy that had to wait for fences, gives back old memory that nobody
+    /// uses any more, and takes importers for dead that keep stale mappings for too long. Returns how
+    /// many old backings were let go. Never blocks.
+    pub fn dispatch(&self) -> usize {
+        self.inner.advance();
+        self.inner.collect()
+    }
+
+    /// How long importers may keep stale mappings of this buffer before they are taken for dead; five
+    /// seconds at first.
+    pub fn set_stale_deadline(&self, deadline: Duration) {
+        self.inner.set_stale_deadline(deadline);
     }
 
     /// The fences of the buffer.
     pub fn reservation(&self) -> &Reservation {
-        &self.inner.reservation
+        self.inner.reservation()
     }
 
     /// The fences that an access of this kind has to wait for. The buffer is ready when the set is
     /// over.
     pub fn ready(&self, access: Access) -> FenceSet {
-        self.inner.reservation.waited_by(access)
+        self.inner.reservation().waited_by(access)
     }
 
     /// Adds a fence of someone outside the library, as that of a reader or a writer: a client's
@@ -230,16 +436,16 @@ impl SharedBuffer {
     /// says of a dma-buf's own fences. Later uses wait for it.
     ///
     /// # Errors
-    /// [`SubmitError::WouldDeadlock`] if this thread has a submission on the buffer.
+    /// [`SubmitError::WouldDeadlock`] if this thread has an open submission.
     pub fn add_fence(&self, access: Access, fence: Fence) -> Result<(), SubmitError> {
-        let reservation = &self.inner.reservation;
-        reservation
-            .lock_slow(Ticket::next())
+        let reservation = self.inner.reservation();
+        let locked = reservation
+            .lock_alone()
             .map_err(|_| SubmitError::WouldDeadlock {
-                buffer: self.inner.desc.name.clone(),
+                buffer: self.inner.name().to_owned(),
             })?;
         let removed = reservation.add(access.into(), fence, None);
-        reservation.unlock();
+        drop(locked);
         drop(removed);
         Ok(())
     }
@@ -250,16 +456,30 @@ impl SharedBuffer {
     /// # Errors
     /// As [`FenceSet::wait`].
     pub fn wait_ready(&self, access: Access, timeout: Duration) -> Result<(), FenceError> {
-        self.ready(access).wait(timeout)
+        let start = Instant::now();
+        self.inner.advance_within(timeout)?;
+        let left = timeout.saturating_sub(start.elapsed());
+        self.ready(access).wait(left)
     }
+}
+
+/// What no exporter needs to be asked for.
+fn check(desc: &BufferDesc) -> Result<(), ExportError> {
+    desc.validate()?;
+    if desc.protected {
+        return Err(ExportError::ProtectedMemory {
+            name: desc.name.clone(),
+        });
+    }
+    Ok(())
 }
 
 impl fmt::Debug for SharedBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedBuffer")
-            .field("name", &self.inner.desc.name)
-            .field("format", &self.inner.desc.format)
-            .field("extent", &self.inner.desc.extent)
+            .field("name", &self.desc().name)
+            .field("format", &self.desc().format)
+            .field("extent", &self.desc().extent)
             .field("inode", &self.backing().dmabuf().id().inode())
             .finish_non_exhaustive()
     }

@@ -1,11 +1,12 @@
 //! A timeline whose points the program itself signals.
 
 use std::any::Any;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use crate::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
 
 #[derive(Debug)]
@@ -62,32 +63,20 @@ impl SoftwareTimeline {
 
     /// Signals every point up to `point`. Points never go back: a smaller one does nothing.
     pub fn signal(&self, point: u64) {
-        let mut state = self
-            .shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.shared.state);
         state.signalled = state.signalled.max(point);
         self.shared.wake(state);
     }
 
     /// The last point that was signalled.
     pub fn signalled(&self) -> u64 {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .signalled
+        lock(&self.shared.state).signalled
     }
 }
 
 impl Drop for SoftwareTimeline {
     fn drop(&mut self) {
-        let mut state = self
-            .shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.shared.state);
         state.gone = true;
         self.shared.wake(state);
     }
@@ -113,7 +102,7 @@ impl Timeline for Shared {
     }
 
     fn status(&self, point: u64) -> FenceStatus {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         if state.signalled >= point {
             FenceStatus::Signalled
         } else if state.gone {
@@ -125,7 +114,7 @@ impl Timeline for Shared {
 
     fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
         let deadline = Instant::now().checked_add(timeout);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         loop {
             if state.signalled >= point {
                 return Ok(());
@@ -148,7 +137,7 @@ impl Timeline for Shared {
             state = self
                 .changed
                 .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .0;
             state.waiting -= 1;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::held;
 use crate::mapping::MappingUse;
 use crate::reservation::{LockRefused, Ticket};
 use crate::{Access, Fence, FenceUsage, SubmitError};
@@ -43,22 +44,25 @@ impl Submission {
     ///
     /// # Errors
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
-    /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission on one of the buffers.
+    /// - [`SubmitError::ImporterDead`]: a mapping's importer did not react to an earlier move in time.
+    /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission, on whatever buffers, or
+    ///   is in an invalidate callback. (Two threads with two each would wait for each other.)
     pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
         let mut uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
         // Uses of one buffer stand together, a write before the reads, and all submissions share
         // the order of the buffers.
         uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
+        if held::any() {
+            return Err(would_deadlock(&uses));
+        }
         lock_all(&uses)?;
         let submission = Self {
             uses,
             removed: SmallVec::new(),
             _of_this_thread: PhantomData,
         };
-        match submission.uses.iter().find(|used| used.is_stale()) {
-            Some(stale) => Err(SubmitError::Stale {
-                buffer: stale.buffer().name().to_owned(),
-            }),
+        match submission.uses.iter().find_map(MappingUse::refusal) {
+            Some(refusal) => Err(refusal),
             None => Ok(submission),
         }
     }
@@ -127,6 +131,15 @@ fn one_of_each_buffer(uses: &[MappingUse]) -> impl Iterator<Item = (usize, &Mapp
     uses.iter().enumerate().filter(|(index, used)| {
         *index == 0 || !Arc::ptr_eq(uses[index - 1].buffer(), used.buffer())
     })
+}
+
+/// The refusal of a thread that holds reservations already. It names a buffer of those, if it can.
+fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
+    let held = |used: &&MappingUse| used.buffer().reservation().is_held_by_this_thread();
+    let used = uses.iter().find(held).or(uses.first());
+    SubmitError::WouldDeadlock {
+        buffer: used.map_or_else(String::new, |used| used.buffer().name().to_owned()),
+    }
 }
 
 /// Locks in order; when an older submission is in the way, lets go of everything, waits for that one

@@ -49,6 +49,24 @@ pub enum ExportError {
         /// The device's limit for this format and these uses.
         maximum: Extent,
     },
+    /// The exporter has none of the placements that were asked for.
+    #[error("{exporter} cannot make memory in {wanted}; it offers {offered}")]
+    NoPlacement {
+        /// The exporter.
+        exporter: String,
+        /// What was asked for.
+        wanted: crate::Placements,
+        /// What there is.
+        offered: crate::Placements,
+    },
+    /// Residency has no room for it.
+    #[error("there is no room for '{name}'")]
+    NoSpace {
+        /// The buffer's name.
+        name: String,
+        /// Why not.
+        source: Box<crate::ResidencyError>,
+    },
     /// What the device exported is not what it said: the dma-buf is smaller than its image.
     #[error("{exporter} exported a dma-buf of {actual} bytes for an image that needs {required}")]
     MemoryTooSmall {

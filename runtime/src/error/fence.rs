@@ -28,6 +28,14 @@ pub enum FenceError {
         /// Who went away.
         producer: String,
     },
+    /// This thread holds a reservation: it has an open submission, or is in an invalidate callback.
+    #[error(
+        "this thread may not wait for '{producer}' now: it has an open submission, or is in an invalidate callback"
+    )]
+    WouldDeadlock {
+        /// Who signals the fence.
+        producer: String,
+    },
     /// There is no sync_file for this kind of fence; wait for it on the CPU before submitting.
     #[error(
         "a fence of '{producer}' cannot become a sync_file: wait for it before the work is submitted"

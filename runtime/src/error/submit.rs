@@ -12,6 +12,15 @@ pub enum SubmitError {
         /// The buffer's name.
         buffer: String,
     },
+    /// The mapping's importer kept a stale mapping for too long, or its callback panicked: it is taken
+    /// for dead. Attach it anew.
+    #[error(
+        "'{buffer}' cannot be used: its importer did not react to a move in time; attach it anew"
+    )]
+    ImporterDead {
+        /// The buffer's name.
+        buffer: String,
+    },
     /// The mapping is another device's: its object is of no use here.
     #[error("the mapping of '{buffer}' belongs to another device")]
     ForeignMapping {
@@ -19,7 +28,9 @@ pub enum SubmitError {
         buffer: String,
     },
     /// This thread already holds the buffer's reservation: waiting for it would never end.
-    #[error("this thread has a submission on '{buffer}' that was neither committed nor dropped")]
+    #[error(
+        "this thread has a submission that was neither committed nor dropped, or is in an invalidate callback: waiting for '{buffer}' might never end"
+    )]
     WouldDeadlock {
         /// The buffer's name.
         buffer: String,

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::linear::{LinearPlan, require_linear};
-use crate::{Allocation, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, sys};
+use crate::{
+    Allocation, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, Placement, sys,
+};
 
 /// One of the kernel's dma-heaps (`CONFIG_DMABUF_HEAPS`), such as "system". Clones share the open
 /// device.
@@ -72,6 +74,6 @@ impl Exporter for DmaHeap {
     ) -> Result<Allocation, ExportError> {
         require_linear(&self.name, desc, modifiers)?;
         let plan = LinearPlan::new(&self.name, desc)?;
-        plan.allocation(desc, self.allocate_memory(plan.size())?)
+        plan.allocation(desc, self.allocate_memory(plan.size())?, Placement::Host)
     }
 }

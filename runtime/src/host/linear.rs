@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::constraint::least_common_multiple;
 use crate::layout::MAX_PLANES;
 use crate::{
     Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, LayoutError, Modifier, Placement,
@@ -10,7 +11,7 @@ use crate::{
 use std::sync::Arc;
 
 /// 256 bytes between rows' starts satisfy every GPU that is known to have a demand.
-const STRIDE_ALIGNMENT: u64 = 256;
+const STRIDE_ALIGNMENT: u32 = 256;
 /// Planes begin on a page, as decoders and displays with an MMU like them.
 const PLANE_ALIGNMENT: u64 = 4096;
 
@@ -25,7 +26,18 @@ pub(super) struct LinearPlan {
 
 impl LinearPlan {
     pub(super) fn new(exporter: &str, desc: &BufferDesc) -> Result<Self, ExportError> {
+        Self::aligned(exporter, desc, 1)
+    }
+
+    /// The same with strides that are also multiples of `alignment`.
+    pub(super) fn aligned(
+        exporter: &str,
+        desc: &BufferDesc,
+        alignment: u32,
+    ) -> Result<Self, ExportError> {
         desc.validate()?;
+        // A multiple of both.
+        let alignment = least_common_multiple(STRIDE_ALIGNMENT, alignment.max(1));
         let info = desc.format.info().ok_or(LayoutError::UnknownFormat {
             format: desc.format,
         })?;
@@ -37,9 +49,12 @@ impl LinearPlan {
                 extent: desc.extent,
                 maximum: crate::Extent::new(u32::MAX / 8, u32::MAX / 8),
             };
-            let stride = plane
-                .row_bytes(desc.extent.width)
-                .next_multiple_of(STRIDE_ALIGNMENT);
+            let stride = alignment
+                .and_then(|alignment| {
+                    let row = plane.row_bytes(desc.extent.width);
+                    row.checked_next_multiple_of(alignment.into())
+                })
+                .ok_or_else(too_large)?;
             let stride32 = u32::try_from(stride).map_err(|_| too_large())?;
             planes.push(PlaneLayout {
                 memory: 0,
@@ -67,6 +82,7 @@ impl LinearPlan {
         &self,
         desc: &BufferDesc,
         memory: DmaBufMemory,
+        placement: Placement,
     ) -> Result<Allocation, ExportError> {
         let dmabuf = DmaBuf::from_memories(
             desc.format,
@@ -75,7 +91,7 @@ impl LinearPlan {
             &self.planes,
             [memory],
         )?;
-        Ok(Allocation::new(dmabuf, Placement::Host, Arc::new(())))
+        Ok(Allocation::new(dmabuf, placement, Arc::new(())))
     }
 }
 

@@ -10,7 +10,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{SysconfVar, ftruncate, sysconf};
 
 use super::linear::{LinearPlan, require_linear};
-use crate::{Allocation, BoxError, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, sys};
+use crate::{
+    Allocation, BoxError, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, Placement, sys,
+};
 
 const NAME: &str = "udmabuf";
 
@@ -94,6 +96,6 @@ impl Exporter for Udmabuf {
     ) -> Result<Allocation, ExportError> {
         require_linear(NAME, desc, modifiers)?;
         let plan = LinearPlan::new(NAME, desc)?;
-        plan.allocation(desc, self.allocate_memory(plan.size())?)
+        plan.allocation(desc, self.allocate_memory(plan.size())?, Placement::Shmem)
     }
 }

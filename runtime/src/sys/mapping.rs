@@ -65,6 +65,22 @@ impl SharedMapping {
         };
     }
 
+    /// Copies bytes to another mapping, which must have been made for writing.
+    ///
+    /// # Panics
+    /// If a range is not inside its mapping.
+    pub(crate) fn copy_to(&self, offset: usize, target: &Self, target_offset: usize, bytes: usize) {
+        self.check(offset, bytes);
+        target.check(target_offset, bytes);
+        // SAFETY: `check` has just shown that the offset lies inside the mapping.
+        let source = unsafe { self.address.add(offset) };
+        // SAFETY: as above.
+        let destination = unsafe { target.address.add(target_offset) };
+        // SAFETY: both ranges are inside their mappings, and no reference points into either; `copy`
+        // allows that both are the same memory.
+        unsafe { source.as_ptr().copy_to(destination.as_ptr(), bytes) };
+    }
+
     /// Copies bytes in, to `offset`. The mapping must have been made for writing.
     ///
     /// # Panics
