@@ -37,12 +37,14 @@
 
 mod access;
 mod attachment;
+mod attachment_list;
 mod backing;
 mod buffer;
 mod buffer_desc;
 mod callback_gate;
 mod clock;
 mod constraint;
+mod copying;
 mod cpu_access;
 mod dmabuf;
 mod dmabuf_memory;
@@ -68,8 +70,10 @@ mod moving;
 mod old_backing;
 mod pending_move;
 mod pin;
+mod pinning;
 mod placement;
 mod pool;
+mod reach;
 mod registry;
 mod report;
 mod reservation;
@@ -82,6 +86,7 @@ mod submission;
 mod sync;
 mod sync_file;
 mod sys;
+mod telling;
 
 pub use access::Access;
 pub use attachment::{AttachmentId, StaticAttachment};

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::buffer::{BufferInner, Kind, Status};
 use crate::old_backing::OldBacking;
-use crate::{FenceUsage, Generation, RevokeError};
+use crate::telling::Told;
+use crate::{Generation, InvalidationReason, RevokeError};
 
 /// How often a wait looks whether mappings were dropped.
 const LOOK: Duration = Duration::from_millis(1);
@@ -87,7 +88,7 @@ impl BufferInner {
         let Ok(locked) = self.reservation().lock_alone() else {
             return Err(RevokeError::WouldDeadlock { buffer: buffer() });
         };
-        let (tell, old) = {
+        let (told, old) = {
             let mut state = self.state();
             match &state.status {
                 Status::Resident => {}
@@ -105,18 +106,15 @@ impl BufferInner {
                     importers: fixed,
                 });
             }
-            let tell = self.tell_all(&state);
+            let told = Told::all(&state);
             let renewed = state.backing.renewed(state.backing.generation().next());
             let old = self.replace_backing(&mut state, renewed);
             state.status = Status::Revoked;
-            (tell, old)
+            (told, old)
         };
         let generation = old.generation();
-        let answers = tell(generation);
-        let mut after = self.reservation().fences(FenceUsage::Bookkeep);
-        for fence in answers.fences.iter() {
-            after.insert(fence.clone());
-        }
+        let answers = self.tell(told, generation, InvalidationReason::Revoke);
+        let after = answers.in_flight(self);
         {
             let mut state = self.state();
             let state = &mut *state;
@@ -129,7 +127,7 @@ impl BufferInner {
             state.old.push(OldBacking::new(old, after, false));
         }
         drop(locked);
-        self.settle_answers(answers);
+        self.settle(answers);
         tracing::info!(
             buffer = self.name(),
             generation = generation.as_u64(),

@@ -1,0 +1,172 @@
+//! Making a buffer: by an exporter that moves memory or does not, or around a dma-buf from elsewhere.
+
+use std::sync::Arc;
+
+use super::SharedBuffer;
+use crate::buffer::BufferInner;
+use crate::residency::{Charge, Force, Shared};
+use crate::{
+    AccessConstraint, Allocation, Backing, BufferDesc, DmaBuf, DynamicExporter, ExportError,
+    Exporter, FenceUsage, Generation, Modifier, Placement, Priority, Reservation, ResidencyError,
+};
+
+impl SharedBuffer {
+    /// Has `exporter` make a buffer with one of `modifiers`, and names it in the kernel's lists.
+    ///
+    /// # Errors
+    /// [`ExportError`] by cause; nothing is left behind.
+    pub fn new<E: Exporter + Clone + 'static>(
+        exporter: &E,
+        desc: BufferDesc,
+        modifiers: &[Modifier],
+    ) -> Result<Self, ExportError> {
+        check(&desc)?;
+        let allocation = exporter.allocate(&desc, modifiers)?;
+        allocation.dmabuf.set_name(&desc.name)?;
+        Ok(Self::from_allocation(
+            desc,
+            Some(Arc::new(exporter.clone())),
+            None,
+            allocation,
+            None,
+        ))
+    }
+
+    /// Wraps a dma-buf that came from elsewhere: another process, a camera, an API without a
+    /// backend here. It never moves. Its format and extent must be those of `desc`.
+    ///
+    /// The dma-buf may carry fences of its own (implicit ones). The library does not look at them by
+    /// itself: [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file) gives them,
+    /// and [`SharedBuffer::add_fence`] has later uses wait for them.
+    ///
+    /// # Errors
+    /// [`ExportError::Layout`] if the description is not valid or not that of the dma-buf.
+    pub fn from_dmabuf(desc: BufferDesc, dmabuf: DmaBuf) -> Result<Self, ExportError> {
+        check(&desc)?;
+        if desc.format != dmabuf.format() || desc.extent != dmabuf.extent() {
+            return Err(crate::LayoutError::DescMismatch {
+                asked: (desc.format, desc.extent),
+                given: (dmabuf.format(), dmabuf.extent()),
+            }
+            .into());
+        }
+        let allocation = Allocation::new(dmabuf, Placement::Unknown, Arc::new(()));
+        Ok(Self::from_allocation(desc, None, None, allocation, None))
+    }
+
+    /// Has `exporter` make a buffer that can move, in memory that fits `wanted`
+    /// ([`AccessConstraint::default`] for the exporter's own choice), and names it in the kernel's
+    /// lists. [`Residency::create`](crate::Residency::create) does the same within a budget.
+    ///
+    /// # Errors
+    /// [`ExportError`] by cause; nothing is left behind.
+    pub fn new_dynamic<E: DynamicExporter + Clone + 'static>(
+        exporter: &E,
+        desc: BufferDesc,
+        wanted: &AccessConstraint,
+    ) -> Result<Self, ExportError> {
+        let exporter: Arc<dyn DynamicExporter> = Arc::new(exporter.clone());
+        Self::make_dynamic(&exporter, desc, wanted, None)
+    }
+
+    pub(crate) fn make_dynamic(
+        exporter: &Arc<dyn DynamicExporter>,
+        desc: BufferDesc,
+        wanted: &AccessConstraint,
+        residency: Option<(&Arc<Shared>, Priority)>,
+    ) -> Result<Self, ExportError> {
+        check(&desc)?;
+        let offered = exporter.placements(&desc)?;
+        let mut places = Placement::ALL.into_iter();
+        let place = places
+            .find(|place| (offered & wanted.placements).has(*place))
+            .ok_or_else(|| ExportError::NoPlacement {
+                exporter: exporter.name().to_owned(),
+                wanted: wanted.placements,
+                offered,
+            })?;
+        let here = AccessConstraint {
+            placements: place.into(),
+            ..wanted.clone()
+        };
+        let no_space = |error: ResidencyError| ExportError::NoSpace {
+            name: desc.name.clone(),
+            source: Box::new(error),
+        };
+        // How much it takes is known when it is made; room for that is made before by what the rows
+        // take without padding, and the books are corrected.
+        let charge = residency
+            .map(|(shared, _)| {
+                let bytes = desc.least_bytes();
+                shared.make_room(place, bytes, None, Force::Firmly)
+            })
+            .transpose()
+            .map_err(no_space)?;
+        let allocation = exporter.allocate_in(&desc, &here)?;
+        let recycle = |allocation: Allocation| {
+            let after = allocation.usable_after.iter().cloned().collect();
+            exporter.recycle(&desc, allocation, after);
+        };
+        if let Err(error) = allocation.dmabuf.set_name(&desc.name) {
+            recycle(allocation);
+            return Err(error.into());
+        }
+        let charge = charge.map(|charge| charge.resized(allocation.bytes()));
+        if let Some((shared, _)) = residency
+            && shared.is_over(place)
+        {
+            // The padding was too much.
+            let padding = shared.make_room(place, 0, None, Force::Firmly);
+            if let Err(error) = padding {
+                recycle(allocation);
+                return Err(no_space(error));
+            }
+        }
+        let inner = Self::from_allocation(
+            desc,
+            Some(exporter.clone()),
+            Some(exporter.clone()),
+            allocation,
+            charge,
+        );
+        if let Some((shared, priority)) = residency {
+            shared.add(&inner.inner, priority);
+        }
+        Ok(inner)
+    }
+
+    fn from_allocation(
+        desc: BufferDesc,
+        exporter: Option<Arc<dyn Exporter>>,
+        dynamic: Option<Arc<dyn DynamicExporter>>,
+        mut allocation: Allocation,
+        charge: Option<Charge>,
+    ) -> Self {
+        let reservation = Reservation::default();
+        if let Some(fence) = allocation.usable_after.take() {
+            drop(reservation.add(FenceUsage::Move, fence, None));
+        }
+        let backing = Backing::new(allocation, Generation::FIRST, charge);
+        tracing::debug!(
+            buffer = desc.name,
+            inode = backing.dmabuf().id().inode(),
+            modifier = %backing.dmabuf().layout().modifier(),
+            placement = %backing.placement(),
+            "buffer created"
+        );
+        Self {
+            inner: BufferInner::new(desc, exporter, dynamic, reservation, backing),
+        }
+    }
+}
+
+/// What no exporter needs to be asked for.
+fn check(desc: &BufferDesc) -> Result<(), ExportError> {
+    desc.validate()?;
+    if desc.protected {
+        return Err(ExportError::ProtectedMemory {
+            name: desc.name.clone(),
+        });
+    }
+    Ok(())
+}
