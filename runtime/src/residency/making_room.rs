@@ -5,15 +5,28 @@ use std::time::{Duration, Instant};
 
 use super::victims::unlisted;
 use super::{Charge, Force, Link, Shared, TrimReport};
-use crate::buffer::{BufferInner, Status};
+use crate::buffer::{BufferInner, State, Status};
 use crate::registry::BufferKey;
 use crate::sync::{Ordering, lock};
-use crate::{AccessConstraint, MoveError, PinReport, Placement, Placements, ResidencyError};
+use crate::{
+    AccessConstraint, Backing, FenceSet, MoveError, PinReport, Placement, Placements,
+    ResidencyError,
+};
 
 /// How many buffers that have just come back are passed over in search of another.
 const PASSED_OVER: usize = 8;
 /// How often a wait for memory that was left looks again.
 const LOOK: Duration = Duration::from_micros(500);
+
+/// The memory that a buffer has left or is about to leave, each with what still uses it.
+fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
+    let moving = match &state.status {
+        Status::Moving(Some(pending)) => Some((&pending.old, &pending.after)),
+        _ => None,
+    };
+    let old = state.old.iter().filter(|old| old.recycle);
+    old.map(|old| (&old.backing, &old.after)).chain(moving)
+}
 
 /// Buffers that were taken off the list while room is made; they go back at the end.
 #[derive(Default)]
@@ -228,15 +241,15 @@ impl Shared {
         Ok(bytes)
     }
 
-    /// Bytes of a place that buffers have left and that are not let go.
+    /// Bytes of a place that buffers have left, or are about to leave, and that are not let go.
     fn leaving(&self, placement: Placement) -> u64 {
         let mut bytes = 0;
         for buffer in self.leavers() {
             let state = buffer.state();
-            let old = state.old.iter().filter(|old| old.recycle);
-            bytes += old
-                .filter(|old| old.backing.placement() == placement)
-                .map(|old| old.backing.bytes())
+            let left = left_behind(&state).map(|(backing, _)| backing);
+            bytes += left
+                .filter(|backing| backing.placement() == placement)
+                .map(Backing::bytes)
                 .sum::<u64>();
         }
         bytes
@@ -257,11 +270,11 @@ impl Shared {
     fn wait_for_one(&self, placement: Placement) {
         let pending = self.leavers().iter().find_map(|buffer| {
             let state = buffer.state();
-            let mut old = state.old.iter();
-            let old = old.find(|old| {
-                old.backing.placement() == placement && !old.after.status().is_over()
+            let mut left = left_behind(&state);
+            let (_, after) = left.find(|(backing, after)| {
+                backing.placement() == placement && !after.status().is_over()
             })?;
-            Some(old.after.clone())
+            Some(after.clone())
         });
         match pending {
             // What it ends with does not matter: who reads the content is told by its own fence.
@@ -275,18 +288,18 @@ impl Shared {
         let mut holders = Vec::new();
         for buffer in self.leavers() {
             let state = buffer.state();
-            for old in &state.old {
-                if old.backing.placement() != placement {
+            for (backing, after) in left_behind(&state) {
+                if backing.placement() != placement {
                     continue;
                 }
-                let generation = old.backing.generation();
+                let generation = backing.generation();
                 let mut who: Vec<String> = state
                     .entries
                     .iter()
                     .filter(|entry| entry.maps_of(generation) > 0)
                     .map(|entry| format!("mapped by {}", entry.name))
                     .collect();
-                let pending = old.after.iter().filter(|fence| !fence.status().is_over());
+                let pending = after.iter().filter(|fence| !fence.status().is_over());
                 who.extend(pending.map(|fence| format!("used by {}", fence.producer())));
                 holders.push(format!(
                     "'{}' generation {}: {}",
