@@ -1,5 +1,6 @@
 //! Which buffers are where when there is not room for all.
 
+mod giving_back;
 mod ledger;
 mod link;
 mod making_room;

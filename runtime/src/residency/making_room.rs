@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::victims::unlisted;
-use super::{Charge, Force, Link, Shared, TrimReport};
+use super::{Charge, Force, Link, Shared};
 use crate::buffer::{BufferInner, State, Status};
 use crate::registry::BufferKey;
 use crate::sync::{Ordering, lock};
@@ -30,7 +30,7 @@ fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
 
 /// Buffers that were taken off the list while room is made; they go back at the end.
 #[derive(Default)]
-struct SetAside(Vec<Arc<BufferInner>>);
+pub(super) struct SetAside(pub(super) Vec<Arc<BufferInner>>);
 
 impl Shared {
     /// What a buffer must fit when it is moved to a place by its residency: everyone's constraint if
@@ -130,7 +130,7 @@ impl Shared {
     }
 
     /// Takes the next buffer to be moved off the list of a place.
-    fn choose(
+    pub(super) fn choose(
         &self,
         placement: Placement,
         for_buffer: Option<BufferKey>,
@@ -221,7 +221,11 @@ impl Shared {
     }
 
     /// Moves a buffer out of a place, to the next one that it can be in.
-    fn evict(&self, buffer: &Arc<BufferInner>, from: Placement) -> Result<u64, MoveError> {
+    pub(super) fn evict(
+        &self,
+        buffer: &Arc<BufferInner>,
+        from: Placement,
+    ) -> Result<u64, MoveError> {
         let offered = buffer.dynamic.as_ref().and_then(|exporter| {
             let offered = exporter.placements(buffer.desc()).ok()?;
             let mut places = Placement::ALL.into_iter().skip(from.index() + 1);
@@ -255,7 +259,7 @@ impl Shared {
         bytes
     }
 
-    fn leavers(&self) -> Vec<Arc<BufferInner>> {
+    pub(super) fn leavers(&self) -> Vec<Arc<BufferInner>> {
         let leaving = lock(&self.leaving);
         leaving.values().filter_map(Weak::upgrade).collect()
     }
@@ -332,7 +336,7 @@ impl Shared {
         }
     }
 
-    fn pins(&self, placement: Placement) -> Vec<(String, PinReport)> {
+    pub(super) fn pins(&self, placement: Placement) -> Vec<(String, PinReport)> {
         let mut pins = Vec::new();
         for buffer in self.all() {
             let state = buffer.state();
@@ -342,81 +346,5 @@ impl Shared {
             }
         }
         pins
-    }
-
-    pub(super) fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
-        let mut report = TrimReport::default();
-        let mut aside = SetAside::default();
-        while report.bytes < bytes {
-            let Some(victim) = self.choose(placement, None, Force::Firmly, &mut aside) else {
-                break;
-            };
-            match self.evict(&victim, placement) {
-                Ok(left) => {
-                    report.bytes += left;
-                    report.moved += 1;
-                }
-                Err(error) => {
-                    self.counters.refused();
-                    report
-                        .refused
-                        .push((victim.name().to_owned(), error.to_string()));
-                    aside.0.push(victim);
-                }
-            }
-        }
-        for buffer in aside.0 {
-            self.relist(&buffer);
-        }
-        report.pins = self.pins(placement);
-        self.dispatch();
-        self.trim_pools(placement, bytes);
-        report
-    }
-
-    /// Empties the exporters' pools of what does not fit into the budget besides what is in use, and
-    /// of `bytes` at least.
-    pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) {
-        let exporters: Vec<_> = {
-            let exporters = lock(&self.exporters);
-            exporters.iter().filter_map(Weak::upgrade).collect()
-        };
-        let pooled: u64 = exporters
-            .iter()
-            .map(|exporter| exporter.pooled(placement))
-            .sum();
-        let sum = self.ledger.used(placement).saturating_add(pooled);
-        let mut excess = sum
-            .saturating_sub(self.ledger.limit(placement))
-            .max(bytes)
-            .min(pooled);
-        for exporter in exporters {
-            if excess == 0 {
-                break;
-            }
-            excess = excess.saturating_sub(exporter.shrink(placement, excess));
-        }
-    }
-
-    pub(super) fn dispatch(&self) {
-        for buffer in self.leavers() {
-            buffer.advance();
-            buffer.collect();
-            let is_done = {
-                let state = buffer.state();
-                state.old.is_empty() && !matches!(state.status, Status::Moving(_))
-            };
-            if is_done {
-                let mut leaving = lock(&self.leaving);
-                // It may have begun another move since.
-                let is_done = {
-                    let state = buffer.state();
-                    state.old.is_empty() && !matches!(state.status, Status::Moving(_))
-                };
-                if is_done {
-                    leaving.remove(&buffer.key);
-                }
-            }
-        }
     }
 }

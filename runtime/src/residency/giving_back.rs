@@ -1,0 +1,87 @@
+//! Giving memory back: on demand, from pools, and when nobody uses it any more.
+
+use std::sync::Weak;
+
+use super::making_room::SetAside;
+use super::{Force, Shared, TrimReport};
+use crate::Placement;
+use crate::buffer::Status;
+use crate::sync::lock;
+
+impl Shared {
+    pub(super) fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
+        let mut report = TrimReport::default();
+        let mut aside = SetAside::default();
+        while report.bytes < bytes {
+            let Some(victim) = self.choose(placement, None, Force::Firmly, &mut aside) else {
+                break;
+            };
+            match self.evict(&victim, placement) {
+                Ok(left) => {
+                    report.bytes += left;
+                    report.moved += 1;
+                }
+                Err(error) => {
+                    self.counters.refused();
+                    report
+                        .refused
+                        .push((victim.name().to_owned(), error.to_string()));
+                    aside.0.push(victim);
+                }
+            }
+        }
+        for buffer in aside.0 {
+            self.relist(&buffer);
+        }
+        report.pins = self.pins(placement);
+        self.dispatch();
+        self.trim_pools(placement, bytes);
+        report
+    }
+
+    /// Empties the exporters' pools of what does not fit into the budget besides what is in use, and
+    /// of `bytes` at least.
+    pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) {
+        let exporters: Vec<_> = {
+            let exporters = lock(&self.exporters);
+            exporters.iter().filter_map(Weak::upgrade).collect()
+        };
+        let pooled: u64 = exporters
+            .iter()
+            .map(|exporter| exporter.pooled(placement))
+            .sum();
+        let sum = self.ledger.used(placement).saturating_add(pooled);
+        let mut excess = sum
+            .saturating_sub(self.ledger.limit(placement))
+            .max(bytes)
+            .min(pooled);
+        for exporter in exporters {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(exporter.shrink(placement, excess));
+        }
+    }
+
+    pub(super) fn dispatch(&self) {
+        for buffer in self.leavers() {
+            buffer.advance();
+            buffer.collect();
+            let is_done = {
+                let state = buffer.state();
+                state.old.is_empty() && !matches!(state.status, Status::Moving(_))
+            };
+            if is_done {
+                let mut leaving = lock(&self.leaving);
+                // It may have begun another move since.
+                let is_done = {
+                    let state = buffer.state();
+                    state.old.is_empty() && !matches!(state.status, Status::Moving(_))
+                };
+                if is_done {
+                    leaving.remove(&buffer.key);
+                }
+            }
+        }
+    }
+}
