@@ -2,9 +2,10 @@
 //!
 //! [`floor`] is that work without the library, [`library`] with it. [`OperationKind`] lists the
 //! operations and opens either side on a [`Machine`]; [`fn@bench`] measures both with criterion, in
-//! turns. The program `operation` runs one side alone between markers, for counting its system calls:
+//! turns. [`contract`] is what the contract costs by itself, without any device. The program `operation` runs one side alone between markers, for counting its system calls:
 //! `tests/system_calls.rs` holds the exact table.
 
+pub mod contract;
 pub mod floor;
 pub mod library;
 

@@ -78,7 +78,7 @@ impl BufferInner {
     }
 
     fn finish_move(&self, pending: &PendingMove, fence: Fence) {
-        let Ok(locked) = self.reservation().lock_alone() else {
+        let Some(locked) = self.reservation().lock_alone() else {
             // The mover holds no reservation: `move_to` has looked, and callers of `advance` wait.
             return;
         };
@@ -103,7 +103,7 @@ impl BufferInner {
 
     /// The copy could not be submitted: the old memory is the buffer's again, as a new generation.
     fn undo_move(self: &Arc<Self>, pending: &PendingMove) {
-        let Ok(locked) = self.reservation().lock_alone() else {
+        let Some(locked) = self.reservation().lock_alone() else {
             return;
         };
         let (told, new, status) = {

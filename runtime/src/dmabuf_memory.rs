@@ -74,6 +74,30 @@ impl DmaBufMemory {
         })
     }
 
+    /// A file that is no dma-buf, for [`crate::in_memory`].
+    #[cfg(feature = "in-memory")]
+    pub(crate) fn in_memory(file: OwnedFd, size: u64) -> Self {
+        let id = MemoryId {
+            device: 0,
+            inode: 0,
+        };
+        Self {
+            fd: Arc::new(file),
+            id,
+            size,
+        }
+    }
+
+    /// A part of such a file under an identity of its own.
+    #[cfg(feature = "in-memory")]
+    pub(crate) fn in_memory_part(&self, inode: u64, size: u64) -> Self {
+        Self {
+            fd: self.fd.clone(),
+            id: MemoryId { device: 0, inode },
+            size,
+        }
+    }
+
     /// Which dma-buf this is.
     pub fn id(&self) -> MemoryId {
         self.id
@@ -101,6 +125,10 @@ impl DmaBufMemory {
     /// # Errors
     /// [`DmaBufError::Os`] when the ioctl fails.
     pub fn set_name(&self, name: &str) -> Result<(), DmaBufError> {
+        #[cfg(feature = "in-memory")]
+        if self.id.device == 0 {
+            return Ok(());
+        }
         let end = name.find('\0').unwrap_or(name.len()).min(31);
         let end = (0..=end)
             .rev()

@@ -1,8 +1,8 @@
 //! Who makes buffers that can move.
 
 use crate::{
-    AccessConstraint, Allocation, Backing, BufferDesc, ExportError, Exporter, Fence, FenceSet,
-    Placement, Placements,
+    AccessConstraint, Allocation, Backing, BackingPool, BufferDesc, ExportError, Exporter, Fence,
+    FenceSet, Placements,
 };
 
 /// What became of a copy; see [`DynamicExporter::copy`].
@@ -59,17 +59,11 @@ pub trait DynamicExporter: Exporter {
     /// the fences are over. Does not block.
     fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet);
 
-    /// Bytes of a place that the exporter keeps in a pool, for the next buffer.
-    fn pooled(&self, placement: Placement) -> u64 {
-        let _ = placement;
-        0
-    }
-
-    /// Frees memory of a place that is in the pool, `bytes` at least if there is as much, and returns
-    /// how many bytes that were. Does not wait for memory whose fences are pending.
-    fn shrink(&self, placement: Placement, bytes: u64) -> u64 {
-        let _ = (placement, bytes);
-        0
+    /// The pool in which the exporter keeps memory for its next buffers, if it has one; its clones
+    /// share it. A [`Residency`](crate::Residency) counts what is in it, and takes out what does not
+    /// fit into the budget.
+    fn pool(&self) -> Option<&BackingPool> {
+        None
     }
 
     /// The buffer's first pin (`dma_buf_ops.pin`): its memory is held where it is until

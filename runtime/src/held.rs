@@ -12,11 +12,13 @@ use shuttle::thread_local;
 
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
+    static LAST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// This thread has locked a reservation.
-pub(crate) fn locked() {
+/// This thread has locked the reservation at `address`.
+pub(crate) fn locked(address: usize) {
     HELD.with(|held| held.set(held.get() + 1));
+    LAST.with(|last| last.set(address));
 }
 
 /// This thread has unlocked a reservation.
@@ -28,4 +30,9 @@ pub(crate) fn unlocked() {
 /// callback.
 pub(crate) fn any() -> bool {
     HELD.with(|held| held.get() > 0)
+}
+
+/// The address of the reservation that this thread locked last, to name it in errors.
+pub(crate) fn last() -> usize {
+    LAST.with(Cell::get)
 }

@@ -8,4 +8,6 @@ mod udmabuf;
 
 pub use dma_heap::DmaHeap;
 pub use host_memory::HostMemory;
+#[cfg(feature = "in-memory")]
+pub(crate) use linear::LinearPlan;
 pub use udmabuf::Udmabuf;

@@ -61,6 +61,8 @@ mod hdr_metadata;
 mod held;
 pub mod host;
 mod importer;
+#[cfg(feature = "in-memory")]
+pub mod in_memory;
 mod invalidation;
 mod layout;
 mod mapping;

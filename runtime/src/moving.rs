@@ -264,7 +264,7 @@ impl BufferInner {
     pub(crate) fn lock_reservation(&self) -> Result<Locked<'_>, MoveError> {
         self.reservation()
             .lock_alone()
-            .map_err(|_| MoveError::WouldDeadlock {
+            .ok_or_else(|| MoveError::WouldDeadlock {
                 buffer: self.name().to_owned(),
             })
     }

@@ -109,7 +109,7 @@ impl BackingPool {
     }
 
     /// Takes memory of a place whose fences are over out of the pool, the oldest first, until that are
-    /// `bytes`; the caller frees it.
+    /// `bytes`. Dropping it frees it.
     pub fn shrink(&self, placement: Placement, bytes: u64) -> Vec<Allocation> {
         let mut idle = lock(&self.idle);
         let mut out = Vec::new();

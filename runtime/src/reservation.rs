@@ -4,7 +4,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::held;
-use crate::sync::{Condvar, Mutex, ThreadToken, lock, this_thread, wait};
+use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock, wait};
 use crate::{Access, AttachmentId, Fence, FenceSet, FenceStatus};
 
 /// What a fence in a reservation stands for; the kernel's `enum dma_resv_usage`. Asking for a class
@@ -54,27 +54,9 @@ impl Ticket {
     }
 }
 
-/// Why a reservation was not locked.
+/// An older submission holds the reservation: let go of everything, wait, and begin again (Wait-Die).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LockRefused {
-    /// An older submission holds it: let go of everything, wait, and begin again (Wait-Die).
-    Die,
-    /// This very thread holds it, through another submission.
-    HeldByThisThread,
-}
-
-#[derive(Debug)]
-struct Owner {
-    ticket: Ticket,
-    thread: ThreadToken,
-}
-
-#[derive(Debug, Default)]
-struct LockState {
-    owner: Option<Owner>,
-    /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
-    waiting: usize,
-}
+pub(crate) struct Die;
 
 /// Fences that have left a reservation.
 pub(crate) type Removed = SmallVec<[Fence; 4]>;
@@ -91,7 +73,11 @@ struct Entry {
 /// Applications do not lock it themselves: [`Submission`](crate::Submission) does.
 #[derive(Debug, Default)]
 pub struct Reservation {
-    lock: Mutex<LockState>,
+    /// The ticket of whoever holds the lock; 0 if nobody does. One exchange locks what is free.
+    holder: AtomicU64,
+    /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
+    waiting: AtomicUsize,
+    wake: Mutex<()>,
     released: Condvar,
     entries: Mutex<SmallVec<[Entry; 4]>>,
 }
@@ -100,58 +86,79 @@ impl Reservation {
     /// Locks for `ticket`. A holder that is younger is waited for, an older one is not: so a ring of
     /// waiters, each holding what the next one wants, cannot form (Wait-Die, the kernel's
     /// `DEFINE_WD_CLASS(reservation_ww_class)`).
-    pub(crate) fn lock(&self, ticket: Ticket) -> Result<(), LockRefused> {
-        self.lock_inner(ticket, false)
+    pub(crate) fn lock(&self, ticket: Ticket) -> Result<(), Die> {
+        if self.try_lock(ticket) {
+            return Ok(());
+        }
+        self.lock_contended(ticket, false)
     }
 
     /// Locks for `ticket`, waiting for whoever holds it. Only for a caller that holds no other
     /// reservation (the kernel's `dma_resv_lock_slow`).
-    pub(crate) fn lock_slow(&self, ticket: Ticket) -> Result<(), LockRefused> {
-        self.lock_inner(ticket, true)
+    pub(crate) fn lock_slow(&self, ticket: Ticket) {
+        if !self.try_lock(ticket) {
+            // Whoever waits for anyone is never told to die.
+            let _: Result<(), Die> = self.lock_contended(ticket, true);
+        }
     }
 
-    /// Locks this reservation and no other, waiting for whoever holds it.
-    pub(crate) fn lock_alone(&self) -> Result<Locked<'_>, LockRefused> {
+    /// Locks this reservation and no other, waiting for whoever holds it. `None` if this thread holds
+    /// any: waiting might never end.
+    pub(crate) fn lock_alone(&self) -> Option<Locked<'_>> {
         if held::any() {
-            return Err(LockRefused::HeldByThisThread);
+            return None;
         }
-        self.lock_slow(Ticket::next())?;
-        Ok(Locked(self))
+        self.lock_slow(Ticket::next());
+        Some(Locked(self))
     }
 
-    fn lock_inner(&self, ticket: Ticket, slow: bool) -> Result<(), LockRefused> {
-        let thread = this_thread();
-        let mut state = lock(&self.lock);
-        while let Some(holder) = &state.owner {
-            if holder.thread == thread {
-                return Err(LockRefused::HeldByThisThread);
-            }
-            if !slow && holder.ticket < ticket {
-                return Err(LockRefused::Die);
-            }
-            state.waiting += 1;
-            state = wait(&self.released, state);
-            state.waiting -= 1;
+    fn try_lock(&self, ticket: Ticket) -> bool {
+        // In one order with `waiting`, which the holder looks at when it lets go.
+        let exchanged =
+            self.holder
+                .compare_exchange(0, ticket.0, Ordering::SeqCst, Ordering::Relaxed);
+        if exchanged.is_ok() {
+            held::locked(self.address());
         }
-        state.owner = Some(Owner { ticket, thread });
-        held::locked();
-        Ok(())
+        exchanged.is_ok()
     }
 
-    /// Whether this thread holds it.
-    pub(crate) fn is_held_by_this_thread(&self) -> bool {
-        let state = lock(&self.lock);
-        let owner = state.owner.as_ref();
-        owner.is_some_and(|owner| owner.thread == this_thread())
+    #[cold]
+    fn lock_contended(&self, ticket: Ticket, slow: bool) -> Result<(), Die> {
+        let mut wake = lock(&self.wake);
+        loop {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            if self.try_lock(ticket) {
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                return Ok(());
+            }
+            let holder = self.holder.load(Ordering::SeqCst);
+            if !slow && holder != 0 && holder < ticket.0 {
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                return Err(Die);
+            }
+            if holder != 0 {
+                wake = wait(&self.released, wake);
+            }
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether it is the last that this thread has locked.
+    pub(crate) fn was_locked_last(&self) -> bool {
+        held::last() == self.address()
     }
 
     pub(crate) fn unlock(&self) {
-        let mut state = lock(&self.lock);
-        state.owner = None;
+        self.holder.swap(0, Ordering::SeqCst);
         held::unlocked();
-        let is_awaited = state.waiting > 0;
-        drop(state);
-        if is_awaited {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            // A waiter has seen the lock taken and waits, or holds this and looks again.
+            drop(lock(&self.wake));
             self.released.notify_all();
         }
     }
@@ -198,6 +205,18 @@ impl Reservation {
         attachment: Option<AttachmentId>,
     ) -> Removed {
         let mut removed = Removed::new();
+        self.add_into(usage, fence, attachment, &mut removed);
+        removed
+    }
+
+    /// The same; those that go are put into `removed`.
+    pub(crate) fn add_into<A: smallvec::Array<Item = Fence>>(
+        &self,
+        usage: FenceUsage,
+        fence: Fence,
+        attachment: Option<AttachmentId>,
+        removed: &mut SmallVec<A>,
+    ) {
         let mut entries = lock(&self.entries);
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
@@ -223,7 +242,6 @@ impl Reservation {
             fence,
             attachment,
         });
-        removed
     }
 
     /// Calls `visit` for every fence that an access must know of: those that are pending, and for a

@@ -55,7 +55,8 @@ pub(crate) struct Shared {
     members: Mutex<BTreeMap<BufferKey, Weak<BufferInner>>>,
     /// Those that have left memory behind which is not let go, or are moving.
     leaving: Mutex<BTreeMap<BufferKey, Weak<BufferInner>>>,
-    exporters: Mutex<Vec<Weak<dyn DynamicExporter>>>,
+    /// One exporter for each pool, while there are buffers.
+    exporters: Mutex<Vec<Arc<dyn DynamicExporter>>>,
     let_go_deadline: Mutex<Duration>,
     hold: Mutex<Duration>,
     counters: Counters,
@@ -195,14 +196,16 @@ impl Shared {
             return;
         }
         lock(&self.members).insert(buffer.key, Arc::downgrade(buffer));
-        if let Some(exporter) = &buffer.dynamic {
-            let mut exporters = lock(&self.exporters);
-            let known = exporters
+        if let Some(exporter) = &buffer.dynamic
+            && let Some(pool) = exporter.pool()
+        {
+            // Clones of an exporter share their pool.
+            let mut pools = lock(&self.exporters);
+            let is_known = pools
                 .iter()
-                .any(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(exporter)));
-            if !known {
-                exporters.retain(|known| known.strong_count() > 0);
-                exporters.push(Arc::downgrade(exporter));
+                .any(|known| known.pool().is_some_and(|known| std::ptr::eq(known, pool)));
+            if !is_known {
+                pools.push(exporter.clone());
             }
         }
         buffer.touch();
@@ -227,7 +230,8 @@ pub struct TrimReport {
     pub moved: usize,
     /// Who could not move, and why.
     pub refused: Vec<(String, String)>,
-    /// Every pin that is in the way, with the buffer's name.
+    /// Every pin that is in the way, with the buffer's name; empty if as much was given back as was
+    /// asked for.
     pub pins: Vec<(String, PinReport)>,
 }
 

@@ -85,7 +85,7 @@ impl BufferInner {
             return Err(RevokeError::WouldDeadlock { buffer });
         }
         self.advance();
-        let Ok(locked) = self.reservation().lock_alone() else {
+        let Some(locked) = self.reservation().lock_alone() else {
             return Err(RevokeError::WouldDeadlock { buffer: buffer() });
         };
         let (told, old) = {

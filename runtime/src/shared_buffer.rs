@@ -292,7 +292,7 @@ impl SharedBuffer {
         let reservation = self.inner.reservation();
         let locked = reservation
             .lock_alone()
-            .map_err(|_| SubmitError::WouldDeadlock {
+            .ok_or_else(|| SubmitError::WouldDeadlock {
                 buffer: self.inner.name().to_owned(),
             })?;
         let removed = reservation.add(access.into(), fence, None);

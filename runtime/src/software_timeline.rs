@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
 
 #[derive(Debug)]
@@ -22,6 +22,8 @@ struct State {
 struct Shared {
     id: TimelineId,
     producer: String,
+    /// The same as `signalled`, for looking at without the lock.
+    reached: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -43,6 +45,7 @@ impl SoftwareTimeline {
             shared: Arc::new(Shared {
                 id: TimelineId::unique(),
                 producer: producer.into(),
+                reached: AtomicU64::new(0),
                 state: Mutex::new(State {
                     signalled: 0,
                     gone: false,
@@ -65,6 +68,9 @@ impl SoftwareTimeline {
     pub fn signal(&self, point: u64) {
         let mut state = lock(&self.shared.state);
         state.signalled = state.signalled.max(point);
+        self.shared
+            .reached
+            .store(state.signalled, Ordering::Release);
         self.shared.wake(state);
     }
 
@@ -102,6 +108,9 @@ impl Timeline for Shared {
     }
 
     fn status(&self, point: u64) -> FenceStatus {
+        if self.reached.load(Ordering::Acquire) >= point {
+            return FenceStatus::Signalled;
+        }
         let state = lock(&self.state);
         if state.signalled >= point {
             FenceStatus::Signalled

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::held;
 use crate::mapping::MappingUse;
-use crate::reservation::{LockRefused, Ticket};
+use crate::reservation::Ticket;
 use crate::{Access, Fence, FenceUsage, SubmitError};
 
 /// A piece of work that is about to be submitted. While it exists the reservations of all its
@@ -29,8 +29,6 @@ use crate::{Access, Fence, FenceUsage, SubmitError};
 #[derive(Debug)]
 pub struct Submission {
     uses: SmallVec<[MappingUse; 8]>,
-    /// Fences that have left the reservations; they go when those are unlocked.
-    removed: SmallVec<[Fence; 16]>,
     // The locks belong to the thread that took them.
     _of_this_thread: PhantomData<*const ()>,
 }
@@ -55,10 +53,9 @@ impl Submission {
         if held::any() {
             return Err(would_deadlock(&uses));
         }
-        lock_all(&uses)?;
+        lock_all(&uses);
         let submission = Self {
             uses,
-            removed: SmallVec::new(),
             _of_this_thread: PhantomData,
         };
         match submission.uses.iter().find_map(MappingUse::refusal) {
@@ -93,28 +90,31 @@ impl Submission {
 
     /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
     /// a writer, and unlocks them.
-    pub fn commit(mut self, fence: &Fence) {
+    pub fn commit(self, fence: &Fence) {
+        // They go when everything is unlocked: the last fence of a device takes the device along.
+        let mut removed = SmallVec::<[Fence; 16]>::new();
         for used in &self.uses {
             let reservation = used.buffer().reservation();
             let attachment = Some(used.attachment());
-            let removed = reservation.add(used.access.into(), fence.clone(), attachment);
-            self.removed.extend(removed);
+            reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
         }
+        drop(self);
     }
 
     /// The same for work that is done with each buffer at a time of its own: adds each fence to the
     /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
     /// that the submission did not lock is left alone.
-    pub fn commit_each(mut self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
+    pub fn commit_each(self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
+        let mut removed = SmallVec::<[Fence; 16]>::new();
         for (used, fence) in fences {
             let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());
             if self.uses.iter().any(is_locked) {
                 let reservation = used.buffer().reservation();
                 let attachment = Some(used.attachment());
-                let removed = reservation.add(used.access.into(), fence, attachment);
-                self.removed.extend(removed);
+                reservation.add_into(used.access.into(), fence, attachment, &mut removed);
             }
         }
+        drop(self);
     }
 }
 
@@ -135,7 +135,7 @@ fn one_of_each_buffer(uses: &[MappingUse]) -> impl Iterator<Item = (usize, &Mapp
 
 /// The refusal of a thread that holds reservations already. It names a buffer of those, if it can.
 fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
-    let held = |used: &&MappingUse| used.buffer().reservation().is_held_by_this_thread();
+    let held = |used: &&MappingUse| used.buffer().reservation().was_locked_last();
     let used = uses.iter().find(held).or(uses.first());
     SubmitError::WouldDeadlock {
         buffer: used.map_or_else(String::new, |used| used.buffer().name().to_owned()),
@@ -144,7 +144,7 @@ fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
 
 /// Locks in order; when an older submission is in the way, lets go of everything, waits for that one
 /// reservation and begins again with it.
-fn lock_all(uses: &[MappingUse]) -> Result<(), SubmitError> {
+fn lock_all(uses: &[MappingUse]) {
     let ticket = Ticket::next();
     let mut held_first: Option<usize> = None;
     'again: loop {
@@ -152,29 +152,18 @@ fn lock_all(uses: &[MappingUse]) -> Result<(), SubmitError> {
             if held_first == Some(index) {
                 continue;
             }
-            let Err(refused) = used.buffer().reservation().lock(ticket) else {
+            if used.buffer().reservation().lock(ticket).is_ok() {
                 continue;
-            };
+            }
             for held in one_of_each_buffer(uses).filter(|(held, _)| {
                 *held < index || held_first.is_some_and(|first| first == *held && first > index)
             }) {
                 held.1.buffer().reservation().unlock();
             }
-            let would_deadlock = || SubmitError::WouldDeadlock {
-                buffer: used.buffer().name().to_owned(),
-            };
-            match refused {
-                LockRefused::HeldByThisThread => return Err(would_deadlock()),
-                LockRefused::Die => {
-                    used.buffer()
-                        .reservation()
-                        .lock_slow(ticket)
-                        .map_err(|_| would_deadlock())?;
-                    held_first = Some(index);
-                    continue 'again;
-                }
-            }
+            used.buffer().reservation().lock_slow(ticket);
+            held_first = Some(index);
+            continue 'again;
         }
-        return Ok(());
+        return;
     }
 }

@@ -261,13 +261,8 @@ impl DynamicExporter for HostMemory {
         drop(self.shared.pool.put(desc, allocation, after));
     }
 
-    fn pooled(&self, placement: Placement) -> u64 {
-        self.shared.pool.bytes(placement)
-    }
-
-    fn shrink(&self, placement: Placement, bytes: u64) -> u64 {
-        let freed = self.shared.pool.shrink(placement, bytes);
-        freed.iter().map(Allocation::bytes).sum()
+    fn pool(&self) -> Option<&BackingPool> {
+        Some(&self.shared.pool)
     }
 }
 

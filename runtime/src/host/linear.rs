@@ -19,18 +19,18 @@ const PLANE_ALIGNMENT: u64 = 4096;
 const ROWS_ALIGNMENT: u64 = 4;
 
 /// Planes one after the other, and the bytes that they take.
-pub(super) struct LinearPlan {
+pub(crate) struct LinearPlan {
     planes: SmallVec<[PlaneLayout; MAX_PLANES]>,
     size: u64,
 }
 
 impl LinearPlan {
-    pub(super) fn new(exporter: &str, desc: &BufferDesc) -> Result<Self, ExportError> {
+    pub(crate) fn new(exporter: &str, desc: &BufferDesc) -> Result<Self, ExportError> {
         Self::aligned(exporter, desc, 1)
     }
 
     /// The same with strides that are also multiples of `alignment`.
-    pub(super) fn aligned(
+    pub(crate) fn aligned(
         exporter: &str,
         desc: &BufferDesc,
         alignment: u32,
@@ -74,11 +74,11 @@ impl LinearPlan {
     }
 
     /// Bytes of memory, whole pages.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    pub(super) fn allocation(
+    pub(crate) fn allocation(
         &self,
         desc: &BufferDesc,
         memory: DmaBufMemory,

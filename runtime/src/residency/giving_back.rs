@@ -1,12 +1,10 @@
 //! Giving memory back: on demand, from pools, and when nobody uses it any more.
 
-use std::sync::Weak;
-
 use super::making_room::SetAside;
 use super::{Force, Shared, TrimReport};
-use crate::Placement;
 use crate::buffer::Status;
 use crate::sync::lock;
+use crate::{Allocation, Placement};
 
 impl Shared {
     pub(super) fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
@@ -33,7 +31,9 @@ impl Shared {
         for buffer in aside.0 {
             self.relist(&buffer);
         }
-        report.pins = self.pins(placement);
+        if report.bytes < bytes {
+            report.pins = self.pins(placement);
+        }
         self.dispatch();
         self.trim_pools(placement, bytes);
         report
@@ -42,24 +42,20 @@ impl Shared {
     /// Empties the exporters' pools of what does not fit into the budget besides what is in use, and
     /// of `bytes` at least.
     pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) {
-        let exporters: Vec<_> = {
-            let exporters = lock(&self.exporters);
-            exporters.iter().filter_map(Weak::upgrade).collect()
-        };
-        let pooled: u64 = exporters
-            .iter()
-            .map(|exporter| exporter.pooled(placement))
-            .sum();
+        let exporters = lock(&self.exporters).clone();
+        let pools = || exporters.iter().filter_map(|exporter| exporter.pool());
+        let pooled: u64 = pools().map(|pool| pool.bytes(placement)).sum();
         let sum = self.ledger.used(placement).saturating_add(pooled);
         let mut excess = sum
             .saturating_sub(self.ledger.limit(placement))
             .max(bytes)
             .min(pooled);
-        for exporter in exporters {
+        for pool in pools() {
             if excess == 0 {
                 break;
             }
-            excess = excess.saturating_sub(exporter.shrink(placement, excess));
+            let freed = pool.shrink(placement, excess);
+            excess = excess.saturating_sub(freed.iter().map(Allocation::bytes).sum());
         }
     }
 

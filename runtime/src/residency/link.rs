@@ -118,7 +118,15 @@ impl Link {
 
     /// The buffer is gone.
     pub(crate) fn removed(&self, buffer: BufferKey) {
-        lock(&self.shared.members).remove(&buffer);
+        let is_last = {
+            let mut members = lock(&self.shared.members);
+            members.remove(&buffer);
+            members.is_empty()
+        };
+        if is_last {
+            let exporters = std::mem::take(&mut *lock(&self.shared.exporters));
+            drop(exporters);
+        }
         lock(&self.shared.leaving).remove(&buffer);
         for victims in &self.shared.victims {
             victims.remove(self, buffer);

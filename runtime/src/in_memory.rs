@@ -1,0 +1,110 @@
+//! An exporter without memory, to measure the contract's own cost with as many buffers as one likes
+//! (feature `in-memory`).
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+
+use crate::host::LinearPlan;
+use crate::sync::{AtomicU64, Ordering};
+use crate::{
+    AccessConstraint, Allocation, Backing, BufferDesc, Copied, DmaBufMemory, DynamicExporter,
+    ExportError, Exporter, Fence, FenceSet, Modifier, Placement, Placements, SoftwareTimeline,
+};
+
+const NAME: &str = "in memory";
+
+struct Shared {
+    /// What every buffer "lies" in.
+    memory: DmaBufMemory,
+    done: Fence,
+    inode: AtomicU64,
+}
+
+/// An exporter whose buffers all lie in one file that is no dma-buf: there is nothing to import, and
+/// a move copies nothing. Everything else is as with a real one. For benchmarks of bookkeeping, and
+/// for nothing else.
+#[derive(Clone)]
+pub struct InMemory {
+    shared: Arc<Shared>,
+}
+
+impl InMemory {
+    /// An exporter over a memfd of its own.
+    ///
+    /// # Errors
+    /// Those of memfd_create(2) and ftruncate(2).
+    pub fn new() -> io::Result<Self> {
+        let file = memfd_create(c"dmashare in memory", MFdFlags::MFD_CLOEXEC)?;
+        ftruncate(&file, i64::MAX)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                memory: DmaBufMemory::in_memory(file, i64::MAX.unsigned_abs()),
+                done: SoftwareTimeline::new(NAME).fence(0),
+                inode: AtomicU64::new(1),
+            }),
+        })
+    }
+}
+
+impl Exporter for InMemory {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
+        LinearPlan::new(NAME, desc)?;
+        Ok(vec![Modifier::LINEAR])
+    }
+
+    fn allocate(
+        &self,
+        desc: &BufferDesc,
+        _modifiers: &[Modifier],
+    ) -> Result<Allocation, ExportError> {
+        self.allocate_in(desc, &AccessConstraint::default())
+    }
+}
+
+impl DynamicExporter for InMemory {
+    fn placements(&self, _desc: &BufferDesc) -> Result<Placements, ExportError> {
+        Ok(Placements::DEVICE | Placements::HOST)
+    }
+
+    fn allocate_in(
+        &self,
+        desc: &BufferDesc,
+        wanted: &AccessConstraint,
+    ) -> Result<Allocation, ExportError> {
+        let placement = if wanted.placements.has(Placement::Device) {
+            Placement::Device
+        } else {
+            Placement::Host
+        };
+        let plan = LinearPlan::aligned(NAME, desc, wanted.stride_alignment)?;
+        let inode = self.shared.inode.fetch_add(1, Ordering::Relaxed);
+        let memory = self.shared.memory.in_memory_part(inode, plan.size());
+        plan.allocation(desc, memory, placement)
+    }
+
+    fn copy(
+        &self,
+        _desc: &BufferDesc,
+        _from: &Backing,
+        _to: &Backing,
+        _after: &FenceSet,
+    ) -> Result<Copied, ExportError> {
+        Ok(Copied::By(self.shared.done.clone()))
+    }
+
+    fn recycle(&self, _desc: &BufferDesc, _allocation: Allocation, _after: FenceSet) {}
+}
+
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemory").finish_non_exhaustive()
+    }
+}
