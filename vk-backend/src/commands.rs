@@ -1,7 +1,7 @@
-//! A command buffer that is recorded, submitted once, and thrown away.
+//! Command buffers that are recorded, submitted once, and thrown away or recorded anew.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
 
@@ -19,7 +19,10 @@ pub(crate) struct OneTimeCommands {
 impl OneTimeCommands {
     pub(crate) fn begin(core: &Arc<DeviceCore>) -> Result<Self, Failure> {
         let info = vk::CommandPoolCreateInfo::default()
-            .flags(vk::CommandPoolCreateFlags::TRANSIENT)
+            .flags(
+                vk::CommandPoolCreateFlags::TRANSIENT
+                    | vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER,
+            )
             .queue_family_index(core.queue_family);
         // SAFETY: the device is alive and has this queue family.
         let result = unsafe { core.raw.create_command_pool(&info, None) };
@@ -36,12 +39,18 @@ impl OneTimeCommands {
         // SAFETY: the pool was made just now and is used by this thread only.
         let result = unsafe { core.raw.allocate_command_buffers(&info) };
         this.buffer = core.check("vkAllocateCommandBuffers", result)?[0];
+        this.start()?;
+        Ok(this)
+    }
+
+    /// `vkBeginCommandBuffer`, which resets a buffer that was used before.
+    fn start(&self) -> Result<(), Failure> {
         let info = vk::CommandBufferBeginInfo::default()
             .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-        // SAFETY: the buffer is new, so it is in the initial state.
-        let result = unsafe { core.raw.begin_command_buffer(this.buffer, &info) };
-        core.check("vkBeginCommandBuffer", result)?;
-        Ok(this)
+        // SAFETY: the buffer is new, or its work is over and its pool allows a reset
+        // (VUID-vkBeginCommandBuffer-commandBuffer-00049, -00050).
+        let result = unsafe { self.core.raw.begin_command_buffer(self.buffer, &info) };
+        self.core.check("vkBeginCommandBuffer", result)
     }
 
     /// The command buffer, to record into or to submit.
@@ -86,5 +95,48 @@ impl Drop for OneTimeCommands {
 impl fmt::Debug for OneTimeCommands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OneTimeCommands").finish_non_exhaustive()
+    }
+}
+
+/// So many command buffers wait for their next use, at most.
+const KEPT: usize = 8;
+
+/// Command buffers whose work is over, to be recorded anew.
+#[derive(Debug)]
+pub(crate) struct CommandCache {
+    core: Arc<DeviceCore>,
+    free: Mutex<Vec<OneTimeCommands>>,
+}
+
+impl CommandCache {
+    pub(crate) fn new(core: Arc<DeviceCore>) -> Self {
+        Self {
+            core,
+            free: Mutex::default(),
+        }
+    }
+
+    /// A command buffer in the recording state.
+    pub(crate) fn begin(&self) -> Result<OneTimeCommands, Failure> {
+        let known = self
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match known {
+            Some(commands) => {
+                commands.start()?;
+                Ok(commands)
+            }
+            None => OneTimeCommands::begin(&self.core),
+        }
+    }
+
+    /// Keeps a command buffer whose work is over.
+    pub(crate) fn put(&self, commands: OneTimeCommands) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < KEPT {
+            free.push(commands);
+        }
     }
 }

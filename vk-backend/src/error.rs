@@ -179,6 +179,20 @@ impl NoSrgbFormat {
     }
 }
 
+/// The device lays an image out with a stride that an importer cannot use, with every modifier that
+/// was asked for. The cause in [`ExportError::Device`] of [`MovableImages`](crate::MovableImages),
+/// which may have such an image in host memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the device's stride is {stride} bytes, and must be a multiple of {alignment}: ask for host memory"
+)]
+pub struct StrideMisaligned {
+    /// Bytes from row to row, as the device would have it.
+    pub stride: u32,
+    /// Bytes of which it must be a multiple.
+    pub alignment: u32,
+}
+
 /// A Vulkan command that failed; becomes the error of whatever was asked for.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{operation} failed")]

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::barrier::{Side, release_image};
 use crate::commands::OneTimeCommands;
+use crate::device_core::DeviceCore;
 use crate::error::Failure;
 use crate::image::{Arrangement, Image, ImageInner};
 use crate::image_plan::ImagePlan;
@@ -76,6 +77,26 @@ impl Device {
         modifiers: &[Modifier],
     ) -> Result<Allocation, ExportError> {
         let (plan, supports) = self.exportable(desc)?;
+        let exported = self.create_exported(&plan, &supports, modifiers, Where::Anywhere)?;
+        let image = self.release_first(exported.image)?;
+        tracing::debug!(
+            device = self.core().name,
+            buffer = desc.name,
+            inode = exported.dmabuf.id().inode(),
+            modifier = %exported.dmabuf.layout().modifier(),
+            "image exported"
+        );
+        Ok(Allocation::new(exported.dmabuf, exported.placement, image))
+    }
+
+    /// Makes an image with one of `modifiers`, and its dma-buf. The image is in layout `UNDEFINED`.
+    pub(crate) fn create_exported(
+        &self,
+        plan: &ImagePlan,
+        supports: &[ModifierSupport],
+        modifiers: &[Modifier],
+        place: Where,
+    ) -> Result<Exported, ExportError> {
         let chosen: SmallVec<[u64; 8]> = supports
             .iter()
             .filter(|support| modifiers.contains(&support.modifier))
@@ -84,22 +105,18 @@ impl Device {
         if chosen.is_empty() {
             return Err(ExportError::UnsupportedModifier {
                 exporter: self.core().name.clone(),
-                format: desc.format,
+                format: plan.fourcc,
                 asked: modifiers.to_vec(),
-                offered: PhysicalDevice::modifier_values(&supports),
+                offered: PhysicalDevice::modifier_values(supports),
             });
         }
-        let (image, placement) = self.create_exportable(&plan, &chosen)?;
-        let dmabuf = self.dmabuf_of(&image, &supports)?;
-        let image = self.release_first(Arc::new(image))?;
-        tracing::debug!(
-            device = self.core().name,
-            buffer = desc.name,
-            inode = dmabuf.id().inode(),
-            modifier = %dmabuf.layout().modifier(),
-            "image exported"
-        );
-        Ok(Allocation::new(dmabuf, placement, image))
+        let (image, placement) = self.create_exportable(plan, &chosen, place)?;
+        let dmabuf = self.dmabuf_of(&image, supports)?;
+        Ok(Exported {
+            image: Arc::new(image),
+            dmabuf,
+            placement,
+        })
     }
 
     /// Steps up to a bound image whose modifier is known.
@@ -107,14 +124,18 @@ impl Device {
         &self,
         plan: &ImagePlan,
         modifiers: &[u64],
+        place: Where,
     ) -> Result<(ImageInner, Placement), ExportError> {
         let core = self.core();
         let failed = |failure: Failure| failure.export(&core.name);
         let mut image =
             ImageInner::create(core, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
         let requirements = image.requirements();
-        let for_the_cpu = [LOCAL | VISIBLE, VISIBLE, LOCAL];
-        let preferred = if plan.cpu { &for_the_cpu[..] } else { &[LOCAL] };
+        let preferred: &[_] = match (plan.cpu, place) {
+            (true, Where::Anywhere) => &[LOCAL | VISIBLE, VISIBLE, LOCAL],
+            (true, Where::Local) => &[LOCAL | VISIBLE, LOCAL],
+            (false, _) => &[LOCAL],
+        };
         let types = core.physical.memory_types();
         let memory_type = choose_type(types, requirements.memory_type_bits, preferred)
             .ok_or(Failure {
@@ -226,40 +247,62 @@ impl Device {
         let core = self.core();
         let failed = |failure: Failure| failure.export(&core.name);
         let commands = OneTimeCommands::begin(core).map_err(failed)?;
-        let own = Side {
-            family: core.queue_family,
-            stage: vk::PipelineStageFlags2::NONE,
-            access: vk::AccessFlags2::NONE,
-        };
-        commands.image_barriers(&[release_image(
-            image.raw,
-            core.foreign_family(),
-            own,
-            vk::ImageLayout::UNDEFINED,
-        )]);
-        commands.finish().map_err(failed)?;
+        record_first_release(core, &image, &commands).map_err(failed)?;
         let timeline = self.timeline();
-        let device_error = |source: dmashare::BoxError, operation| ExportError::Device {
-            exporter: core.name.clone(),
-            operation,
-            source,
-        };
         let point = timeline
             .submit(&[commands.raw()])
-            .map_err(|failure| match failure {
-                crate::timeline::SubmitFailure::Failure(failure) => failed(failure),
-                other => device_error(other.into(), "locking the queue"),
-            })?;
+            .map_err(|failure| failure.export(&core.name))?;
         if let Err(error) = timeline.wait(point, FIRST_RELEASE_TIMEOUT) {
             // The work may still run, so it keeps what it uses.
             let fences: FenceSet = [timeline.fence(point)].into_iter().collect();
             let image = Retired::Image(Image { inner: image });
             self.retire_object(image, fences.clone());
             self.retire_object(Retired::Commands(commands, None), fences);
-            return Err(device_error(error.into(), "vkWaitSemaphores"));
+            return Err(ExportError::Device {
+                exporter: core.name.clone(),
+                operation: "vkWaitSemaphores",
+                source: error.into(),
+            });
         }
         Ok(image)
     }
+}
+
+/// Which of the device's memory an exported image may be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// What suits its uses best.
+    Anywhere,
+    /// Memory of the device itself, where it has any for such an image.
+    Local,
+}
+
+/// An image that was made and exported just now.
+pub(crate) struct Exported {
+    pub(crate) image: Arc<ImageInner>,
+    pub(crate) dmabuf: DmaBuf,
+    pub(crate) placement: Placement,
+}
+
+/// Records what takes a new image out of layout `UNDEFINED` and releases it to everyone, and ends
+/// the recording.
+pub(crate) fn record_first_release(
+    core: &DeviceCore,
+    image: &ImageInner,
+    commands: &OneTimeCommands,
+) -> Result<(), Failure> {
+    let own = Side {
+        family: core.queue_family,
+        stage: vk::PipelineStageFlags2::NONE,
+        access: vk::AccessFlags2::NONE,
+    };
+    commands.image_barriers(&[release_image(
+        image.raw,
+        core.foreign_family(),
+        own,
+        vk::ImageLayout::UNDEFINED,
+    )]);
+    commands.finish()
 }
 
 /// The driver says that a plane lies where the one before it does (Mesa's lavapipe up to 26.1

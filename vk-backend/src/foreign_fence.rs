@@ -29,6 +29,10 @@ fn is_same(fence: &Fence, other: &Fence) -> bool {
 }
 
 impl Unresolved {
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
     /// Makes the fence a semaphore; `None` if it has signalled meanwhile. May block in the driver
     /// that signals the fence, so no reservation and no queue is locked here.
     pub(crate) fn resolve(

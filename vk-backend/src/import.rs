@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Backing, BufferDesc, DmaBuf, ImportError, LayoutError};
+use dmashare::{Backing, BufferDesc, DmaBuf, ImportError, LayoutError, Placement};
 use smallvec::SmallVec;
 
 use crate::error::Failure;
@@ -26,9 +26,19 @@ impl Device {
         if let Some(inner) = own {
             return Ok(Image { inner });
         }
-        let dmabuf = backing.dmabuf();
+        let inner = self.import_dmabuf(desc, backing.dmabuf(), backing.placement())?;
+        Ok(Image { inner })
+    }
+
+    /// Imports memory that another exporter made.
+    pub(crate) fn import_dmabuf(
+        &self,
+        desc: &BufferDesc,
+        dmabuf: &DmaBuf,
+        placement: Placement,
+    ) -> Result<Arc<ImageInner>, ImportError> {
         let plan = self.check_import(desc, dmabuf)?;
-        let image = self.import_memory(&plan, backing)?;
+        let image = self.import_memory(&plan, dmabuf, placement)?;
         tracing::debug!(
             device = self.core().name,
             buffer = desc.name,
@@ -37,6 +47,30 @@ impl Device {
             "image imported"
         );
         Ok(image)
+    }
+
+    /// Whether the device imports images of this description in layout LINEAR, planes and size
+    /// included. What the memory itself must be is seen only at import.
+    pub(crate) fn imports_linear(&self, desc: &BufferDesc) -> bool {
+        let core = self.core();
+        let has_plan = core.functions.image_memory().is_ok();
+        let Some(plan) = ImagePlan::new(desc).filter(|_| has_plan) else {
+            return false;
+        };
+        if ImagePlan::check_srgb(desc).is_err() || plan.check_extent().is_err() {
+            return false;
+        }
+        let planes = desc.format.info().map_or(0, |info| info.planes.len());
+        core.physical
+            .modifier_supports(&plan)
+            .is_ok_and(|supports| {
+                supports.iter().any(|support| {
+                    support.importable
+                        && support.modifier.is_linear()
+                        && usize::try_from(support.plane_count) == Ok(planes)
+                        && desc.extent.fits(support.max_extent)
+                })
+            })
     }
 
     /// Everything that can be known before the driver sees the memory.
@@ -107,10 +141,14 @@ impl Device {
     }
 
     /// Makes the image and imports the memory. Every step is undone when a later one fails.
-    fn import_memory(&self, plan: &ImagePlan, backing: &Backing) -> Result<Image, ImportError> {
+    fn import_memory(
+        &self,
+        plan: &ImagePlan,
+        dmabuf: &DmaBuf,
+        placement: Placement,
+    ) -> Result<Arc<ImageInner>, ImportError> {
         let core = self.core();
         let failed = |failure: Failure| failure.import(&core.name);
-        let dmabuf = backing.dmabuf();
         let memory = &dmabuf.memories()[0];
         let (functions, _) =
             core.functions
@@ -153,7 +191,7 @@ impl Device {
         )
         .ok_or_else(|| ImportError::Unreachable {
             importer: core.name.clone(),
-            placement: backing.placement(),
+            placement,
             reason: format!(
                 "no memory type serves both the image ({:#x}) and this dma-buf ({importable:#x})",
                 requirements.memory_type_bits
@@ -165,9 +203,7 @@ impl Device {
                 .map_err(failed)?;
         image.bind(memory).map_err(failed)?;
         image.create_views().map_err(failed)?;
-        Ok(Image {
-            inner: Arc::new(image),
-        })
+        Ok(Arc::new(image))
     }
 }
 

@@ -1,6 +1,12 @@
 //! What waits for its last work before it is destroyed.
 
-use crate::commands::OneTimeCommands;
+use std::sync::{Arc, Weak};
+
+use dmashare::Allocation;
+use smallvec::SmallVec;
+
+use crate::commands::{CommandCache, OneTimeCommands};
+use crate::image::ImageInner;
 use crate::staging::StagingBuffer;
 use crate::{Image, PlainBuffer};
 
@@ -17,4 +23,44 @@ pub(crate) enum Retired {
         #[expect(dead_code, reason = "held to be dropped later")] OneTimeCommands,
         #[expect(dead_code, reason = "held to be dropped later")] Option<StagingBuffer>,
     ),
+    /// Commands that touch images of nobody but the exporter, with the images.
+    InFlight(#[expect(dead_code, reason = "held to be dropped later")] InFlight),
+    /// Memory that no buffer has any more, and that no pool keeps.
+    Allocation(#[expect(dead_code, reason = "held to be dropped later")] Allocation),
+}
+
+/// Commands that were submitted, and the images that they touch. When it is dropped, which is when
+/// the work is over, the command buffer goes back to where it came from.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    commands: Option<OneTimeCommands>,
+    home: Weak<CommandCache>,
+    _images: SmallVec<[Arc<ImageInner>; 2]>,
+}
+
+impl InFlight {
+    pub(crate) fn new(
+        commands: OneTimeCommands,
+        home: &Arc<CommandCache>,
+        images: impl IntoIterator<Item = Arc<ImageInner>>,
+    ) -> Self {
+        Self {
+            commands: Some(commands),
+            home: Arc::downgrade(home),
+            _images: images.into_iter().collect(),
+        }
+    }
+
+    /// The command buffer, to be submitted.
+    pub(crate) fn commands(&self) -> Option<ash::vk::CommandBuffer> {
+        self.commands.as_ref().map(OneTimeCommands::raw)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let (Some(commands), Some(home)) = (self.commands.take(), self.home.upgrade()) {
+            home.put(commands);
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::device_core::DeviceCore;
 use crate::error::Failure;
 use crate::queue_lock::{QueueHeld, QueueLockGuard};
 use crate::semaphore_pool::{Held, SemaphorePool};
+use crate::submit_failure::SubmitFailure;
 
 /// How long a drop waits for the device's last work before it leaves everything behind.
 pub(crate) const DROP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -243,31 +244,6 @@ impl QueueTimeline {
         // SAFETY: the driver has just made the descriptor and gives it to the caller.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Some(SyncFile::new(fd).map_err(FenceError::from)?))
-    }
-}
-
-/// Why something was not submitted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SubmitFailure {
-    #[error(transparent)]
-    Held(#[from] QueueHeld),
-    #[error(transparent)]
-    Failure(#[from] Failure),
-    #[error(transparent)]
-    Fence(#[from] FenceError),
-}
-
-impl SubmitFailure {
-    pub(crate) fn fence(self, producer: &str) -> FenceError {
-        match self {
-            Self::Held(held) => FenceError::Device {
-                operation: "locking the queue",
-                producer: producer.to_owned(),
-                source: held.into(),
-            },
-            Self::Failure(failure) => failure.fence(producer),
-            Self::Fence(error) => error,
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::commands::OneTimeCommands;
 use crate::format::plane_aspect;
 use crate::retire::Retired;
 use crate::staging::StagingBuffer;
-use crate::{Device, Image, TransferError};
+use crate::{Device, Image, TransferError, image_copy};
 
 /// How long a transfer waits for its copy, and for the work before it.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -275,38 +275,11 @@ impl<'a> Transfer<'a> {
             });
         }
         let core = self.device.core();
-        let regions = Regions::new(from);
-        let copies: Vec<_> = regions
-            .planes
-            .iter()
-            .map(|plane| {
-                vk::ImageCopy::default()
-                    .src_subresource(plane.copy.image_subresource)
-                    .dst_subresource(plane.copy.image_subresource)
-                    .extent(plane.copy.image_extent)
-            })
-            .collect();
         let commands = OneTimeCommands::begin(core)?;
-        let (read, write) = (
-            vk::AccessFlags2::TRANSFER_READ,
-            vk::AccessFlags2::TRANSFER_WRITE,
-        );
-        commands.image_barriers(&[from.acquire(COPY, read), to.acquire(COPY, write)]);
-        // SAFETY: the command buffer is recording; both images are in layout GENERAL after the
-        // barriers; the regions are inside both.
-        unsafe {
-            core.raw.cmd_copy_image(
-                commands.raw(),
-                from.raw(),
-                vk::ImageLayout::GENERAL,
-                to.raw(),
-                vk::ImageLayout::GENERAL,
-                &copies,
-            );
-        }
-        commands.image_barriers(&[from.release(COPY, read), to.release(COPY, write)]);
+        image_copy::record(&core.raw, &commands, from, to);
+        let bytes = image_copy::pixel_bytes(from.format(), from.extent());
         let uses = [source.read(), destination.write()];
-        self.run(commands, None, uses, regions.packed_size)?;
+        self.run(commands, None, uses, bytes)?;
         Ok(())
     }
 }
