@@ -3,35 +3,28 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use dmashare::{Fence, FenceStatus, Mapping, SyncFile};
+use dmashare::{Fence, FenceStatus, SyncFile};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use crate::{Card, CommitId, OutputId};
+use crate::CommitId;
+use crate::held::Held;
 
 /// One capture, from the commit that asked for it until its out-fence has signalled.
 #[derive(Debug)]
 pub(crate) struct Capture {
     pub(crate) serial: u64,
     pub(crate) commit: CommitId,
-    pub(crate) output: OutputId,
-    /// Keeps the target's framebuffer.
-    pub(crate) target: Mapping<Card>,
+    /// Keeps the target's framebuffer, and the target where it is.
+    pub(crate) target: Held,
     fence: Arc<SyncFile>,
     watched: bool,
 }
 
 impl Capture {
-    pub(crate) fn new(
-        serial: u64,
-        commit: CommitId,
-        output: OutputId,
-        target: Mapping<Card>,
-        fence: SyncFile,
-    ) -> Self {
+    pub(crate) fn new(serial: u64, commit: CommitId, target: Held, fence: SyncFile) -> Self {
         Self {
             serial,
             commit,
-            output,
             target,
             fence: Arc::new(fence),
             watched: false,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dmashare::{Fence, Mapping, RetireQueue};
+use dmashare::{AccessConstraint, Fence, Mapping, RetireQueue};
 use nix::sys::epoll::Epoll;
 use nix::sys::signal::Signal;
 
@@ -48,6 +48,8 @@ pub(crate) struct CardInner {
     pub(crate) refuses_in_fences: AtomicBool,
     /// Different mappings that the display holds; each of them holds one handle.
     pub(crate) held: AtomicUsize,
+    /// What the hardware demands of memory, as far as the application knows.
+    constraint: Mutex<AccessConstraint>,
     state: Mutex<State>,
     /// Handles of the card that exist.
     handles: AtomicUsize,
@@ -110,6 +112,28 @@ impl Card {
     /// Dumb buffers of this card, as an exporter.
     pub fn dumb_buffers(&self) -> DumbBuffers {
         DumbBuffers::new(self.inner.device.clone())
+    }
+
+    /// Says what this display demands of memory that it scans out or captures into. KMS does not
+    /// tell: a driver refuses at import or at the commit what it cannot use. A display may read
+    /// memory of the host only ([`Placements::HOST`](dmashare::Placements::HOST) and
+    /// [`SHMEM`](dmashare::Placements::SHMEM)), or only strides that are multiples of 256 bytes
+    /// ([`AccessConstraint::stride_alignment`]). At first it demands nothing.
+    ///
+    /// It holds for attachments that are made from now on. A buffer that can move is then moved to
+    /// memory that fits when it is attached ([`SharedBuffer::attach`](dmashare::SharedBuffer::attach)),
+    /// or mapped or pinned through a dynamic attachment; one that cannot be in such memory is refused
+    /// by an error that says why. Which formats and modifiers planes take (`IN_FORMATS`) is checked
+    /// at import and need not be said here.
+    pub fn set_scanout_constraint(&self, constraint: AccessConstraint) {
+        let known = &self.inner.constraint;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = constraint;
+    }
+
+    /// What [`set_scanout_constraint`](Self::set_scanout_constraint) said last.
+    pub fn scanout_constraint(&self) -> AccessConstraint {
+        let known = &self.inner.constraint;
+        known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shows a buffer on an output, unscaled from the left upper corner, in the mode that is set, or

@@ -15,6 +15,10 @@ pub(crate) struct Connector {
     pub(crate) id: u32,
     /// "Virtual-1".
     pub(crate) name: Arc<str>,
+    /// "scanout Virtual-1": what its display's pins are called.
+    pub(crate) scanout_label: Arc<str>,
+    /// "writeback Virtual-1": what the pins of its captures are called.
+    pub(crate) writeback_label: Arc<str>,
     /// Bit `n`: it can be driven by the card's `n`-th CRTC.
     pub(crate) possible_crtcs: u32,
     pub(crate) crtc_id: u32,
@@ -71,6 +75,8 @@ impl Connector {
         };
         let connector = Self {
             id,
+            scanout_label: format!("scanout {name}").into(),
+            writeback_label: format!("writeback {name}").into(),
             name: name.into(),
             possible_crtcs,
             crtc_id: properties.id(device, "CRTC_ID")?,

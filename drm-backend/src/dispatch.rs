@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use dmashare::FenceStatus;
+use dmashare::{FenceStatus, Moment};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{EpollEvent, EpollTimeout};
@@ -134,6 +134,7 @@ impl CardInner {
         let Some(commit) = commit_of(&flip, state.last_commit) else {
             return;
         };
+        state.last_event = Some(Moment::from_monotonic(flip.time));
         for plane in &mut state.planes {
             plane.flipped(crtc, commit);
         }
@@ -189,7 +190,7 @@ impl CardInner {
                 plane.captured(capture.serial);
             }
             events.push(Event::Written {
-                output: capture.output,
+                output: capture.target.output,
                 commit: capture.commit,
                 status,
             });

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use dmashare::{Extent, FenceError, Fourcc, Modifier, SubmitError};
+use dmashare::{Extent, FenceError, Fourcc, Modifier, PinError, SubmitError};
 
 use crate::PlaneProperty;
 
@@ -308,10 +308,28 @@ pub enum CommitError {
     /// A fence has failed, or could not become a sync_file.
     #[error(transparent)]
     Fence(#[from] FenceError),
-    /// A mapping is stale, or this thread holds a submission on the buffer.
+    /// A mapping is stale (map its attachment again, and commit that), its importer is taken for
+    /// dead, or this thread has an open submission.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// A buffer cannot be held in place for the display: it is being moved
+    /// ([`PinError::Moving`]: commit again when it is ready), was revoked or detached, or its
+    /// exporter refuses.
+    #[error(transparent)]
+    Pin(PinError),
     /// An operation failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+}
+
+/// What a submission would say, too, is said in its words.
+impl From<PinError> for CommitError {
+    fn from(error: PinError) -> Self {
+        match error {
+            PinError::Stale { buffer } => SubmitError::Stale { buffer }.into(),
+            PinError::Dead { buffer, .. } => SubmitError::ImporterDead { buffer }.into(),
+            PinError::WouldDeadlock { buffer } => SubmitError::WouldDeadlock { buffer }.into(),
+            error => Self::Pin(error),
+        }
+    }
 }

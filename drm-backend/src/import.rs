@@ -4,7 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use dmashare::{Backing, BufferDesc, DmaBuf, FenceSet, ImportError, Importer, Layout, Modifier};
+use dmashare::{
+    AccessConstraint, Backing, BufferDesc, DmaBuf, FenceSet, ImportError, Importer, Layout,
+    Modifier,
+};
 use drm_ffi::DRM_MODE_FB_MODIFIERS;
 use smallvec::SmallVec;
 
@@ -19,6 +22,11 @@ impl Importer for Card {
 
     fn name(&self) -> &str {
         Card::name(self)
+    }
+
+    /// What [`Card::set_scanout_constraint`] said.
+    fn constraint(&self, _desc: &BufferDesc) -> AccessConstraint {
+        self.scanout_constraint()
     }
 
     /// Imports the dma-bufs (PRIME) and makes a framebuffer of them.

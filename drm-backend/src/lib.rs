@@ -34,6 +34,31 @@
 //! the buffer is over; or its plane or output was switched off; or the card is closed. The flip event
 //! alone is not enough: what captures it may still be reading.
 //!
+//! # Buffers that move
+//!
+//! A buffer that is attached with [`attach_dynamic`](dmashare::SharedBuffer::attach_dynamic) may move
+//! between other memories while the display does not use it; each map after a move gives a
+//! framebuffer of the new memory, and the old one is closed when its fences allow. While the display
+//! may read it, from the commit that shows it until it is free, the buffer is pinned: a move is
+//! refused with an error that names the output ("scanout Virtual-1"). So is the target of a capture,
+//! until that is over. A buffer that is shown by two planes has two pins.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use std::sync::atomic::AtomicBool;
+//! # use dmashare::SharedBuffer;
+//! # use dmashare_drm::{Card, Output};
+//! # fn show(card: &Card, output: &Output, buffer: &SharedBuffer) -> Result<(), Box<dyn std::error::Error>> {
+//! let moved = Arc::new(AtomicBool::new(false));
+//! let scanout = buffer.attach_dynamic(card, moved)?;
+//! // Each frame: the same framebuffer as before, or one of the memory to which the buffer has moved.
+//! card.present(output, &scanout.map()?, None)?;
+//! # Ok(()) }
+//! ```
+//!
+//! A display that cannot read all memory says so by [`Card::set_scanout_constraint`]; buffers are
+//! moved to where it can before they are mapped.
+//!
 //! # What goes where
 //!
 //! Atomic mode setting only. The driver checks a whole commit (`TEST_ONLY`) whenever anything but
@@ -60,6 +85,7 @@ mod fill;
 mod format_set;
 mod framebuffer;
 mod gem;
+mod held;
 mod hotplug;
 mod import;
 mod in_fences;
@@ -71,6 +97,7 @@ mod node;
 mod optional_properties;
 mod output;
 mod outputs;
+mod pins;
 mod plan;
 mod plane;
 mod plane_property;

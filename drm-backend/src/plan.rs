@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 use crate::card::CardInner;
 use crate::configuration::{CrtcConfiguration, FramebufferKind, PlaneConfiguration};
 use crate::state::State;
-use crate::{Card, Commit, CommitError, Framebuffer, OutputCommit, PlaneCommit, Rectangle, damage};
+use crate::{
+    Card, Commit, CommitError, Framebuffer, Output, OutputCommit, PlaneCommit, Rectangle, damage,
+};
 
 /// One output of a commit.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,7 @@ pub(crate) struct PlanePlan<'a> {
     pub(crate) commit: &'a PlaneCommit,
     pub(crate) plane: usize,
     pub(crate) crtc: usize,
+    pub(crate) output: &'a Output,
 }
 
 /// A commit, resolved. The configuration that it leads to is in [`State::next`].
@@ -149,7 +152,7 @@ impl<'a> Plan<'a> {
         &mut self,
         inner: &Arc<CardInner>,
         state: &mut State,
-        output: &OutputCommit,
+        output: &'a OutputCommit,
         commit: &'a PlaneCommit,
         crtc: usize,
         screen: Extent,
@@ -222,6 +225,7 @@ impl<'a> Plan<'a> {
             commit,
             plane: index,
             crtc,
+            output: &output.output,
         });
         Ok(())
     }

@@ -3,24 +3,24 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dmashare::Mapping;
+use dmashare::Moment;
 use nix::sys::epoll::Epoll;
 use smallvec::SmallVec;
 
 use crate::capture::Capture;
 use crate::configuration::{Accepted, Configuration};
 use crate::connector::Connector;
+use crate::held::Held;
 use crate::in_flight::PlaneTimeline;
 use crate::property::PropertyNames;
 use crate::request::Request;
 use crate::resources::Resources;
 use crate::restore::Foreign;
 use crate::sys::atomic::FenceSlots;
-use crate::{Card, CommitId, OutputId};
+use crate::{CommitId, OutputId};
 
-/// Mappings that are to be dropped once the state is unlocked: dropping the last one of a buffer
-/// closes its framebuffer, and may drop the last handle of the card.
-pub(crate) type Freed = SmallVec<[Mapping<Card>; 8]>;
+/// What is to be dropped once the state is unlocked.
+pub(crate) type Freed = SmallVec<[Held; 8]>;
 
 /// A connector that was seen, and what it was assigned.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct CrtcQueue {
 }
 
 /// Everything that changes. One lock guards it. It is taken before reservations are, and never while
-/// one is held; mappings are not dropped under it.
+/// one is held; mappings and pins are not dropped under it.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) names: PropertyNames,
@@ -46,11 +46,13 @@ pub(crate) struct State {
     pub(crate) foreign: Foreign,
     pub(crate) current: Configuration,
     pub(crate) accepted: Accepted,
-    pub(crate) planes: Vec<PlaneTimeline<Mapping<Card>>>,
+    pub(crate) planes: Vec<PlaneTimeline<Held>>,
     pub(crate) crtcs: Vec<CrtcQueue>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) last_commit: u64,
     pub(crate) last_capture: u64,
+    /// When the last flip was, by the kernel's clock.
+    pub(crate) last_event: Option<Moment>,
     // Memory that is kept from one commit to the next.
     pub(crate) next: Configuration,
     pub(crate) request: Request,
@@ -92,6 +94,7 @@ impl State {
             captures: Vec::new(),
             last_commit: 0,
             last_capture: 0,
+            last_event: None,
             request: Request::default(),
             slots: FenceSlots::default(),
         }
@@ -100,7 +103,7 @@ impl State {
     /// Signals the fences of buffers that are free now.
     pub(crate) fn release(&mut self, freed: &mut Freed) {
         for plane in &mut self.planes {
-            plane.release(|mapping| freed.push(mapping));
+            plane.release(|held| freed.push(held));
         }
     }
 
@@ -112,7 +115,10 @@ impl State {
         };
         all()
             .enumerate()
-            .filter(|(index, mapping)| !all().take(*index).any(|other| other.is_same(mapping)))
+            .filter(|(index, held)| {
+                let mut before = all().take(*index);
+                !before.any(|other| other.mapping.is_same(&held.mapping))
+            })
             .count()
     }
 
@@ -123,10 +129,10 @@ impl State {
         self.accepted.clear();
     }
 
-    /// Nothing of ours is shown any more: every fence signals, every mapping is let go.
+    /// Nothing of ours is shown any more: every fence signals, everything is let go.
     pub(crate) fn close(&mut self, epoll: &Epoll, freed: &mut Freed) {
         for plane in &mut self.planes {
-            plane.close(|mapping| freed.push(mapping));
+            plane.close(|held| freed.push(held));
         }
         for mut capture in self.captures.drain(..) {
             capture.unwatch(epoll);

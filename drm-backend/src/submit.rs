@@ -18,7 +18,9 @@ use crate::capture::Capture;
 use crate::card::CardInner;
 use crate::configuration::Configuration;
 use crate::fill::{capture_slot, fill, fill_sleeping, out_fence_slot};
+use crate::held::Held;
 use crate::in_fences::InFences;
+use crate::pins::Pins;
 use crate::plan::Plan;
 use crate::restore::Foreign;
 use crate::state::{Freed, State};
@@ -46,10 +48,13 @@ impl Card {
     /// not wait for that: an [`Event::Flip`](crate::Event::Flip) comes for each output.
     ///
     /// Each buffer that is newly shown gets a read fence, and each writeback target a write fence,
-    /// in its reservation. A read fence signals in [`dispatch`](Self::dispatch) once a later
+    /// in its reservation. Through a dynamic attachment each gets a pin, too, called
+    /// "scanout Virtual-1" and "writeback Virtual-1": a buffer cannot move while the display reads or
+    /// writes it. The time that reports name for a pin is that of the card's last event, which costs
+    /// no system call. A read fence signals in [`dispatch`](Self::dispatch) once a later
     /// commit's flip event has arrived and every writeback of the commits that showed the buffer is
     /// over, or its plane or output was switched off, or the card is closed. Until then the card
-    /// holds the mapping. After [`acquire_master`](Self::acquire_master) the first commit frees what
+    /// holds the mapping and the pin; those of a target until the capture is over. After [`acquire_master`](Self::acquire_master) the first commit frees what
     /// was on outputs that another process has switched off, unless it shows the same there.
     ///
     /// The display waits for the fences given and for those that the buffers' reservations hold
@@ -60,7 +65,9 @@ impl Card {
     /// before: everything but framebuffers, fences and damage counts. So a steady flip is one ioctl.
     ///
     /// # Errors
-    /// [`CommitError`] by cause; nothing has changed then.
+    /// [`CommitError`] by cause; nothing has changed then, and nothing is pinned. A mapping of memory
+    /// that its buffer has left is refused ([`SubmitError::Stale`](dmashare::SubmitError::Stale)):
+    /// map its attachment again, and commit that.
     pub fn commit(&self, commit: impl Borrow<Commit>) -> Result<CommitId, CommitError> {
         self.submit(commit.borrow(), None)
     }
@@ -94,8 +101,11 @@ impl Card {
         let on_cpu = refuses() || commit.planes().next().is_none();
         let mut fences = InFences::new(commit, on_cpu)?;
         let mut in_the_way = None;
+        // Those of one round are dropped when the next has its own: no buffer moves in between.
+        let mut pinned = Pins::default();
         for _ in 0..ROUNDS {
             let mut freed = Freed::new();
+            let mut pins = Pins::default();
             let attempt = {
                 let mut state = inner.state();
                 let attempt = attempt(
@@ -103,6 +113,7 @@ impl Card {
                     &mut state,
                     commit,
                     &fences,
+                    &mut pins,
                     out_fences.as_deref_mut(),
                 );
                 // What others switched off is free without an event.
@@ -111,6 +122,7 @@ impl Card {
                 attempt
             };
             drop(freed);
+            drop(std::mem::replace(&mut pinned, pins));
             let attempt = attempt?;
             match attempt {
                 Attempt::Done(id) => return Ok(id),
@@ -139,9 +151,11 @@ fn attempt(
     state: &mut State,
     commit: &Commit,
     fences: &InFences,
+    pins: &mut Pins,
     out_fences: Option<&mut OutFences>,
 ) -> Result<Attempt, CommitError> {
     let plan = Plan::new(inner, state, commit)?;
+    pins.take(state, &plan)?;
     let mut blobs = fill(inner, state, &plan, fences, out_fences.is_some())?;
     if state.request.is_empty() {
         return Ok(nothing_to_do(inner, state, &plan));
@@ -171,7 +185,7 @@ fn attempt(
         }
     }
 
-    let submission = Submission::begin(uses(state, &plan))?;
+    let submission = Submission::begin(pins.uses(&plan))?;
     let uncovered = uncovered(&submission, fences);
     if !uncovered.is_empty() {
         return Ok(Attempt::Uncovered(uncovered));
@@ -190,7 +204,7 @@ fn attempt(
     }
     drop(blobs);
     inner.statistics.commits.fetch_add(1, Ordering::Relaxed);
-    let new_fences = record(inner, state, &plan, id);
+    let new_fences = record(inner, state, &plan, pins, id);
     submission.commit_each(new_fences);
     if let Some(out_fences) = out_fences {
         take_out_fences(state, &plan, out_fences);
@@ -226,23 +240,6 @@ fn ioctl(inner: &CardInner, state: &mut State, flags: u32, user_data: u64) -> io
         &mut state.slots,
         user_data,
     )
-}
-
-/// What the commit newly reads and writes. A buffer that stays on its plane is read already.
-fn uses(state: &State, plan: &Plan<'_>) -> SmallVec<[MappingUse; 8]> {
-    let shown = plan.planes.iter().filter_map(|plane| {
-        let mapping = &plane.commit.mapping;
-        let stays = state.planes[plane.plane]
-            .current()
-            .is_some_and(|current| current.is_same(mapping));
-        (!stays).then(|| mapping.read())
-    });
-    let captured = plan
-        .outputs
-        .iter()
-        .filter_map(|output| output.commit.writeback.as_ref())
-        .map(dmashare::Mapping::write);
-    shown.chain(captured).collect()
 }
 
 /// The fences that the work must wait for and would not.
@@ -302,6 +299,7 @@ fn record(
     inner: &CardInner,
     state: &mut State,
     plan: &Plan<'_>,
+    pins: &mut Pins,
     id: CommitId,
 ) -> SmallVec<[(MappingUse, Fence); 8]> {
     let mut fences = SmallVec::new();
@@ -311,16 +309,14 @@ fn record(
         queue.push_back((id, output.commit.output.id()));
     }
     hide(inner, state, plan, id);
-    for plane in &plan.planes {
-        let mapping = &plane.commit.mapping;
-        let timeline = &mut state.planes[plane.plane];
-        if !timeline
-            .current()
-            .is_some_and(|current| current.is_same(mapping))
-        {
+    for (index, plane) in plan.planes.iter().enumerate() {
+        if let Some(pin) = pins.plane(index) {
+            let mapping = &plane.commit.mapping;
+            let timeline = &mut state.planes[plane.plane];
             fences.push((mapping.read(), timeline.next_fence()));
             let flips = |crtc| flips(inner, &state.foreign, &state.next, plan, crtc);
-            timeline.show(mapping.clone(), plane.crtc, id, flips);
+            let held = Held::new(mapping, plane.output.id(), pin);
+            timeline.show(held, plane.crtc, id, flips);
         }
     }
     for (index, output) in plan.outputs.iter().enumerate() {
@@ -337,10 +333,14 @@ fn record(
             // An output that goes off captures nothing.
             None => continue,
         };
+        // Not before it is needed: it is not to be dropped here.
+        let Some(pin) = pins.target(index) else {
+            continue;
+        };
         state.last_capture += 1;
         let serial = state.last_capture;
-        let output = output.commit.output.id();
-        let capture = Capture::new(serial, id, output, target.clone(), fence);
+        let held = Held::new(target, output.commit.output.id(), pin);
+        let capture = Capture::new(serial, id, held, fence);
         fences.push((target.write(), capture.fence()));
         state.captures.push(capture);
         for index in 0..state.planes.len() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use dmashare::RetireQueue;
+use dmashare::{AccessConstraint, RetireQueue};
 use drm::DriverCapability;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -144,6 +144,7 @@ impl Card {
                 commits: purpose != Purpose::Look,
                 refuses_in_fences: AtomicBool::new(no_in_fences),
                 held: AtomicUsize::new(0),
+                constraint: Mutex::new(AccessConstraint::default()),
                 state: Mutex::new(state),
                 handles: AtomicUsize::new(1),
                 owns_master: purpose == Purpose::Show { owns_master: true },
