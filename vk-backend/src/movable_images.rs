@@ -318,21 +318,8 @@ impl DynamicExporter for MovableImages {
         }
     }
 
-    fn pooled(&self, placement: Placement) -> u64 {
-        self.shared.pool.bytes(placement)
-    }
-
-    fn shrink(&self, placement: Placement, bytes: u64) -> u64 {
-        let shared = &*self.shared;
-        // Work that is over keeps its images until it is collected.
-        shared.device.dispatch();
-        let freed = shared.pool.shrink(placement, bytes);
-        let count = freed.iter().map(Allocation::bytes).sum();
-        for allocation in freed {
-            let free = Retired::Allocation(allocation);
-            shared.device.retire_object(free, FenceSet::new());
-        }
-        count
+    fn pool(&self) -> Option<&BackingPool> {
+        Some(&self.shared.pool)
     }
 }
 
