@@ -40,6 +40,8 @@ pub struct Baseline {
     files: BTreeMap<String, String>,
     /// dma-bufs that this program has made, by inode. The kernel does not give a number twice.
     inodes: Vec<u64>,
+    /// What the names of further ones begin with.
+    names: Vec<String>,
 }
 
 /// What is not as it was.
@@ -63,12 +65,18 @@ impl Baseline {
         Ok(Self {
             files: open_files()?,
             inodes: Vec::new(),
+            names: Vec::new(),
         })
     }
 
     /// Notes a dma-buf that is to be gone at the end.
     pub fn made(&mut self, inode: u64) {
         self.inodes.push(inode);
+    }
+
+    /// Notes that all dma-bufs whose names begin so are to be gone at the end, as many as there may be.
+    pub fn made_named(&mut self, beginning: &str) {
+        self.names.push(beginning.to_owned());
     }
 
     /// Compares, after everything was closed. The kernel finishes some of that in its own time (the
@@ -100,9 +108,10 @@ impl Baseline {
     /// How many of the noted dma-bufs exist; `None` where the kernel's list can't be read.
     fn dmabufs_left(&self) -> Option<u64> {
         let list = read_bufinfo().ok()?;
-        let ours = list
-            .iter()
-            .filter(|entry| self.inodes.contains(&entry.inode));
+        let ours = list.iter().filter(|entry| {
+            let mut names = self.names.iter();
+            self.inodes.contains(&entry.inode) || names.any(|name| entry.name.starts_with(name))
+        });
         Some(ours.count() as u64)
     }
 }

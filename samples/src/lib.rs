@@ -1,14 +1,16 @@
-//! What the programs `scanout`, `share` and `info` are made of.
+//! What the programs `scanout`, `share`, `evict` and `info` are made of.
 //!
 //! - [`picture`] is the moving picture that they draw, computed on the CPU; [`painter`] draws it
 //!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a
 //!   colour has in each format; [`capture`] compares pixels that were read back, and writes them to
 //!   PNG files.
 //! - [`leaks`] asks the kernel what is left over at the end.
-//! - [`scanout`], [`share`] and [`info`] are the programs; [`program`], [`interrupt`] and
+//! - [`scanout`], [`share`], [`mod@evict`] and [`info`] are the programs; [`program`], [`interrupt`] and
 //!   [`progress`] are what they have in common.
 
+mod agreement;
 pub mod capture;
+pub mod evict;
 pub mod info;
 pub mod interrupt;
 pub mod leaks;
@@ -18,6 +20,7 @@ pub mod pixel_format;
 pub mod program;
 pub mod progress;
 pub mod scanout;
+mod screen;
 pub mod share;
 
 /// The example of README.md, compiled as it stands there.

@@ -1,12 +1,10 @@
 //! The program `scanout`: three buffers, drawn by Vulkan, shown by a display, in turn.
 
-mod agreement;
 mod captures;
 mod frame_buffer;
 mod kernel_list;
 mod options;
 mod report;
-mod screen;
 
 use std::time::{Duration, Instant};
 
@@ -17,16 +15,17 @@ pub use kernel_list::BufferReport;
 pub use options::Options;
 pub use report::{Report, Verdict};
 
+use crate::agreement;
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
 use crate::painter::Painter;
 use crate::program::Outcome;
 use crate::progress::Progress;
+use crate::screen::Screen;
 use captures::Captures;
 use dmashare_lab_probe::{BUFINFO, read_bufinfo};
 use frame_buffer::FrameBuffer;
 use kernel_list::KernelList;
-use screen::Screen;
 
 /// One buffer is on screen, one waits for its flip, one is drawn.
 const BUFFERS: usize = 3;
@@ -72,8 +71,9 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
             )
         })?;
     }
-    let card = agreement::open_card(options)?;
-    let (output, mode) = agreement::choose_output(&card, options)?;
+    let card = agreement::open_card(options.card.as_deref())?;
+    let (output, mode) =
+        agreement::choose_output(&card, options.output.as_deref(), options.mode.as_deref())?;
     let instance = Instance::new(&InstanceOptions::new("scanout"))?;
     let physical = instance.select(&options.device)?;
     let extent = mode.extent();

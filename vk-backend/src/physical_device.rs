@@ -8,7 +8,7 @@ use ash::vk;
 use dmashare::{Fourcc, Modifier, Usage};
 
 use crate::error::{DeviceError, Failure, Named};
-use crate::extensions::{Extension, NEEDED, PHYSICAL_DEVICE_DRM};
+use crate::extensions::{Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED};
 use crate::format::fourccs;
 use crate::image_plan::ImagePlan;
 use crate::instance::text;
@@ -168,6 +168,14 @@ impl PhysicalDevice {
     /// Its render node, if it has one and says so.
     pub fn render_node(&self) -> Option<DrmNode> {
         self.inner.render_node
+    }
+
+    /// The device extensions for sharing that this device has: those that
+    /// [`Device::open`](crate::Device::open) enables, and an application that makes the `VkDevice`
+    /// itself had better enable, too.
+    pub fn sharing_extensions(&self) -> Vec<&'static CStr> {
+        let wanted = WANTED.iter().map(|extension| extension.name);
+        wanted.filter(|name| self.has_extension(name)).collect()
     }
 
     /// Whether it offers an extension.

@@ -9,10 +9,10 @@ use dmashare_drm::{Card, CommitId};
 
 use super::Options;
 use super::frame_buffer::FrameBuffer;
-use super::screen::Screen;
 use crate::capture::{Capture, Comparison};
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
+use crate::screen::Screen;
 
 /// The buffer that the display writes into. One is enough: see [`Captures::finish`].
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use dmashare::{Access, BufferDesc, Extent, FenceStatus, Fourcc, Mapping, Modifie
 use dmashare_drm::Card;
 use dmashare_vk::Device;
 
-use super::agreement::USAGE;
+use crate::agreement::USAGE;
 
 /// A buffer that Vulkan allocated and exported, as both devices see it.
 #[derive(Debug)]

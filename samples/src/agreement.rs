@@ -5,11 +5,12 @@ use dmashare::{Extent, Fourcc, Modifier, Usage};
 use dmashare_drm::{Card, Mode, Output};
 use dmashare_vk::PhysicalDevice;
 
-use super::Options;
+use std::path::Path;
+
 use crate::pixel_format::{PixelFormat, list};
 
 /// What the buffers are made for.
-pub(super) const USAGE: Usage = Usage::RENDER.union(Usage::SCANOUT);
+pub(crate) const USAGE: Usage = Usage::RENDER.union(Usage::SCANOUT);
 
 /// What displays and devices are made for, tried before all other formats.
 const USUAL: [Fourcc; 4] = [
@@ -20,8 +21,8 @@ const USUAL: [Fourcc; 4] = [
 ];
 
 /// Opens the card that was asked for, or the first one with a display.
-pub(super) fn open_card(options: &Options) -> Result<Card> {
-    match &options.card {
+pub(crate) fn open_card(path: Option<&Path>) -> Result<Card> {
+    match path {
         Some(path) => Card::open(path)
             .with_context(|| format!("{} cannot be used as a display", path.display())),
         None => Card::open_any().context("no display can be used"),
@@ -29,7 +30,11 @@ pub(super) fn open_card(options: &Options) -> Result<Card> {
 }
 
 /// The output that was asked for, or the first connected one, and its mode.
-pub(super) fn choose_output(card: &Card, options: &Options) -> Result<(Output, Mode)> {
+pub(crate) fn choose_output(
+    card: &Card,
+    name: Option<&str>,
+    mode: Option<&str>,
+) -> Result<(Output, Mode)> {
     let outputs = card.outputs()?;
     let names = || {
         let names = outputs.iter().map(|output| match output.is_connected() {
@@ -38,11 +43,11 @@ pub(super) fn choose_output(card: &Card, options: &Options) -> Result<(Output, M
         });
         names.collect::<Vec<_>>().join(", ")
     };
-    let found = match &options.output {
+    let found = match name {
         Some(name) => outputs.iter().find(|output| output.name() == name),
         None => outputs.iter().find(|output| output.is_connected()),
     };
-    let output = match (found, &options.output) {
+    let output = match (found, name) {
         (Some(output), _) => output.clone(),
         (None, Some(name)) => bail!("{} has no output {name}; it has {}", card.name(), names()),
         (None, None) => bail!(
@@ -52,14 +57,14 @@ pub(super) fn choose_output(card: &Card, options: &Options) -> Result<(Output, M
         ),
     };
     let mode = output
-        .mode(options.mode.as_deref().unwrap_or("preferred"))
+        .mode(mode.unwrap_or("preferred"))
         .with_context(|| format!("{} cannot be set up", output.name()))?;
     Ok((output, mode))
 }
 
 /// The format that was asked for, or the first that device, display and picture all have, with the
 /// modifiers that device and display share.
-pub(super) fn choose_format(
+pub(crate) fn choose_format(
     device: &PhysicalDevice,
     output: &Output,
     extent: Extent,
@@ -169,7 +174,7 @@ fn shared_modifiers(
 /// The format in which frames are captured: one that loses nothing of what is shown. Narrower
 /// channels than eight bits are captured wider, because a display may round once more on its way
 /// back to them.
-pub(super) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Result<Fourcc> {
+pub(crate) fn choose_capture_format(output: &Output, shown: &PixelFormat) -> Result<Fourcc> {
     ensure!(
         output.has_writeback(),
         "{} has no writeback connector, so what it shows cannot be captured: leave --verify out",

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Shows one frame after the other on an output.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     card: Card,
     output: Output,
     mode: Mode,
@@ -28,15 +28,15 @@ pub(super) struct Screen {
     last_sequence: Option<u32>,
     /// Captures that are over and were not yet asked for, and how they ended.
     written: Vec<(CommitId, FenceStatus)>,
-    pub(super) flips: u64,
-    pub(super) missed: u64,
-    pub(super) hotplugs: u64,
+    pub(crate) flips: u64,
+    pub(crate) missed: u64,
+    pub(crate) hotplugs: u64,
     /// When the last event came, or the last commit was made.
     last_sign: Instant,
 }
 
 impl Screen {
-    pub(super) fn new(card: Card, output: Output, mode: Mode, interrupt: Interrupt) -> Self {
+    pub(crate) fn new(card: Card, output: Output, mode: Mode, interrupt: Interrupt) -> Self {
         Self {
             card,
             output,
@@ -56,7 +56,7 @@ impl Screen {
     /// Shows a framebuffer once its fence has signalled. If the flip before is still under way, it
     /// is waited for: a display takes one at a time. With `capture`, what the display shows is
     /// written there.
-    pub(super) fn show(
+    pub(crate) fn show(
         &mut self,
         framebuffer: &Mapping<Card>,
         fence: &Fence,
@@ -99,7 +99,7 @@ impl Screen {
 
     /// Waits a moment for an event and handles it. When there was none for too long, the error says
     /// that there is `silence`.
-    pub(super) fn wait_for_event(&mut self, silence: &str) -> Result<()> {
+    pub(crate) fn wait_for_event(&mut self, silence: &str) -> Result<()> {
         ensure!(
             self.dispatch(LOOK)? || self.last_sign.elapsed() < SILENCE,
             "{silence} of {} on {} for {} s: the display hangs, or its driver does",
@@ -112,7 +112,7 @@ impl Screen {
 
     /// Handles the events that are there, waiting for the first one up to `timeout`, and tells
     /// whether there was any.
-    pub(super) fn dispatch(&mut self, timeout: Duration) -> Result<bool> {
+    pub(crate) fn dispatch(&mut self, timeout: Duration) -> Result<bool> {
         let mut any = false;
         for event in self.card.wait_events(timeout)? {
             any = true;
@@ -148,7 +148,7 @@ impl Screen {
     }
 
     /// Waits until the flip that is under way is done.
-    pub(super) fn wait_for_flip(&mut self) -> Result<()> {
+    pub(crate) fn wait_for_flip(&mut self) -> Result<()> {
         while self.flipping.is_some() {
             self.wait_for_event("no flip event")?;
         }
@@ -156,7 +156,7 @@ impl Screen {
     }
 
     /// Waits until the capture of `commit` is complete.
-    pub(super) fn wait_for_capture(&mut self, commit: CommitId) -> Result<()> {
+    pub(crate) fn wait_for_capture(&mut self, commit: CommitId) -> Result<()> {
         loop {
             let written = self.written.iter().position(|(of, _)| *of == commit);
             if let Some(index) = written {
@@ -172,7 +172,7 @@ impl Screen {
     }
 
     /// Whether the program was asked to end.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupt.is_asked()
     }
 }
