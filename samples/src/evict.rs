@@ -184,7 +184,7 @@ fn evict(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     stage.report.seconds = begun.elapsed().as_secs_f64();
     armed.store(0, Ordering::Release);
     let disturbances = disturber.map(Disturber::stop).transpose()?;
-    played.with_context(|| RuntimeReport::new().to_string())?;
+    played.inspect_err(|_| tracing::error!("{}", RuntimeReport::new()))?;
     stage.report.disturb_errors = disturbances
         .as_ref()
         .map_or(0, |disturbances| u64::from(disturbances.error.is_some()));

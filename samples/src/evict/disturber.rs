@@ -123,8 +123,13 @@ fn one(targets: &Targets, random: &mut Random) -> Result<()> {
             targets.residency.trim(Placement::Device, bytes);
         }
         4 => {
-            let away = Placements::HOST | Placements::SHMEM;
-            buffer.move_to(&AccessConstraint::placements(away))?;
+            let places = [
+                Placements::HOST | Placements::SHMEM,
+                Placements::DEVICE,
+                Placements::DEVICE,
+            ];
+            let place = places[random.below(places.len())];
+            buffer.move_to(&AccessConstraint::placements(place))?;
         }
         _ => drop(buffer.export("disturber's client")?),
     }

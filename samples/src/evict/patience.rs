@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use dmashare::{AttachError, ExportError, ImportError, MapError, MoveError, PinError, SubmitError};
 use dmashare_drm::CommitError;
+use dmashare_vk::TransferError;
 
 /// How long something may go on failing.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,6 +38,10 @@ fn passing(error: &anyhow::Error, faults: bool) -> Option<Passing> {
             _ => None,
         };
         if let Some(error) = cause.downcast_ref::<SubmitError>() {
+            return submit(error);
+        }
+        // Errors that speak for the one inside them do not have it among their causes.
+        if let Some(TransferError::Submit(error)) = cause.downcast_ref::<TransferError>() {
             return submit(error);
         }
         if let Some(error) = cause.downcast_ref::<CommitError>() {
