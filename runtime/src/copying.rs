@@ -45,7 +45,7 @@ impl BufferInner {
                     buffer: self.name().to_owned(),
                     source,
                 };
-                tracing::error!(buffer = self.name(), %error, "a move was undone");
+                tracing::warn!(buffer = self.name(), %error, "a move was undone");
                 Some(error)
             }
         }
