@@ -146,10 +146,18 @@ impl BufferInner {
     }
 
     /// Runs `keep` with the state locked, if `backing` is still the buffer's and it may be mapped.
-    pub(crate) fn if_current<T>(&self, backing: &Backing, keep: impl FnOnce() -> T) -> Option<T> {
-        let state = self.state();
+    pub(crate) fn if_current<T>(
+        &self,
+        id: AttachmentId,
+        backing: &Backing,
+        keep: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let mut state = self.state();
         let is_current = state.backing.generation() == backing.generation();
-        is_current.then(keep)
+        let is_revoked = matches!(state.status, Status::Revoked);
+        let entry = state.entry(id);
+        let may_map = !is_revoked && entry.is_some_and(|entry| entry.may_map());
+        (is_current && may_map).then(keep)
     }
 
     /// An object of `backing` was made for an attachment.

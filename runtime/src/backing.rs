@@ -86,6 +86,8 @@ struct Inner {
     generation: Generation,
     /// Importers' objects of this backing that exist.
     maps: AtomicUsize,
+    /// Those of its memory, at whatever generation.
+    memory_maps: Arc<AtomicUsize>,
     /// What the memory counts in its heap's budget, until it is let go.
     charge: Option<Charge>,
 }
@@ -107,6 +109,7 @@ impl Backing {
                 allocation,
                 generation,
                 maps: AtomicUsize::new(0),
+                memory_maps: Arc::new(AtomicUsize::new(0)),
                 charge,
             }),
         }
@@ -115,11 +118,15 @@ impl Backing {
     /// The same memory at another generation; this one lets go of its charge when it is dropped, so
     /// the new one shares it.
     pub(crate) fn renewed(&self, generation: Generation) -> Self {
-        Self::new(
-            self.inner.allocation.clone(),
-            generation,
-            self.inner.charge.clone(),
-        )
+        Self {
+            inner: Arc::new(Inner {
+                allocation: self.inner.allocation.clone(),
+                generation,
+                maps: AtomicUsize::new(0),
+                memory_maps: self.inner.memory_maps.clone(),
+                charge: self.inner.charge.clone(),
+            }),
+        }
     }
 
     pub(crate) fn allocation(&self) -> &Allocation {
@@ -156,12 +163,40 @@ impl Backing {
         self.inner.maps.load(Ordering::Acquire)
     }
 
+    /// Importers' objects of its memory that exist, those of other generations included.
+    pub(crate) fn memory_maps(&self) -> usize {
+        self.inner.memory_maps.load(Ordering::Acquire)
+    }
+
     pub(crate) fn mapped(&self) {
+        self.inner.memory_maps.fetch_add(1, Ordering::AcqRel);
         self.inner.maps.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn claim(&self) -> Claim {
+        self.mapped();
+        Claim(self.clone())
     }
 
     pub(crate) fn unmapped(&self) {
         self.inner.maps.fetch_sub(1, Ordering::AcqRel);
+        self.inner.memory_maps.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Counts as a mapping of a backing until it is dropped: an importer is about to make its object.
+#[derive(Debug)]
+pub(crate) struct Claim(Backing);
+
+impl Claim {
+    pub(crate) fn backing(&self) -> &Backing {
+        &self.0
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.unmapped();
     }
 }
 

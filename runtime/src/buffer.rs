@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use crate::backing::Claim;
 use crate::callback_gate::CallbackGate;
 use crate::clock::Moment;
 use crate::dynamic_attachment::MapCache;
@@ -59,6 +60,10 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn declare_dead(&self) {
         self.dead.store(true, std::sync::atomic::Ordering::Release);
+    }
+
+    pub(crate) fn may_map(&self) -> bool {
+        !self.revoked && !self.dead.load(std::sync::atomic::Ordering::Acquire)
     }
 
     pub(crate) fn maps_of(&self, generation: Generation) -> usize {
@@ -180,6 +185,12 @@ impl BufferInner {
 
     pub(crate) fn backing(&self) -> Backing {
         self.state().backing.clone()
+    }
+
+    /// The backing for an importer that is about to make its object of it. The memory is nobody
+    /// else's while the claim lasts.
+    pub(crate) fn claim(&self) -> Claim {
+        self.state().backing.claim()
     }
 
     pub(crate) fn is_displaced(&self) -> bool {

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use crate::buffer::{BufferInner, Status};
 use crate::held;
 use crate::old_backing::OldBacking;
 use crate::pending_move::PendingMove;
+use crate::sync;
 use crate::telling::Told;
 use crate::{Copied, Fence, FenceError, FenceUsage, InvalidationReason, MoveError};
+
+/// How often a wait looks whether another thread has submitted a copy.
+const LOOK: Duration = Duration::from_micros(50);
 
 impl BufferInner {
     /// The second phase, as far as it can go now: submits the copy of a move that has begun. Gives
@@ -54,6 +60,11 @@ impl BufferInner {
     /// Waits for what the copy of a move waits for, and submits it.
     pub(crate) fn advance_within(self: &Arc<Self>, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
+        if let Some(buffer) = self.would_deadlock() {
+            return Err(FenceError::WouldDeadlock {
+                producer: format!("move of '{buffer}'"),
+            });
+        }
         loop {
             self.advance();
             let pending = match &self.state().status {
@@ -74,6 +85,8 @@ impl BufferInner {
                     producer: format!("move of '{}'", self.name()),
                 });
             }
+            // Another thread tells importers, or submits the copy: it is done in a moment.
+            sync::sleep(LOOK.min(left));
         }
     }
 
@@ -118,19 +131,18 @@ impl BufferInner {
             )
         };
         let mut answers = self.tell(told, new.generation(), InvalidationReason::Move);
-        let after = self.reservation().fences(FenceUsage::Bookkeep);
+        let after = self.reservation().unfinished(Some(&pending.fence.fence()));
         let removed = self.reservation().remove(&pending.fence.fence());
         answers.removed.extend(removed);
-        pending.fence.resolve(None);
-        self.state().old.push(OldBacking::new(
-            new,
-            after
-                .iter()
-                .filter(|fence| !fence.supersedes(&pending.fence.fence()))
-                .cloned()
-                .collect(),
-            true,
-        ));
+        // The content never comes to the new memory: work that was to wait for it must not go on.
+        pending.fence.fail(Errno::EIO);
+        {
+            let mut state = self.state();
+            // Mappings of before the move are as stale as those of the new memory.
+            let before = OldBacking::new(pending.old.clone(), pending.after.clone(), false);
+            state.old.push(before);
+            state.old.push(OldBacking::new(new, after, true));
+        }
         drop(locked);
         drop(status);
         self.settle(answers);

@@ -117,7 +117,8 @@ impl<I: Importer> DynamicAttachment<I> {
         for _ in 0..ROUNDS {
             buffer.may_map(&self.core)?;
             buffer.bring_within_reach(&self.core)?;
-            let backing = buffer.backing();
+            let claim = buffer.claim();
+            let backing = claim.backing().clone();
             if let Some(mapping) = self.cached(&backing) {
                 buffer.touch();
                 return Ok(mapping);
@@ -131,7 +132,7 @@ impl<I: Importer> DynamicAttachment<I> {
             );
             // With the list of attachments locked: a move comes before this, and the mapping is not
             // kept, or after it, and takes it out.
-            let kept = buffer.if_current(&backing, || {
+            let kept = buffer.if_current(self.core.id(), &backing, || {
                 let mut cache = lock(&self.cache.0);
                 match &*cache {
                     // Another thread was faster.

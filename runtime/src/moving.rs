@@ -211,11 +211,18 @@ impl BufferInner {
         let usable_after = allocation.usable_after.take();
         let fence = MoveFence::new(format!("move of '{}'", self.name()));
         let locked = self.lock_reservation()?;
+        // It is there before the backing changes: whoever finds the new memory, with whatever lock,
+        // finds that its content is on its way (I7).
+        let mut removed = self
+            .reservation()
+            .add(FenceUsage::Move, fence.fence(), None);
         let (old, new, told) = {
             let mut state = self.state();
             // Things may have changed while the memory was made.
             if let Some(error) = self.refusal(&state) {
                 drop(state);
+                removed.extend(self.reservation().remove(&fence.fence()));
+                fence.resolve(None);
                 drop(locked);
                 let after = usable_after.into_iter().collect();
                 self.recycle(OldBacking::new(
@@ -235,13 +242,10 @@ impl BufferInner {
         };
         let generation = new.generation();
         let mut answers = self.tell(told, old.generation(), InvalidationReason::Move);
-        let mut after = answers.in_flight(self);
+        let mut after = answers.in_flight(self, Some(&fence.fence()));
         if let Some(fence) = usable_after {
             after.insert(fence);
         }
-        let removed = self
-            .reservation()
-            .add(FenceUsage::Move, fence.fence(), None);
         answers.removed.extend(removed);
         tracing::info!(
             generation = generation.as_u64(),

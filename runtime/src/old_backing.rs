@@ -35,9 +35,14 @@ impl OldBacking {
         }
     }
 
-    /// Whether nobody uses it any more.
+    /// Whether nobody uses it any more. Memory that will be someone else's must not be mapped at any
+    /// generation: the buffer may have had it at several (I6).
     pub(crate) fn is_free(&self) -> bool {
-        self.backing.maps() == 0 && self.after.status().is_over()
+        let maps = match self.recycle {
+            true => self.backing.memory_maps(),
+            false => self.backing.maps(),
+        };
+        maps == 0 && self.after.status().is_over()
     }
 }
 

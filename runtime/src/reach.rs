@@ -36,8 +36,8 @@ impl BufferInner {
                     reason,
                 })
             }
-            // Someone else moves it: the caller looks again.
-            Err(MoveError::Moving { .. }) => Ok(()),
+            // Someone else moves it, to where it is of use here.
+            Err(MoveError::Moving { .. }) if wanted.objection(&self.backing()).is_none() => Ok(()),
             Err(error) => Err(MapError::Move {
                 source: Box::new(error),
             }),

@@ -165,8 +165,9 @@ impl Reservation {
 
     /// Puts a fence in the place of another that signals with it.
     pub(crate) fn replace(&self, fence: &Fence, usage: FenceUsage, by: Fence) -> Removed {
-        let mut removed = self.remove(fence);
-        removed.extend(self.add(usage, by, None));
+        // In this order: there is no moment at which neither is there (I7).
+        let mut removed = self.add(usage, by, None);
+        removed.extend(self.remove(fence));
         removed
     }
 
@@ -190,6 +191,19 @@ impl Reservation {
         let entries = lock(&self.entries);
         let all = entries.iter();
         all.map(|entry| (entry.usage, entry.fence.clone()))
+            .collect()
+    }
+
+    /// Every fence that has not signalled, whatever it stands for, without `but`. Takes none out, so
+    /// no fence's end comes with this, and it may be called with the reservation locked.
+    pub(crate) fn unfinished(&self, but: Option<&Fence>) -> FenceSet {
+        let entries = lock(&self.entries);
+        entries
+            .iter()
+            .map(|entry| &entry.fence)
+            .filter(|fence| fence.status() != FenceStatus::Signalled)
+            .filter(|fence| !but.is_some_and(|but| fence.is_same(but)))
+            .cloned()
             .collect()
     }
 
@@ -227,8 +241,9 @@ impl Reservation {
             let over = match entry.fence.status() {
                 FenceStatus::Pending => false,
                 FenceStatus::Signalled => true,
+                // A move takes along what a failed write has left: only a write makes it right.
                 FenceStatus::Failed(_) => {
-                    entry.usage > FenceUsage::Write || usage <= FenceUsage::Write
+                    entry.usage > FenceUsage::Write || usage == FenceUsage::Write
                 }
             };
             if replaced || over {

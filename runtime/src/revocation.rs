@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffer::{BufferInner, Kind, Status};
 use crate::old_backing::OldBacking;
+use crate::sync;
 use crate::telling::Told;
 use crate::{Generation, InvalidationReason, RevokeError};
 
@@ -36,14 +37,17 @@ impl Revocation {
     /// declared dead, and the memory stays theirs: it is kept, not freed under them.
     ///
     /// # Errors
-    /// [`RevokeError::Timeout`], which names them.
+    /// [`RevokeError::Timeout`], which names them; [`RevokeError::WouldDeadlock`].
     pub fn wait(&self, deadline: Duration) -> Result<(), RevokeError> {
+        if let Some(buffer) = self.buffer.would_deadlock() {
+            return Err(RevokeError::WouldDeadlock { buffer });
+        }
         let start = Instant::now();
         while !self.is_over() {
             if start.elapsed() >= deadline {
                 return Err(self.give_up());
             }
-            std::thread::sleep(LOOK);
+            sync::sleep(LOOK);
         }
         Ok(())
     }
@@ -114,7 +118,7 @@ impl BufferInner {
         };
         let generation = old.generation();
         let answers = self.tell(told, generation, InvalidationReason::Revoke);
-        let after = answers.in_flight(self);
+        let after = answers.in_flight(self, None);
         {
             let mut state = self.state();
             let state = &mut *state;
@@ -140,14 +144,18 @@ impl BufferInner {
     }
 
     pub(crate) fn unrevoke(&self) -> Result<(), RevokeError> {
+        let buffer = || self.name().to_owned();
+        // Not while a revocation still tells importers.
+        let Some(locked) = self.reservation().lock_alone() else {
+            return Err(RevokeError::WouldDeadlock { buffer: buffer() });
+        };
         let mut state = self.state();
         if !matches!(state.status, Status::Revoked) {
-            return Err(RevokeError::NotRevoked {
-                buffer: self.name().to_owned(),
-            });
+            return Err(RevokeError::NotRevoked { buffer: buffer() });
         }
         state.status = Status::Resident;
         drop(state);
+        drop(locked);
         tracing::info!(buffer = self.name(), "may be mapped again");
         Ok(())
     }

@@ -252,7 +252,7 @@ impl SharedBuffer {
     /// pinned importers do.
     ///
     /// # Errors
-    /// [`RevokeError::NotRevoked`].
+    /// [`RevokeError::NotRevoked`], [`RevokeError::WouldDeadlock`].
     pub fn unrevoke(&self) -> Result<(), RevokeError> {
         self.inner.unrevoke()
     }

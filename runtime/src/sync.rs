@@ -25,6 +25,18 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Lets others go on, for about this long.
+#[cfg(not(feature = "shuttle"))]
+pub(crate) fn sleep(duration: std::time::Duration) {
+    std::thread::sleep(duration);
+}
+
+/// Lets others go on.
+#[cfg(feature = "shuttle")]
+pub(crate) fn sleep(_duration: std::time::Duration) {
+    shuttle::thread::yield_now();
+}
+
 /// What tells threads apart.
 #[cfg(not(feature = "shuttle"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,7 @@ use crate::buffer::{BufferInner, Entry, State};
 use crate::callback_gate::{CallbackGate, Called};
 use crate::dynamic_attachment::MapCache;
 use crate::reservation::Removed;
-use crate::{
-    AttachmentId, FenceSet, FenceUsage, Generation, InvalidationContext, InvalidationReason,
-};
+use crate::{AttachmentId, Fence, FenceSet, Generation, InvalidationContext, InvalidationReason};
 
 /// Whom to tell.
 pub(crate) struct Told {
@@ -60,8 +58,9 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// The fences of all work in flight on the buffer, as of now, and those that were added.
-    pub(crate) fn in_flight(&self, buffer: &BufferInner) -> FenceSet {
-        let mut all = buffer.reservation().fences(FenceUsage::Bookkeep);
+    /// Without `but`, the fence of the move that comes after them.
+    pub(crate) fn in_flight(&self, buffer: &BufferInner, but: Option<&Fence>) -> FenceSet {
+        let mut all = buffer.reservation().unfinished(but);
         for fence in self.fences.iter() {
             all.insert(fence.clone());
         }

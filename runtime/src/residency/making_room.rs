@@ -7,7 +7,7 @@ use super::victims::unlisted;
 use super::{Charge, Force, Link, Shared};
 use crate::buffer::{BufferInner, State, Status};
 use crate::registry::BufferKey;
-use crate::sync::{Ordering, lock};
+use crate::sync::{self, Ordering, lock};
 use crate::{
     AccessConstraint, Backing, FenceSet, MoveError, PinReport, Placement, Placements,
     ResidencyError,
@@ -283,7 +283,7 @@ impl Shared {
         match pending {
             // What it ends with does not matter: who reads the content is told by its own fence.
             Some(fences) => drop(fences.wait(10 * LOOK)),
-            None => std::thread::sleep(LOOK),
+            None => sync::sleep(LOOK),
         }
     }
 

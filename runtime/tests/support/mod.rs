@@ -1,6 +1,10 @@
 //! What several tests of this crate need.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+pub mod device;
+pub mod fake_exporter;
+pub mod time_limit;
+
 use std::sync::{Arc, Mutex};
 
 use dmashare::host::{DmaHeap, Udmabuf};
