@@ -1,0 +1,88 @@
+//! detach ‖ invalidate, drop of everything ‖ invalidate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use dmashare::{InvalidationContext, Placements};
+use shuttle::thread;
+
+use crate::support::device::Device;
+use crate::{assert_settled, attached, buffer, explore, to};
+
+/// A callback that must not run once `gone` is set.
+fn callback(gone: &Arc<AtomicBool>) -> impl Fn(&InvalidationContext<'_>) + use<> {
+    let gone = gone.clone();
+    move |_context| {
+        assert!(!gone.load(SeqCst), "called after the detach (I5)");
+        // Long enough for the other thread to come between.
+        thread::yield_now();
+        assert!(
+            !gone.load(SeqCst),
+            "the detach did not wait for the call (I5)"
+        );
+    }
+}
+
+#[test]
+fn i5_no_callback_runs_once_an_attachment_is_gone() {
+    explore(2000, || {
+        let (buffer, exporter) = buffer("detach and move");
+        let gone = Arc::new(AtomicBool::new(false));
+        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), callback(&gone));
+        let attachment = attachment.unwrap();
+        drop(attachment.map().unwrap());
+        let detacher = thread::spawn(move || {
+            drop(attachment);
+            gone.store(true, SeqCst);
+        });
+        // A callback's panic is caught, and told by the report.
+        let moved = buffer.move_to(&to(Placements::SHMEM)).unwrap();
+        assert!(moved.fence().is_some());
+        let dead = buffer.attachments().iter().any(|one| one.dead);
+        assert!(!dead, "the callback panicked: see its message");
+        detacher.join().unwrap();
+        assert_settled(&buffer, &exporter);
+    });
+}
+
+#[test]
+fn i5_every_attachment_that_maps_is_told_once() {
+    explore(1500, || {
+        let (buffer, exporter) = buffer("several");
+        let (first, first_calls) = attached(&buffer);
+        let (second, second_calls) = attached(&buffer);
+        drop(first.map().unwrap());
+        let mapper = thread::spawn(move || {
+            let mapping = second.map().unwrap();
+            let generation = mapping.backing().generation().as_u64();
+            (second, generation)
+        });
+        buffer.move_to(&to(Placements::SHMEM)).unwrap();
+        let (_second, mapped) = mapper.join().unwrap();
+        assert_eq!(first_calls.generations(), [1]);
+        // Whoever mapped the first generation was told; who came later was not. (Telling one whose
+        // mapping was not finished yet does no harm.)
+        let told = second_calls.generations();
+        assert!(told.is_empty() || told == [1], "{told:?}");
+        assert!(mapped == 2 || told == [1], "mapped {mapped}, told {told:?}");
+        assert_settled(&buffer, &exporter);
+    });
+}
+
+#[test]
+fn everything_may_go_while_a_move_goes_on() {
+    explore(1500, || {
+        let (buffer, exporter) = buffer("drop and move");
+        let (attachment, _calls) = attached(&buffer);
+        let mapping = attachment.map().unwrap();
+        let dropper = thread::spawn({
+            let buffer = buffer.clone();
+            move || drop((buffer, attachment, mapping))
+        });
+        drop(buffer.move_to(&to(Placements::SHMEM)).unwrap());
+        drop(buffer);
+        dropper.join().unwrap();
+        exporter.assert_no_faults();
+        assert_eq!(exporter.live().len(), 0, "all memory goes back");
+    });
+}
