@@ -1,17 +1,19 @@
-//! Share GPU buffers between devices without copying them.
+//! Share GPU buffers between devices without copying them, and know where each buffer lives, who uses
+//! it, and when it may move.
 //!
-//! `dmashare` knows where a buffer lives, who uses it and when. It owns the parts of buffer sharing
-//! that are the same for every kind of device: the dma-buf and its validated [`Layout`], fences and
-//! the [`Reservation`] that orders them, attachments and their mappings, and the submissions that
-//! tie a piece of GPU work to the buffers it touches. It knows neither Vulkan nor DRM: those are
-//! `dmashare-vk` and `dmashare-drm`, which implement [`Exporter`] and [`Importer`].
+//! `dmashare` owns the parts of buffer sharing that are the same for every kind of device: the dma-buf
+//! and its validated [`Layout`], fences and the [`Reservation`] that orders them, attachments, pins
+//! and moves, and the submissions that tie a piece of GPU work to the buffers it touches. It knows
+//! neither Vulkan nor DRM: those are `dmashare-vk` and `dmashare-drm`, which implement [`Exporter`],
+//! [`DynamicExporter`] and [`Importer`].
 //!
 //! # From memory to use
 //!
 //! ```text
-//! BufferDesc ──Exporter──▶ Backing ──▶ SharedBuffer ──attach──▶ StaticAttachment ──map──▶ Mapping
-//!  what is    allocates     DmaBuf +     reservation,   pins it                     the importer's
-//!  wanted     and exports   Placement    attachments    and maps it                 own object
+//! BufferDesc ──Exporter──▶ Backing ──▶ SharedBuffer ──attach──▶ Attachment ──map──▶ Mapping
+//!  what is    allocates     DmaBuf,      reservation,   one for                  the importer's
+//!  wanted     and exports   Placement,   attachments,   each device              own object, of one
+//!                           Generation   pins                                    generation
 //! ```
 //!
 //! A [`Mapping`] is an owned guard: while any clone of it lives, the importer's object (a `VkImage`,
@@ -25,13 +27,143 @@
 //! buffers' reservations (in an order that cannot deadlock), refuses a mapping whose backing has been
 //! replaced, and tells which fences the work must wait for. The work is handed to the device, and
 //! only then [`Submission::commit`] adds its fence to every reservation. A submission that is dropped
-//! instead adds nothing.
+//! instead adds nothing. So nothing can move a buffer between the check and the fence.
+//!
+//! # The contract
+//!
+//! Memory of a GPU is small, and whoever manages it has to move buffers out of it while others use
+//! them. The kernel has had a contract for that since 2019 ("dma-buf: add explicit buffer pinning"):
+//! exporters that may move, importers that are told, pins where a move would be seen. This crate is
+//! that contract in user space, among all who link it.
+//!
+//! | exporter | importer | what happens |
+//! |---|---|---|
+//! | static: [`Exporter`] | any | the buffer never moves; it is mapped for as long as it is attached, and pins succeed and mean nothing |
+//! | [`DynamicExporter`] | static: [`attach`](SharedBuffer::attach) | the importer cannot cope with the buffer's going away: it is **pinned and mapped at attach**, until detach |
+//! | [`DynamicExporter`] | dynamic: [`attach_dynamic`](SharedBuffer::attach_dynamic) | the importer keeps its mapping until it is told, adds a fence to every use, and pins only what is read for good without fences: a scanout |
+//!
+//! ## What each side must do
+//!
+//! - **An exporter** makes memory in the places that it has, copies between them behind fences, and
+//!   takes memory back. It never decides by itself to move: [`SharedBuffer::move_to`] and
+//!   [`Residency`] do, and refuse while anyone has a pin, with an error that names who and since when.
+//! - **A dynamic importer** is told by its callback, exactly once for each generation that it has
+//!   mapped, before the memory changes. Setting a flag suffices ([`Invalidate`]). Work that it has
+//!   submitted is waited for by its fences; a stale mapping is refused by every later submission, and
+//!   it maps again. A mapping that it keeps for too long makes it *dead*: it is refused everything,
+//!   and the memory stays its own, kept and not freed under it.
+//! - **A static importer** does nothing. It pins by being there, and there is no way to pin through it.
+//! - **The application** maps again when a submission says [`SubmitError::Stale`], hangs what it builds
+//!   on an image (views, descriptors, recorded commands) on the [`Mapping`], and keeps an
+//!   [`ExportGuard`] for as long as someone outside has the descriptors.
+//!
+//! ## A buffer's states
+//!
+//! ```text
+//!                  move_to: pins = 0; new memory is made before anyone is disturbed
+//!            ┌────────────────────────────────────────────────────────────────────┐
+//!            │                                                                    ▼
+//!      ┌──────────┐   copy submitted: from here on it is a fence            ┌──────────┐
+//!      │ Resident │ ◀────────────────────────────────────────────────────── │  Moving  │
+//!      │ place, g │ ◀─ copy refused: back in the old memory, as g + 2 ───── │  g + 1   │
+//!      └──────────┘                                                         └──────────┘
+//!         │    ▲
+//!  revoke │    │ unrevoke                 an attachment:   Attached ──map──▶ Mapped(g)
+//!         ▼    │                                              ▲                 │ told
+//!      ┌──────────┐                                           └── last mapping ─ Stale(g)
+//!      │ Revoked  │  nobody maps or submits                       dropped          │ deadline
+//!      └──────────┘                                                              Dead
+//! ```
+//!
+//! The old memory lives on until the fences of all work on it have signalled **and** nobody maps it.
+//! Then it goes back to the exporter, which keeps it for the next buffer.
+//!
+//! ## Rules
+//!
+//! - The attachment is pinned, not the buffer: the buffer's pins are the sum of its attachments'.
+//! - Descriptors that leave the library ([`SharedBuffer::export`]) are a static attachment: a move makes
+//!   a *new* dma-buf, and whoever holds the old one would go on reading it.
+//! - While a thread holds a reservation (an open [`Submission`], an invalidate callback), nothing waits,
+//!   maps, attaches, moves or asks for a sync_file. Whoever tries gets a `WouldDeadlock` error at once.
+//! - A move's content is a fence like any other, of the class [`FenceUsage::Move`]: everyone waits for it.
+//!
+//! ## Where this differs from the kernel
+//!
+//! - In Linux 7 a static importer is pinned when it maps; here, as in the thread of 2019 and in Linux
+//!   6.12, when it attaches. The newer importers that pin and are never told are static importers here.
+//! - The kernel's core has no pin count and only warns; here a move of a pinned buffer is refused before
+//!   anything changes. What the kernel calls a pinned importer's invalidation is
+//!   [`SharedBuffer::revoke`] here, and it is the only one that comes to a pinned importer.
+//! - Detaching from inside a callback is a use-after-free there; here it is asked for
+//!   ([`InvalidationContext::detach_afterwards`]) and done when the reservation is unlocked.
+//!
+//! ## The three pairings
+//!
+//! ```
+//! # use dmashare::{Backing, BufferDesc, FenceSet, ImportError, Importer, Extent, Fourcc, Usage};
+//! # #[derive(Clone)] struct Gpu;
+//! # impl Importer for Gpu {
+//! #     type Object = u64;
+//! #     fn name(&self) -> &str { "gpu" }
+//! #     fn import(&self, _: &BufferDesc, backing: &Backing) -> Result<u64, ImportError> {
+//! #         Ok(backing.dmabuf().id().inode())
+//! #     }
+//! #     fn retire(&self, _: u64, _: FenceSet) {}
+//! # }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let gpu = Gpu;
+//! # let desc = |name: &str| BufferDesc::new(name, Extent::new(64, 64), Fourcc::XRGB8888, Usage::SAMPLE);
+//! use dmashare::host::{DmaHeap, HostMemory};
+//! use dmashare::{AccessConstraint, Modifier, MoveError, Placements, SharedBuffer};
+//!
+//! // A static exporter with any importer: the buffer is where it is for good.
+//! let heap = DmaHeap::open("system")?;
+//! let buffer = SharedBuffer::new(&heap, desc("fixed"), &[Modifier::LINEAR])?;
+//! let attachment = buffer.attach_dynamic(&gpu, |_: &_| unreachable!("it never moves"))?;
+//! let mapping = attachment.map()?;
+//! let away = AccessConstraint::placements(Placements::SHMEM);
+//! assert!(matches!(buffer.move_to(&away), Err(MoveError::Static { .. })));
+//!
+//! // A dynamic exporter with a static importer: pinned for as long as it is attached.
+//! let memory = HostMemory::open()?;
+//! let buffer = SharedBuffer::new_dynamic(&memory, desc("held"), &AccessConstraint::default())?;
+//! let attachment = buffer.attach(&gpu)?;
+//! let refused = buffer.move_to(&away).unwrap_err().to_string();
+//! assert!(refused.starts_with("'held' cannot move: pinned by 'gpu' since"), "{refused}");
+//! drop(attachment);
+//! buffer.move_to(&away)?;
+//!
+//! // A dynamic exporter with a dynamic importer: it is told, and maps again.
+//! use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+//! let buffer = SharedBuffer::new_dynamic(&memory, desc("moving"), &AccessConstraint::default())?;
+//! let moved = Arc::new(AtomicBool::new(false));
+//! let attachment = buffer.attach_dynamic(&gpu, moved.clone())?;
+//! let old = attachment.map()?;
+//! buffer.move_to(&away)?;
+//! assert!(moved.load(Ordering::Acquire) && old.is_stale());
+//! let new = attachment.map()?;
+//! assert_ne!(old.object(), new.object());
+//!
+//! // What must not move is pinned, and the refusal says by whom.
+//! let pin = attachment.pin("scanout DP-1")?;
+//! let back = AccessConstraint::placements(Placements::HOST);
+//! let refused = buffer.move_to(&back).unwrap_err().to_string();
+//! assert!(refused.starts_with("'moving' cannot move: pinned by 'scanout DP-1' since"), "{refused}");
+//! # drop((pin, mapping));
+//! # Ok(()) }
+//! ```
+//!
+//! # When there is not room for all
+//!
+//! A [`Residency`] keeps a set of buffers within a budget for each place: what was used least recently
+//! moves out, and comes back when it is used. [`SharedBuffer::report`] and [`RuntimeReport`] say who
+//! is attached, pinned, stale, and waiting for what, as text and as JSON; every attach, map, move, pin
+//! and refusal is an event of `tracing`.
 //!
 //! # What it cannot do
 //!
 //! User space is not told when the *kernel* moves memory. What this library promises holds among the
-//! participants that use it. A raw file descriptor that leaves the library ([`SharedBuffer::export`])
-//! therefore holds the buffer where it is until its [`ExportGuard`] is dropped.
+//! participants that use it.
 
 #![deny(unsafe_code)]
 
