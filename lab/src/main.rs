@@ -32,6 +32,7 @@ mod run_command;
 mod runner;
 mod setup;
 mod shell;
+mod soak;
 mod stdin_pieces;
 mod subordinate_ids;
 mod test_command;
@@ -71,6 +72,8 @@ enum LabCommand {
     Demo(demo::DemoArguments),
     /// Run the workspace's tests, each test executable in a guest of its own
     Test(test_command::TestArguments),
+    /// Move buffers around for a long time, disturbed and with failures, and check that nothing is lost
+    Soak(soak::SoakArguments),
     /// Run the benchmarks in a guest and compare each with the same written directly
     Bench(bench::BenchArguments),
     /// Say what is there, what is missing and what to do
@@ -122,6 +125,7 @@ fn run(command: LabCommand) -> Result<i32> {
         LabCommand::Shell(arguments) => shell::run(arguments),
         LabCommand::Demo(arguments) => demo::run(&arguments),
         LabCommand::Test(arguments) => test_command::run(&arguments),
+        LabCommand::Soak(arguments) => soak::run(&arguments),
         LabCommand::Bench(arguments) => bench::run(&arguments),
         LabCommand::Doctor(arguments) => doctor::run(&arguments),
         LabCommand::Runner(arguments) => runner::run(arguments),
