@@ -1,5 +1,6 @@
 //! `cargo lab test`: every test of the workspace, each executable in a guest of its own; the lab's
-//! own tests on the host, because they start guests.
+//! own tests on the host, because they start guests. Last the runtime once more, with the locks of a
+//! model checker that tries threads in every order.
 
 use std::fs;
 use std::time::Instant;
@@ -13,6 +14,8 @@ use crate::{inherited_child, setup};
 
 /// The lab's own package.
 const LAB: &str = env!("CARGO_PKG_NAME");
+/// The package whose locks a model checker can take the place of.
+const RUNTIME: &str = "dmashare";
 
 /// Arguments of `cargo lab test`.
 #[derive(Debug, Args)]
@@ -53,6 +56,14 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
         .map(String::as_str)
         .filter(|package| *package != LAB)
         .collect();
+    let mut options = vec![
+        format!("--timeout={}", arguments.timeout),
+        format!("--displays={}", arguments.displays),
+        format!("--report={}", report.path().display()),
+    ];
+    if !arguments.no_validate {
+        options.push("--validate".to_owned());
+    }
     if arguments.package.is_empty() || !inside.is_empty() {
         let mut cargo = workspace::cargo();
         cargo.current_dir(&workspace.root).arg("test");
@@ -62,18 +73,23 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
         for package in inside {
             cargo.args(["--package", package]);
         }
-        let mut options = vec![
-            format!("--timeout={}", arguments.timeout),
-            format!("--displays={}", arguments.displays),
-            format!("--report={}", report.path().display()),
-        ];
-        if !arguments.no_validate {
-            options.push("--validate".to_owned());
-        }
         runner::use_for(&mut cargo, &options)?;
         cargo.arg("--no-fail-fast").args(&arguments.filter);
         if !inherited_child::run(&mut cargo)?.success() {
             failed.push("the tests in the lab");
+        }
+    }
+    // A filter is for a look at some tests; building the runtime a second time is not part of that.
+    if chosen(RUNTIME) && arguments.filter.is_none() {
+        let mut cargo = workspace::cargo();
+        cargo
+            .current_dir(&workspace.root)
+            .args(["test", "--package", RUNTIME]);
+        cargo.args(["--features", "shuttle", "--test", "shuttle"]);
+        runner::use_for(&mut cargo, &options)?;
+        cargo.arg("--no-fail-fast");
+        if !inherited_child::run(&mut cargo)?.success() {
+            failed.push("the tests of threads in every order");
         }
     }
     if chosen(LAB) {

@@ -8,6 +8,7 @@ mod support;
 mod agreement;
 mod reference;
 mod rules;
+mod second_phase;
 mod subject;
 mod transition;
 
