@@ -1,13 +1,20 @@
 //! What several tests of this crate need.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use dmashare::host::{DmaHeap, Udmabuf};
+use dmashare::host::{DmaHeap, HostMemory, Udmabuf};
 use dmashare::{
-    Access, BufferDesc, CpuAccess, DmaBuf, Extent, Fourcc, Mapping, Modifier, SharedBuffer, Usage,
+    Access, AccessConstraint, BufferDesc, CpuAccess, DmaBuf, Extent, Fence, Fourcc, Mapping,
+    Modifier, Placement, SharedBuffer, Submission, SyncFile, Usage,
 };
-use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions};
+use dmashare_lab_probe::SwSyncTimeline;
+use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions, MovableImages};
+
+/// Nothing in a test takes this long, unless it hangs.
+pub const LONG: Duration = Duration::from_secs(30);
 
 pub const COPY: Usage = Usage::TRANSFER_SOURCE.union(Usage::TRANSFER_DESTINATION);
 
@@ -138,4 +145,78 @@ pub fn cpu_read(dmabuf: &DmaBuf) -> Vec<u8> {
         }
     }
     pixels
+}
+
+/// Where the kernel's list says that a buffer's memory is from; `None` if it is not there.
+pub fn kernel_exporter(inode: u64) -> Option<String> {
+    let list = dmashare_lab_probe::bufinfo();
+    let found = list.into_iter().find(|info| info.inode == inode);
+    found.map(|info| info.exporter)
+}
+
+pub fn inode(shared: &SharedBuffer) -> u64 {
+    shared.backing().dmabuf().id().inode()
+}
+
+/// An exporter whose buffers move between the device, the heap "system" and a memfd.
+pub fn movable(device: &Device) -> MovableImages {
+    MovableImages::new(device, Some(HostMemory::new(Some(heap()), Some(udmabuf()))))
+}
+
+pub fn at(placement: Placement) -> AccessConstraint {
+    AccessConstraint::placements(placement.into())
+}
+
+/// A buffer that can move, in the device's memory.
+pub fn movable_buffer(images: &MovableImages, desc: BufferDesc) -> SharedBuffer {
+    let shared = SharedBuffer::new_dynamic(images, desc, &at(Placement::Device)).unwrap();
+    assert_eq!(shared.backing().placement(), Placement::Device);
+    shared
+}
+
+/// Moves a buffer and waits for it.
+pub fn move_to(shared: &SharedBuffer, placement: Placement) {
+    let moved = shared.move_to(&at(placement)).unwrap();
+    moved.wait(LONG).unwrap();
+    assert_eq!(shared.backing().placement(), placement);
+}
+
+/// Writes a buffer's pixels through a device.
+pub fn upload(shared: &SharedBuffer, device: &Device, pixels: &[u8]) {
+    let mapping = map_dynamic(shared, device);
+    device.transfer().upload(&mapping, pixels).unwrap();
+}
+
+/// Reads a buffer's pixels through a device.
+pub fn download(shared: &SharedBuffer, device: &Device) -> Vec<u8> {
+    let mapping = map_dynamic(shared, device);
+    device.transfer().download(&mapping).unwrap()
+}
+
+/// A mapping that pins nothing.
+pub fn map_dynamic(shared: &SharedBuffer, device: &Device) -> Mapping<Device> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let attachment = shared.attach_dynamic(device, flag).unwrap();
+    attachment.map().unwrap()
+}
+
+/// Work on a mapping that is over when `value` is reached on the timeline.
+pub fn busy_until(
+    device: &Device,
+    mapping: &Mapping<Device>,
+    sw_sync: &SwSyncTimeline,
+    value: u32,
+) -> Fence {
+    let file = SyncFile::new(sw_sync.fence(value)).unwrap();
+    Submission::begin([mapping.read()])
+        .unwrap()
+        .commit(&file.into());
+    submit_empty(device, mapping, Access::Write)
+}
+
+/// Submits nothing but the waits and signals.
+pub fn submit_empty(device: &Device, mapping: &Mapping<Device>, access: Access) -> Fence {
+    let submission = device.submission([mapping.used_for(access)]).unwrap();
+    // SAFETY: there are no command buffers.
+    unsafe { submission.submit(&[]) }.unwrap()
 }
