@@ -51,26 +51,23 @@ impl Device {
 
     /// Whether the device imports images of this description in layout LINEAR, planes and size
     /// included. What the memory itself must be is seen only at import.
-    pub(crate) fn imports_linear(&self, desc: &BufferDesc) -> bool {
+    pub(crate) fn imports_linear(&self, desc: &BufferDesc) -> Result<bool, Failure> {
         let core = self.core();
-        let has_plan = core.functions.image_memory().is_ok();
-        let Some(plan) = ImagePlan::new(desc).filter(|_| has_plan) else {
-            return false;
+        let has_functions = core.functions.image_memory().is_ok();
+        let Some(plan) = ImagePlan::new(desc).filter(|_| has_functions) else {
+            return Ok(false);
         };
         if ImagePlan::check_srgb(desc).is_err() || plan.check_extent().is_err() {
-            return false;
+            return Ok(false);
         }
         let planes = desc.format.info().map_or(0, |info| info.planes.len());
-        core.physical
-            .modifier_supports(&plan)
-            .is_ok_and(|supports| {
-                supports.iter().any(|support| {
-                    support.importable
-                        && support.modifier.is_linear()
-                        && usize::try_from(support.plane_count) == Ok(planes)
-                        && desc.extent.fits(support.max_extent)
-                })
-            })
+        let supports = core.physical.modifier_supports(&plan)?;
+        Ok(supports.iter().any(|support| {
+            support.importable
+                && support.modifier.is_linear()
+                && usize::try_from(support.plane_count) == Ok(planes)
+                && desc.extent.fits(support.max_extent)
+        }))
     }
 
     /// Everything that can be known before the driver sees the memory.

@@ -150,12 +150,13 @@ impl MovableImages {
         Err(failure.export(&device.core().name))
     }
 
-    fn host_placements(&self, desc: &BufferDesc) -> Placements {
+    /// Where in host memory the device can use such an image.
+    fn host_placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError> {
+        let device = &self.shared.device;
+        let failed = |failure: Failure| failure.export(&device.core().name);
         match &self.shared.host {
-            Some(host) if self.shared.device.imports_linear(desc) => {
-                host.placements(desc).unwrap_or(Placements::empty())
-            }
-            _ => Placements::empty(),
+            Some(host) if device.imports_linear(desc).map_err(failed)? => host.placements(desc),
+            _ => Ok(Placements::empty()),
         }
     }
 
@@ -214,7 +215,7 @@ impl Exporter for MovableImages {
     /// Those of the device, and LINEAR where host memory can be used.
     fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
         let desc = Self::copyable(desc);
-        let linear = !self.host_placements(&desc).is_empty();
+        let linear = !self.host_placements(&desc)?.is_empty();
         match self.shared.device.modifiers(&desc) {
             Ok(mut modifiers) => {
                 if linear && !modifiers.contains(&Modifier::LINEAR) {
@@ -241,9 +242,11 @@ impl Exporter for MovableImages {
 impl DynamicExporter for MovableImages {
     fn placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError> {
         let desc = Self::copyable(desc);
-        let mut placements = self.host_placements(&desc);
+        let mut placements = self.host_placements(&desc)?;
         match self.shared.device.exportable(&desc) {
             Ok(_) => placements |= Placements::DEVICE,
+            // The driver cannot answer, or there is nowhere else.
+            Err(error @ ExportError::Device { .. }) => return Err(error),
             Err(error) if placements.is_empty() => return Err(error),
             Err(_) => {}
         }
