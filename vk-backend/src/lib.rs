@@ -34,6 +34,26 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Buffers that move
+//!
+//! [`MovableImages`] is an exporter ([`dmashare::DynamicExporter`]) whose buffers leave the device's
+//! memory when room is needed there, or when a display wants them elsewhere, and come back when they
+//! are used. The device copies, on its queue, behind everyone's fences; nobody waits on the CPU.
+//! [`Device::memory_budget`] is what the driver says of the room there is.
+//!
+//! A device follows a buffer by [`attach_dynamic`](dmashare::SharedBuffer::attach_dynamic): a
+//! submission refuses a mapping of memory that the buffer has left
+//! ([`SubmitError::Stale`](dmashare::SubmitError::Stale)), the next
+//! [`map`](dmashare::DynamicAttachment::map) imports the new memory, and the old image goes through
+//! the retire queue. What the application has built on an image (views, descriptor sets, recorded
+//! command buffers) goes stale with it: keep it beside the mapping, and build it anew when the mapping
+//! is another.
+//!
+//! The first submission after a move waits for the copy on the device: on the device that copied for
+//! its own timeline, elsewhere for a semaphore. One that comes between the callbacks and the
+//! submission of the copy waits for that, which is short, unless the copy itself waits for software:
+//! then it is told so ([`SubmitError::NotReady`](dmashare::SubmitError::NotReady)).
+//!
 //! # Rules that drivers leave to their callers, and that are kept here
 //!
 //! - Everything is asked of `vkGetPhysicalDeviceImageFormatProperties2` with the exact usage, flags,

@@ -9,16 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dmashare::{
-    Access, AccessConstraint, Backing, BufferDesc, DynamicExporter, Extent, Fence, FenceSet,
-    FenceStatus, Fourcc, ImportError, Importer, InvalidationContext, MapError, Placement,
-    PlaneLayout, SharedBuffer, SubmitError,
+    Access, DynamicExporter, Extent, Fence, FenceStatus, Fourcc, InvalidationContext, MapError,
+    Placement, SubmitError,
 };
 use dmashare_lab_probe::{SwSyncTimeline, open_files};
-use dmashare_vk::{Device, Image, TransferError};
+use dmashare_vk::{Device, TransferError};
 use support::{
-    LONG, alone, assert_same_bytes, at, busy_until, cpu_read, desc, device, download, inode,
-    kernel_exporter, map_dynamic, movable, movable_buffer, move_to, packed_size, pattern, small,
-    submit_empty, upload,
+    LONG, alone, assert_same_bytes, at, busy_until, desc, device, download, inode, kernel_exporter,
+    map_dynamic, movable, movable_buffer, move_to, packed_size, pattern, small, submit_empty,
+    upload,
 };
 
 fn point(fence: &Fence) -> u64 {
@@ -223,6 +222,48 @@ fn i7_another_device_waits_for_the_copy() {
     assert!(submission.waits().is_empty());
 }
 
+/// Between the moment at which the old mappings went stale and the submission of the copy, a use gets
+/// the move's own fence, which no device knows: it waits for the submission, and then for the copy.
+#[test]
+fn i7_a_use_that_comes_before_the_copy_is_submitted_waits_for_it() {
+    let _alone = alone();
+    let (device, other) = (support::device(), support::device());
+    let images = movable(&device);
+    let shared = movable_buffer(&images, small("raced"));
+    let pixels = pattern(64 * 32 * 4, 4);
+    upload(&shared, &device, &pixels);
+    let attach = |user: &Device| {
+        let flag = Arc::new(AtomicBool::new(false));
+        shared.attach_dynamic(user, flag).unwrap()
+    };
+    let attachments = [attach(&device), attach(&other)];
+    let sw_sync = SwSyncTimeline::new();
+    busy_until(&other, &attachments[1].map().unwrap(), &sw_sync, 1);
+    thread::scope(|scope| {
+        // Where the driver blocks the mover while it makes a semaphore of the other device's fence,
+        // the copy is not submitted before the signal.
+        let mover = scope.spawn(|| shared.move_to(&at(Placement::Host)).unwrap());
+        let start = Instant::now();
+        while shared.backing().placement() == Placement::Device {
+            assert!(start.elapsed() < LONG);
+            thread::yield_now();
+        }
+        let mapping = attachments[0].map().unwrap();
+        let user = scope.spawn(move || submit_empty(mapping.importer(), &mapping, Access::Read));
+        thread::sleep(Duration::from_millis(100));
+        sw_sync.increment(1);
+        let (moved, used) = (mover.join().unwrap(), user.join().unwrap());
+        used.wait(LONG).unwrap();
+        assert!(moved.is_over(), "used before the copy was done");
+    });
+    for attachment in &attachments {
+        let user = attachment.importer();
+        let mapping = attachment.map().unwrap();
+        let read = user.transfer().download(&mapping).unwrap();
+        assert_same_bytes(&read, &pixels, "after the race");
+    }
+}
+
 /// Moves there and back on one thread, uses by two devices on two others: a submission finds the
 /// mapping fresh, and the content whole, or is told that it is stale.
 #[test]
@@ -282,80 +323,4 @@ fn i15_uses_and_moves_at_the_same_time() {
     }
     shared.dispatch();
     assert_eq!(shared.ready(Access::Write).status(), FenceStatus::Signalled);
-}
-
-/// A Vulkan device that uses rows of 256 bytes only.
-#[derive(Clone)]
-struct Picky(Device);
-
-impl Importer for Picky {
-    type Object = Image;
-
-    fn name(&self) -> &str {
-        "a device that wants its rows aligned"
-    }
-
-    fn constraint(&self, _desc: &BufferDesc) -> AccessConstraint {
-        let mut constraint = AccessConstraint::default();
-        constraint.stride_alignment = 256;
-        constraint
-    }
-
-    fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {
-        self.0.import(desc, backing)
-    }
-
-    fn retire(&self, object: Image, after: FenceSet) {
-        self.0.retire(object, after);
-    }
-}
-
-fn is_aligned(shared: &SharedBuffer) -> bool {
-    let backing = shared.backing();
-    let planes: Vec<PlaneLayout> = backing.dmabuf().layout().planes().to_vec();
-    planes.iter().all(|plane| plane.stride.is_multiple_of(256))
-}
-
-#[test]
-fn an_importer_that_demands_a_stride_brings_the_buffer_to_where_it_has_one() {
-    let _alone = alone();
-    let (device, other) = (support::device(), support::device());
-    let images = movable(&device);
-    let extent = Extent::new(333, 77);
-    let shared = movable_buffer(&images, desc("demanded", Fourcc::XRGB8888, extent));
-    let pixels = pattern(packed_size(Fourcc::XRGB8888, extent), 3);
-    upload(&shared, &device, &pixels);
-    assert!(!support::in_lab() || !is_aligned(&shared));
-    let picky = Picky(other.clone());
-    let attachment = shared
-        .attach_dynamic(&picky, Arc::new(AtomicBool::new(false)))
-        .unwrap();
-    let mapping = attachment.map().unwrap();
-    assert!(is_aligned(&shared));
-    if support::in_lab() {
-        assert_eq!(shared.backing().placement(), Placement::Host);
-    }
-    assert!(
-        mapping.backing().dmabuf().layout().planes()[0]
-            .stride
-            .is_multiple_of(256)
-    );
-    for device in [&device, &other] {
-        assert_same_bytes(&download(&shared, device), &pixels, "aligned");
-    }
-    shared.wait_ready(Access::Read, LONG).unwrap();
-    assert_same_bytes(&cpu_read(shared.backing().dmabuf()), &pixels, "CPU");
-    // Moved away, the next map brings it back.
-    drop(mapping);
-    move_to(&shared, Placement::Device);
-    let mapping = attachment.map().unwrap();
-    assert!(is_aligned(&shared) && !mapping.is_stale());
-    // A static attachment does it at once, and holds it.
-    drop((mapping, attachment));
-    move_to(&shared, Placement::Device);
-    let held = shared.attach(&picky).unwrap();
-    assert!(is_aligned(&shared));
-    shared.move_to(&at(Placement::Device)).unwrap_err();
-    drop(held);
-    assert_same_bytes(&download(&shared, &device), &pixels, "in the end");
 }

@@ -220,3 +220,15 @@ pub fn submit_empty(device: &Device, mapping: &Mapping<Device>, access: Access) 
     // SAFETY: there are no command buffers.
     unsafe { submission.submit(&[]) }.unwrap()
 }
+
+/// What everyone reads from the buffer is `pixels`.
+pub fn assert_content(shared: &SharedBuffer, devices: &[&Device], pixels: &[u8], what: &str) {
+    for device in devices {
+        assert_same_bytes(&download(shared, device), pixels, what);
+    }
+    let backing = shared.backing();
+    if backing.dmabuf().layout().modifier().is_linear() {
+        shared.wait_ready(Access::Read, LONG).unwrap();
+        assert_same_bytes(&cpu_read(backing.dmabuf()), pixels, &format!("{what}, CPU"));
+    }
+}
