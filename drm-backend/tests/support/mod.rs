@@ -1,5 +1,7 @@
 //! A display of its own for each test, buffers with pictures in them, and waiting for events.
 
+pub(crate) mod movable;
+
 use std::time::{Duration, Instant};
 
 use dmashare::{

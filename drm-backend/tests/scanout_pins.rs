@@ -1,0 +1,588 @@
+//! What the display reads or writes is pinned through its attachment, from the commit on until it has
+//! finished with it.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use dmashare::PinError;
+use dmashare::{
+    Access, CpuAccess, Fence, Fourcc, Moment, Placements, SharedBuffer, SoftwareTimeline,
+    Submission, SubmitError, SyncFile,
+};
+use dmashare_drm::{
+    Card, Commit, CommitError, Event, Output, OutputCommit, PlaneCommit, PlaneKind, Rectangle,
+};
+use dmashare_lab_probe::{SwSyncTimeline, VkmsDisplay, for_each_failing_allocation};
+
+#[allow(dead_code, reason = "every test executable uses a part of it")]
+mod support;
+use support::movable::*;
+use support::*;
+
+/// Long enough for any flip that waits for nothing.
+const A_WHILE: Duration = Duration::from_millis(400);
+const SCANOUT: &str = "scanout Virtual-1";
+const WRITEBACK: &str = "writeback Virtual-1";
+const NOTHING: [&str; 0] = [];
+
+fn picture(screen: &Screen, name: &str) -> Movable {
+    Movable::new(&screen.card, name, screen.extent())
+}
+
+fn sync_fence(timeline: &SwSyncTimeline, value: u32) -> Fence {
+    SyncFile::new(timeline.fence(value)).unwrap().into()
+}
+
+#[test]
+fn i2_a_buffer_on_the_screen_does_not_move() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    assert_eq!(first.pins(), NOTHING);
+    screen.show(screen.showing(&first.map()));
+    first.assert_held_by(&[SCANOUT]);
+    assert_eq!(
+        (first.told(), made_by(&first.buffer).as_str()),
+        (0, "system")
+    );
+    assert!(!first.map().is_stale());
+    // Another buffer takes its place.
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&second.map()));
+    second.assert_held_by(&[SCANOUT]);
+    first.assert_moves();
+    assert_eq!(
+        first.told(),
+        1,
+        "the display had mapped the first memory only"
+    );
+}
+
+#[test]
+fn i1_a_pin_lasts_from_the_commit_to_the_flip_of_a_later_one() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    let timeline = SwSyncTimeline::new();
+    let present = |buffer: &Movable, fence: Option<&Fence>| {
+        let card = &screen.card;
+        card.present(&screen.output, &buffer.map(), fence).unwrap()
+    };
+    screen.show(screen.showing(&second.map()));
+
+    // From the commit on, which has not been shown yet.
+    let id = present(&first, Some(&sync_fence(&timeline, 1)));
+    assert!(screen.card.wait_events(A_WHILE).unwrap().is_empty());
+    first.assert_held_by(&[SCANOUT]);
+    second.assert_held_by(&[SCANOUT]);
+    timeline.increment(1);
+    wait_for_flip(&screen.card, id);
+    second.assert_moves();
+    // Not until its own flip only.
+    first.assert_held_by(&[SCANOUT]);
+    // The same again is no other use: it has no other pin, and loses none with that flip.
+    let id = present(&first, None);
+    first.assert_held_by(&[SCANOUT]);
+    wait_for_flip(&screen.card, id);
+    first.assert_held_by(&[SCANOUT]);
+
+    // Nor until the commit of another.
+    let id = present(&second, Some(&sync_fence(&timeline, 2)));
+    assert!(screen.card.wait_events(A_WHILE).unwrap().is_empty());
+    first.assert_held_by(&[SCANOUT]);
+    timeline.increment(1);
+    wait_for_flip(&screen.card, id);
+    first.assert_moves();
+    second.assert_held_by(&[SCANOUT]);
+}
+
+#[test]
+fn a_buffer_that_comes_back_is_pinned_for_each_time_it_is_shown() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&first.map()));
+    screen.show(screen.showing(&second.map()));
+    // Its memory has changed meanwhile: this is another framebuffer.
+    first.move_to(Placements::SHMEM).unwrap();
+    let timeline = SwSyncTimeline::new();
+    let fence = sync_fence(&timeline, 1);
+    let id = screen
+        .card
+        .present(&screen.output, &first.map(), Some(&fence))
+        .unwrap();
+    assert_eq!(first.pins(), [SCANOUT]);
+    timeline.increment(1);
+    wait_for_flip(&screen.card, id);
+    assert_eq!((first.pins().len(), second.pins().len()), (1, 0));
+}
+
+fn first_row(buffer: &SharedBuffer) -> Vec<u8> {
+    let access = CpuAccess::begin(buffer.backing().dmabuf(), Access::Read).unwrap();
+    let mut bytes = vec![0; access.row_bytes(0).unwrap()];
+    access.read_row(0, 0, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn i1_a_pending_capture_keeps_both_pins_after_the_flip() {
+    // Large enough that software takes several refreshes to compose it.
+    let screen = Screen::in_mode("1920x1080");
+    let first = Movable::painted(&screen.card, "first", screen.extent(), 7);
+    let second = picture(&screen, "second");
+    let target = picture(&screen, "target");
+    screen.show(screen.showing(&second.map()));
+    let mut kept_longer = 0;
+    for round in 0..3 {
+        paint(target.buffer.backing().dmabuf(), 99);
+        let before = first_row(&target.buffer);
+        let output = screen.showing(&first.map()).writeback(&target.map());
+        let captured = screen.card.commit(Commit::new().output(output)).unwrap();
+        target.assert_held_by(&[WRITEBACK]);
+        first.assert_held_by(&[SCANOUT]);
+        wait_for_flip(&screen.card, captured);
+        // vkms forgets a capture that it has not begun when the next commit comes: it has begun
+        // once the target changes.
+        while first_row(&target.buffer) == before {
+            std::thread::yield_now();
+        }
+        let replaced = screen
+            .card
+            .present(&screen.output, &second.map(), None)
+            .unwrap();
+        let (mut flipped, mut written) = (false, false);
+        while !flipped || !written {
+            first.assert_held_by(&[SCANOUT]);
+            if !written {
+                target.assert_held_by(&[WRITEBACK]);
+            }
+            for event in screen.card.wait_events(LIMIT).unwrap() {
+                match event {
+                    Event::Flip { commit, .. } => flipped |= commit == replaced,
+                    Event::Written { commit, .. } => written |= commit == captured,
+                    other => panic!("{other:?}"),
+                }
+            }
+            kept_longer += usize::from(flipped && !written);
+        }
+        // Both are free, and what was captured moves along.
+        first.assert_moves();
+        target.assert_moves();
+        if round == 0 {
+            let shown = Shown::whole(7, Fourcc::XRGB8888, screen.extent());
+            assert_eq!(wrong_pixels(&target.buffer, shown), 0);
+        }
+    }
+    assert!(
+        kept_longer > 0,
+        "no flip came before the capture of what it replaced: the rule was not tried"
+    );
+}
+
+#[test]
+fn switching_off_unpins_with_its_flip() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    for off in [
+        OutputCommit::new(&screen.output),
+        OutputCommit::off(&screen.output),
+    ] {
+        screen.show(screen.showing(&first.map()));
+        first.assert_held_by(&[SCANOUT]);
+        let id = screen.card.commit(Commit::new().output(off)).unwrap();
+        first.assert_held_by(&[SCANOUT]);
+        wait_for_flip(&screen.card, id);
+        first.assert_moves();
+    }
+    // What an output that goes off is to be captured into is not written.
+    let target = picture(&screen, "target");
+    screen.show(screen.showing(&first.map()));
+    screen.show(OutputCommit::off(&screen.output).writeback(&target.map()));
+    assert_eq!(target.pins(), NOTHING);
+}
+
+#[test]
+fn closing_the_card_unpins_everything() {
+    let screen = Screen::new();
+    let [shown, waiting, target] =
+        ["shown", "waiting", "target"].map(|name| picture(&screen, name));
+    screen.show(screen.showing(&shown.map()));
+    let timeline = SwSyncTimeline::new();
+    let mapping = waiting.map();
+    let plane = PlaneCommit::primary(&mapping).fence(&sync_fence(&timeline, 1));
+    let output = OutputCommit::new(&screen.output)
+        .plane(plane)
+        .writeback(&target.map());
+    screen.card.commit(Commit::new().output(output)).unwrap();
+    shown.assert_held_by(&[SCANOUT]);
+    waiting.assert_held_by(&[SCANOUT]);
+    target.assert_held_by(&[WRITEBACK]);
+    timeline.increment(1);
+    drop(mapping);
+    let buffers = [shown, waiting, target].map(|movable| movable.buffer);
+    // The attachments were the display's last holders but for itself.
+    assert!(buffers.iter().all(|buffer| buffer.pins() == 1));
+    let Screen { card, display, .. } = screen;
+    drop(card);
+    for buffer in &buffers {
+        assert_eq!(pins(buffer), NOTHING);
+        assert!(buffer.attachments().is_empty());
+        move_to(buffer, Placements::SHMEM).unwrap();
+    }
+    assert_eq!(display.framebuffers_after_commits(0), 0);
+}
+
+#[test]
+fn losing_master_unpins_nothing() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&first.map()));
+    screen.card.release_master().unwrap();
+    first.assert_held_by(&[SCANOUT]);
+    let result = screen.card.present(&screen.output, &second.map(), None);
+    assert!(
+        matches!(result, Err(CommitError::NoMaster(_))),
+        "{result:?}"
+    );
+    second.assert_moves();
+
+    // Another program shows something and goes.
+    let other = Card::open(screen.display.node()).unwrap();
+    let output = connected(&other).remove(0);
+    let theirs = Movable::new(&other, "theirs", screen.extent());
+    let commit = OutputCommit::new(&output).mode(output.mode("640x480").unwrap());
+    let commit = commit.plane(PlaneCommit::primary(&theirs.map()));
+    let id = other.commit(Commit::new().output(commit)).unwrap();
+    wait_for_flip(&other, id);
+    assert!(screen.card.wait_events(A_WHILE).unwrap().is_empty());
+    first.assert_held_by(&[SCANOUT]);
+    other.release_master().unwrap();
+
+    screen.card.acquire_master().unwrap();
+    first.assert_held_by(&[SCANOUT]);
+    screen.show(screen.showing(&second.map()));
+    first.assert_moves();
+    second.assert_held_by(&[SCANOUT]);
+    // Nobody has told the other program: it holds what it showed until its own next commit.
+    theirs.assert_held_by(&[SCANOUT]);
+}
+
+#[test]
+fn i13_a_busy_commit_leaves_pins_as_they_were() {
+    let screen = Screen::new();
+    let [first, second, third, target] =
+        ["first", "second", "third", "target"].map(|name| picture(&screen, name));
+    screen.show(screen.showing(&first.map()));
+    let timeline = SwSyncTimeline::new();
+    let fence = sync_fence(&timeline, 1);
+    let id = screen
+        .card
+        .present(&screen.output, &second.map(), Some(&fence))
+        .unwrap();
+    let busy = Commit::new().output(screen.showing(&third.map()));
+    for _ in 0..2 {
+        let result = screen.card.commit(&busy);
+        assert!(
+            matches!(result, Err(CommitError::Busy { .. })),
+            "{result:?}"
+        );
+        first.assert_held_by(&[SCANOUT]);
+        second.assert_held_by(&[SCANOUT]);
+        assert_eq!(third.pins(), NOTHING);
+    }
+    let capturing = screen.showing(&second.map()).writeback(&target.map());
+    let result = screen.card.commit(Commit::new().output(capturing));
+    assert!(
+        matches!(result, Err(CommitError::Busy { .. })),
+        "{result:?}"
+    );
+    assert_eq!(second.pins(), [SCANOUT]);
+    target.assert_moves();
+    timeline.increment(1);
+    wait_for_flip(&screen.card, id);
+    first.assert_moves();
+    third.assert_moves();
+    // It may have moved meanwhile: the old mapping is refused then.
+    let result = screen.card.commit(&busy);
+    assert!(
+        matches!(result, Err(CommitError::Submit(SubmitError::Stale { .. }))),
+        "{result:?}"
+    );
+    screen.show(screen.showing(&third.map()));
+}
+
+#[test]
+fn i13_a_commit_that_is_refused_pins_nothing() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    let target = picture(&screen, "target");
+    screen.show(screen.showing(&first.map()));
+    let ok = |mapping| PlaneCommit::primary(mapping);
+    let mapping = second.map();
+    let refused = [
+        // vkms does not scale.
+        ok(&mapping).destination(Rectangle::new(0, 0, 320, 200)),
+        // Found before the driver is asked.
+        ok(&mapping).source(Rectangle::new(0, 0, 10_000, 1)),
+    ];
+    for plane in refused {
+        let output = OutputCommit::new(&screen.output)
+            .plane(plane)
+            .writeback(&target.map());
+        let result = screen.card.commit(Commit::new().output(output));
+        assert!(
+            matches!(
+                result,
+                Err(CommitError::Rejected { .. } | CommitError::Source { .. })
+            ),
+            "{result:?}"
+        );
+        first.assert_held_by(&[SCANOUT]);
+        assert_eq!((second.pins().len(), target.pins().len()), (0, 0));
+    }
+    // A fence that a display cannot wait for is found when everything is pinned.
+    let timeline = SoftwareTimeline::new("a worker thread");
+    let write = Submission::begin([mapping.write()]).unwrap();
+    write.commit(&timeline.fence(1));
+    let output = screen.showing(&mapping).writeback(&target.map());
+    let result = screen.card.commit(Commit::new().output(output));
+    assert!(
+        matches!(result, Err(CommitError::NotReady { .. })),
+        "{result:?}"
+    );
+    assert_eq!((second.pins().len(), target.pins().len()), (0, 0));
+    timeline.signal(1);
+    target.assert_moves();
+    second.assert_moves();
+    first.assert_held_by(&[SCANOUT]);
+}
+
+/// The kernel's own allocations fail in turn. Dumb buffers: foreign memory is mapped in the ioctl by
+/// vkms, and the kernel warns when that fails. They cannot move, and are counted all the same.
+#[test]
+fn i13_a_commit_without_memory_leaves_pins_as_they_were() {
+    let screen = Screen::new();
+    let dumb = screen.card.dumb_buffers();
+    let buffers = ["one", "two", "target"].map(|name| {
+        let buffer = buffer(&dumb, name, Fourcc::XRGB8888, screen.extent());
+        Movable::of(buffer, &screen.card)
+    });
+    let [one, two, target] = &buffers;
+    screen.show(screen.showing(&one.map()).writeback(&target.map()));
+    screen.show(screen.showing(&two.map()));
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || {
+            let next = if one.pins().is_empty() { one } else { two };
+            let output = screen.showing(&next.map()).writeback(&target.map());
+            screen.card.commit(Commit::new().output(output))
+        },
+        |nth, result| {
+            match result {
+                Ok(id) => {
+                    let pinned = [one.pins(), two.pins(), target.pins()];
+                    assert_eq!(pinned, [[SCANOUT], [SCANOUT], [WRITEBACK]], "{nth}");
+                    let (mut flipped, mut written) = (false, false);
+                    wait_for(&screen.card, |event| {
+                        match event {
+                            Event::Flip { commit, .. } => flipped |= *commit == id,
+                            Event::Written { commit, .. } => written |= *commit == id,
+                            _ => {}
+                        }
+                        flipped && written
+                    });
+                }
+                Err(_) => {
+                    refused += 1;
+                    // The kernel may have committed, and failed to say so.
+                    std::thread::sleep(A_WHILE / 2);
+                    screen.card.dispatch().unwrap();
+                }
+            }
+            let pinned = one.pins().len() + two.pins().len();
+            assert_eq!((pinned, target.pins().len()), (1, 0), "allocation {nth}");
+        },
+    );
+    assert!(
+        points > 3 && refused > 2,
+        "{points} points, {refused} refused"
+    );
+    screen.show(OutputCommit::off(&screen.output));
+    for buffer in &buffers {
+        assert_eq!(buffer.pins(), NOTHING);
+    }
+}
+
+#[test]
+fn i4_a_stale_mapping_is_refused_at_the_commit() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&first.map()));
+    let stale = second.map();
+    second.move_to(Placements::SHMEM).unwrap();
+    let before = screen.card.statistics();
+    for output in [
+        screen.showing(&stale),
+        screen.showing(&first.map()).writeback(&stale),
+    ] {
+        let result = screen.card.commit(Commit::new().output(output));
+        let Err(CommitError::Submit(SubmitError::Stale { buffer })) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(buffer, "second");
+        assert_eq!(second.pins(), NOTHING);
+        first.assert_held_by(&[SCANOUT]);
+    }
+    assert_eq!(screen.card.statistics(), before, "the driver was not asked");
+    screen.show(screen.showing(&second.map()));
+    assert_eq!(second.pins(), [SCANOUT]);
+}
+
+#[test]
+fn what_cannot_be_pinned_is_not_shown() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&first.map()));
+    // A move whose copy waits for a fence.
+    let timeline = SoftwareTimeline::new("a worker thread");
+    let write = Submission::begin([second.map().write()]).unwrap();
+    write.commit(&timeline.fence(1));
+    let wanted = dmashare::AccessConstraint::placements(Placements::SHMEM);
+    let moved = second.buffer.move_to(&wanted).unwrap();
+    let mapping = second.map();
+    let present = || screen.card.present(&screen.output, &mapping, None);
+    let result = present();
+    assert!(
+        matches!(&result, Err(CommitError::Pin(PinError::Moving { buffer })) if buffer == "second"),
+        "{result:?}"
+    );
+    timeline.signal(1);
+    moved.wait(LIMIT).unwrap();
+    wait_for_flip(&screen.card, present().unwrap());
+    screen.show(screen.showing(&first.map()));
+
+    second.buffer.revoke().unwrap().wait(LIMIT).ok();
+    let result = present();
+    assert!(
+        matches!(&result, Err(CommitError::Pin(PinError::Revoked { buffer })) if buffer == "second"),
+        "{result:?}"
+    );
+    let submission = Submission::begin([first.map().read()]).unwrap();
+    let result = screen.card.present(&screen.output, &first.map(), None);
+    drop(submission);
+    assert!(
+        matches!(
+            result,
+            Err(CommitError::Submit(SubmitError::WouldDeadlock { .. }))
+        ),
+        "{result:?}"
+    );
+    assert_eq!(second.pins(), NOTHING);
+    first.assert_held_by(&[SCANOUT]);
+}
+
+#[test]
+fn a_pin_is_as_old_as_the_event_before_it() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    let since = |movable: &Movable| movable.buffer.report().pins[0].since;
+    let before = Moment::now();
+    let id = screen
+        .card
+        .commit(Commit::new().output(screen.showing(&first.map())))
+        .unwrap();
+    assert!(before <= since(&first) && since(&first) <= Moment::now());
+    let Event::Flip { time, .. } = wait_for_flip(&screen.card, id) else {
+        unreachable!()
+    };
+    screen.show(screen.showing(&second.map()));
+    assert_eq!(since(&second), Moment::from_monotonic(time));
+}
+
+#[test]
+fn a_static_attachment_pins_by_being_there() {
+    let screen = Screen::new();
+    let buffer = movable("picture", screen.extent());
+    let mapping = map(&buffer, &screen.card);
+    let name = [screen.card.name()];
+    screen.show(screen.showing(&mapping));
+    assert_eq!(pins(&buffer), name, "one pin, the attachment's");
+    drop(mapping);
+    assert_eq!(pins(&buffer), name, "the display holds the attachment");
+    screen.show(OutputCommit::off(&screen.output));
+    assert_eq!(pins(&buffer), NOTHING);
+    move_to(&buffer, Placements::SHMEM).unwrap();
+}
+
+#[test]
+fn i1_a_buffer_on_two_planes_has_two_pins() {
+    let screen = Screen::new();
+    let buffer = picture(&screen, "picture");
+    let overlay = screen
+        .output
+        .planes()
+        .iter()
+        .find(|plane| plane.kind() == PlaneKind::Overlay)
+        .unwrap();
+    let small = Rectangle::new(0, 0, 64, 64);
+    let mapping = buffer.map();
+    let above = PlaneCommit::on(overlay, &mapping)
+        .source(small)
+        .destination(small);
+    screen.show(screen.showing(&mapping).plane(above));
+    buffer.assert_held_by(&[SCANOUT, SCANOUT]);
+    screen.show(screen.showing(&mapping));
+    buffer.assert_held_by(&[SCANOUT]);
+    screen.show(OutputCommit::new(&screen.output));
+    buffer.assert_moves();
+}
+
+fn showing(output: &Output, buffer: &Movable) -> OutputCommit {
+    OutputCommit::new(output)
+        .mode(output.mode("640x480").unwrap())
+        .plane(PlaneCommit::primary(&buffer.map()))
+}
+
+#[test]
+fn i1_two_outputs_pin_by_their_own_names() {
+    let display = VkmsDisplay::with_outputs(2);
+    let card = Card::open(display.node()).unwrap();
+    let outputs = connected(&card);
+    let labels: Vec<String> = outputs
+        .iter()
+        .map(|output| format!("scanout {}", output.name()))
+        .collect();
+    let [left, right] = [labels[0].as_str(), labels[1].as_str()];
+    assert_ne!(left, right);
+    let extent = outputs[0].mode("640x480").unwrap().extent();
+    let [one, two] = ["one", "two"].map(|name| Movable::new(&card, name, extent));
+    let commit = |commit: Commit, flips: usize| {
+        let id = card.commit(commit).unwrap();
+        let mut seen = 0;
+        wait_for(&card, |event| {
+            seen += usize::from(matches!(event, Event::Flip { commit, .. } if *commit == id));
+            seen == flips
+        });
+    };
+    let both = Commit::new()
+        .output(showing(&outputs[0], &one))
+        .output(showing(&outputs[1], &two));
+    commit(both, 2);
+    one.assert_held_by(&[left]);
+    two.assert_held_by(&[right]);
+    // The same buffer on both.
+    commit(Commit::new().output(showing(&outputs[1], &one)), 1);
+    one.assert_held_by(&[left, right]);
+    two.assert_moves();
+    // Each output lets go of its own.
+    commit(Commit::new().output(showing(&outputs[0], &two)), 1);
+    one.assert_held_by(&[right]);
+    two.assert_held_by(&[left]);
+    commit(Commit::new().output(OutputCommit::off(&outputs[1])), 1);
+    one.assert_moves();
+    two.assert_held_by(&[left]);
+}
