@@ -323,20 +323,13 @@ fn record(
         let (Some(crtc), Some(target)) = (output.crtc, &output.commit.writeback) else {
             continue;
         };
-        let fence = state.slots.take(capture_slot(index)).map(SyncFile::new);
-        let fence = match fence {
-            Some(Ok(fence)) => fence,
-            Some(Err(error)) => {
-                tracing::error!(%error, "the kernel's out-fence of a writeback is unusable");
-                continue;
-            }
-            // An output that goes off captures nothing.
-            None => continue,
-        };
-        // Not before it is needed: it is not to be dropped here.
-        let Some(pin) = pins.target(index) else {
+        let fence = state.slots.take(capture_slot(index));
+        // An output that goes off captures nothing. The pin is taken last: it is not to be dropped
+        // here.
+        let Some((fence, pin)) = fence.and_then(|fence| Some((fence, pins.target(index)?))) else {
             continue;
         };
+        let fence = SyncFile::from_kernel(fence);
         state.last_capture += 1;
         let serial = state.last_capture;
         let held = Held::new(target, output.commit.output.id(), pin);
@@ -356,10 +349,8 @@ fn record(
 
 fn take_out_fences(state: &mut State, plan: &Plan<'_>, out_fences: &mut OutFences) {
     for (index, output) in plan.outputs.iter().enumerate() {
-        match state.slots.take(out_fence_slot(index)).map(SyncFile::new) {
-            Some(Ok(fence)) => out_fences.push((output.commit.output.id(), fence)),
-            Some(Err(error)) => tracing::error!(%error, "the kernel's out-fence is unusable"),
-            None => {}
+        if let Some(fence) = state.slots.take(out_fence_slot(index)) {
+            out_fences.push((output.commit.output.id(), SyncFile::from_kernel(fence)));
         }
     }
 }

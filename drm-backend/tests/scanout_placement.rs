@@ -93,7 +93,7 @@ fn a_map_moves_the_buffer_first() {
     let mapping = picture.map();
     assert_eq!(made_by(&picture.buffer), "udmabuf");
     assert_shows(&screen, &mapping);
-    picture.assert_held_by(&["scanout Virtual-1"]);
+    picture.assert_held_by(&[&screen.scanout()]);
     // Whoever moves it away again has the next map bring it back.
     screen.show(OutputCommit::new(&screen.output));
     picture.move_to(Placements::HOST).unwrap();
@@ -111,9 +111,9 @@ fn a_pin_moves_the_buffer_first() {
     assert_eq!(made_by(&picture.buffer), "udmabuf");
     assert_eq!(picture.pins(), ["a cursor"]);
     assert_shows(&screen, &picture.map());
-    assert_eq!(picture.pins(), ["a cursor", "scanout Virtual-1"]);
+    assert_eq!(picture.pins(), ["a cursor", &screen.scanout()]);
     drop(pin);
-    picture.assert_held_by(&["scanout Virtual-1"]);
+    picture.assert_held_by(&[&screen.scanout()]);
 }
 
 #[test]
@@ -246,11 +246,11 @@ fn i2_what_one_display_shows_does_not_move_for_another() {
     let MoveError::Pinned { pins, .. } = &**source else {
         panic!("{error:?}");
     };
-    assert_eq!((pins.len(), &*pins[0].label), (1, "scanout Virtual-1"));
+    assert_eq!((pins.len(), &*pins[0].label), (1, &*showing.scanout()));
     let error = wanted.scanout.pin("a cursor").unwrap_err();
     assert!(matches!(error, PinError::Move { .. }), "{error:?}");
     assert_eq!((shown.buffer.report().generation, shown.told()), before);
-    shown.assert_held_by(&["scanout Virtual-1"]);
+    shown.assert_held_by(&[&showing.scanout()]);
     // When it is off the screen, both can have it where the second wants it.
     showing.show(OutputCommit::off(&showing.output));
     wanting.show(wanting.showing(&wanted.map()));

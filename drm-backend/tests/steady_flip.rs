@@ -11,6 +11,7 @@ use dmashare_lab_probe::SwSyncTimeline;
 
 #[allow(dead_code, reason = "every test executable uses a part of it")]
 mod support;
+use support::movable::*;
 use support::*;
 
 const FLIPS: usize = 30;
@@ -40,23 +41,27 @@ fn flip(screen: &Screen, mapping: &Mapping<Card>, fence: Option<&Fence>) {
     wait_for_flip(&screen.card, id);
 }
 
+/// The same number of buffers that may move, mapped anew for each flip.
+fn three_that_may_move(screen: &Screen) -> Vec<Movable> {
+    (0..3)
+        .map(|seed| Movable::painted(&screen.card, "steady", screen.extent(), seed))
+        .collect()
+}
+
 /// Every other flip has an in-fence. Marks in the list of system calls tell where the steady state
 /// begins and ends.
-#[test]
-fn thirty_steady_flips() {
-    let screen = Screen::new();
-    let buffers = three_buffers(&screen);
+fn flip_thirty_times(screen: &Screen, buffer: impl Fn(usize) -> Mapping<Card>) {
     let timeline = SwSyncTimeline::new();
     let fences: Vec<Fence> = (0..FLIPS).map(|_| signalled_fence(&timeline)).collect();
     let mut null = File::options().write(true).open("/dev/null").unwrap();
-    for buffer in &buffers {
-        screen.show(screen.showing(buffer));
+    for index in 0..3 {
+        screen.show(screen.showing(&buffer(index)));
     }
     let before = screen.card.statistics();
     null.write_all(BEGIN.as_bytes()).unwrap();
     for (index, fence) in fences.iter().enumerate() {
         let fence = (index % 2 == 0).then_some(fence);
-        flip(&screen, &buffers[index % 3], fence);
+        flip(screen, &buffer(index % 3), fence);
     }
     null.write_all(END.as_bytes()).unwrap();
     let after = screen.card.statistics();
@@ -66,15 +71,30 @@ fn thirty_steady_flips() {
     assert_eq!(after.flips - before.flips, flips);
 }
 
-/// Runs the test above under strace and counts.
 #[test]
-fn a_steady_flip_is_one_ioctl() {
-    let list = std::env::temp_dir().join(format!("strace-{}", std::process::id()));
+fn thirty_steady_flips() {
+    let screen = Screen::new();
+    let buffers = three_buffers(&screen);
+    flip_thirty_times(&screen, |index| buffers[index].clone());
+}
+
+#[test]
+fn thirty_steady_flips_of_buffers_that_may_move() {
+    let screen = Screen::new();
+    let buffers = three_that_may_move(&screen);
+    flip_thirty_times(&screen, |index| buffers[index].map());
+    let pins: Vec<usize> = buffers.iter().map(|buffer| buffer.pins().len()).collect();
+    assert_eq!(pins, [0, 0, 1]);
+}
+
+/// Runs one of the tests above under strace and counts.
+fn assert_one_ioctl_each(test: &str) {
+    let list = std::env::temp_dir().join(format!("strace-{}-{test}", std::process::id()));
     let status = Command::new("strace")
         .args(["-f", "-e", "trace=ioctl,write", "-o"])
         .arg(&list)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "thirty_steady_flips"])
+        .args(["--exact", test])
         .status()
         .expect("strace is in the lab: run this test with `cargo lab test`");
     assert!(status.success(), "{status}");
@@ -93,20 +113,41 @@ fn a_steady_flip_is_one_ioctl() {
 }
 
 #[test]
-fn a_steady_flip_allocates_nothing() {
-    let screen = Screen::new();
-    let buffers = three_buffers(&screen);
+fn a_steady_flip_is_one_ioctl() {
+    assert_one_ioctl_each("thirty_steady_flips");
+}
+
+#[test]
+fn so_is_one_of_a_buffer_that_may_move() {
+    assert_one_ioctl_each("thirty_steady_flips_of_buffers_that_may_move");
+}
+
+fn assert_no_allocation(screen: &Screen, buffer: impl Fn(usize) -> Mapping<Card>) {
     let timeline = SwSyncTimeline::new();
     let fence = signalled_fence(&timeline);
     for index in 0..12 {
-        flip(&screen, &buffers[index % 3], Some(&fence));
+        flip(screen, &buffer(index % 3), Some(&fence));
     }
     let allocations = allocation_counter::measure(|| {
         for index in 0..FLIPS {
-            flip(&screen, &buffers[index % 3], Some(&fence));
+            flip(screen, &buffer(index % 3), Some(&fence));
         }
     });
     assert_eq!(allocations.count_total, 0, "{allocations:?}");
+}
+
+#[test]
+fn a_steady_flip_allocates_nothing() {
+    let screen = Screen::new();
+    let buffers = three_buffers(&screen);
+    assert_no_allocation(&screen, |index| buffers[index].clone());
+}
+
+#[test]
+fn nor_does_one_of_a_buffer_that_may_move() {
+    let screen = Screen::new();
+    let buffers = three_that_may_move(&screen);
+    assert_no_allocation(&screen, |index| buffers[index].map());
 }
 
 /// The planes of vkms are not told of damage: a commit with a clip costs what one without it does.

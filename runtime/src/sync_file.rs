@@ -37,6 +37,13 @@ impl SyncFile {
         }
     }
 
+    /// Takes ownership of `fd`, which an ioctl of the kernel has just given as a sync_file
+    /// (`OUT_FENCE_PTR` of a display, for one). So it is not checked, and this cannot fail when the
+    /// work is on its way already; what comes from elsewhere goes through [`SyncFile::new`].
+    pub fn from_kernel(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
     fn info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
         sys::sync_file::info(self.fd.as_fd()).map_err(|source| match source.raw_os_error() {
             // Files without ioctls answer ENOTTY; some device files answer EINVAL or EPERM to

@@ -41,6 +41,16 @@ impl Screen {
         }
     }
 
+    /// What the display's pins are called. The kernel numbers the outputs of all cards.
+    pub(crate) fn scanout(&self) -> String {
+        format!("scanout {}", self.output.name())
+    }
+
+    /// What the pins of its captures are called.
+    pub(crate) fn writeback(&self) -> String {
+        format!("writeback {}", self.output.name())
+    }
+
     pub(crate) fn extent(&self) -> Extent {
         self.mode.extent()
     }

@@ -110,9 +110,12 @@ impl Movable {
             report.refusals = 0;
             (report, self.told())
         };
+        // Memory that it left before, and that nobody uses any more, may still be counted.
+        self.buffer.dispatch();
         let before = seen();
         assert_eq!(self.pins(), labels);
-        let result = self.move_to(Placements::SHMEM);
+        let elsewhere = Placements::all() - self.buffer.backing().placement().into();
+        let result = self.move_to(elsewhere);
         let Err(MoveError::Pinned { buffer, pins }) = &result else {
             panic!("{result:?}");
         };
