@@ -129,6 +129,21 @@ impl MovableImages {
         self.shared.bytes_moved.load(Ordering::Relaxed)
     }
 
+    /// Bytes of a place that wait for their next buffer.
+    pub fn pooled(&self, placement: Placement) -> u64 {
+        self.shared.pool.bytes(placement)
+    }
+
+    /// Frees memory of a place that waits for its next buffer, `bytes` at least if there is as much,
+    /// and returns how many bytes that were. Memory whose fences are pending stays. A
+    /// [`Residency`](dmashare::Residency) does this by itself.
+    pub fn shrink(&self, placement: Placement, bytes: u64) -> u64 {
+        // Work that is over keeps its images until it is collected.
+        self.shared.device.dispatch();
+        let freed = self.shared.pool.shrink(placement, bytes);
+        freed.iter().map(Allocation::bytes).sum()
+    }
+
     /// The description with the uses that a copy needs.
     fn copyable(desc: &BufferDesc) -> BufferDesc {
         let mut desc = desc.clone();

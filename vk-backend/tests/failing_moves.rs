@@ -13,9 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use dmashare::{
-    Access, DynamicExporter, Extent, Fence, Fourcc, MoveError, Placement, SharedBuffer, SyncFile,
-};
+use dmashare::{Access, Extent, Fence, Fourcc, MoveError, Placement, SharedBuffer, SyncFile};
 use dmashare_lab_probe::{SwSyncTimeline, bufinfo, for_each_failing_allocation, open_files};
 use dmashare_vk::{Device, DeviceSelector, MovableImages};
 use fail_each::{ONCE, Outcome, Start, fail_each};
