@@ -7,6 +7,7 @@
 
 pub mod operation;
 
+mod copied_memory;
 mod display;
 mod export;
 mod flip;
@@ -19,6 +20,7 @@ mod signalled_fence;
 mod submit;
 mod vulkan;
 
+pub use copied_memory::CopiedMemory;
 pub use display::{Display, open_card};
 pub use export::{Exported, Exporter, Plane};
 pub use flip::Flips;

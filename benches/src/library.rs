@@ -1,11 +1,13 @@
 //! The library's side of each operation.
 
+mod eviction;
 mod export;
 mod flip;
 mod framebuffer;
 mod import;
 mod known_buffer;
 
+pub use eviction::{Eviction, Pool};
 pub use export::Export;
 pub use flip::Flip;
 pub use framebuffer::Framebuffer;

@@ -39,23 +39,30 @@ pub enum OperationKind {
     /// A buffer that the device knows is used once more: map, submission, vkQueueSubmit2, commit. The
     /// floor is a bare vkQueueSubmit2.
     KnownBuffer,
+    /// A buffer is moved out of the device's memory and back, into memory from the pool. The floor is
+    /// a memcpy of its bytes, out and back.
+    Eviction,
+    /// The same into memory that is made for each move.
+    FreshEviction,
 }
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Export,
         Self::Import,
         Self::Framebuffer,
         Self::Flip,
         Self::KnownBuffer,
+        Self::Eviction,
+        Self::FreshEviction,
     ];
 
     /// How many runs are timed together, so that reading the clock does not count: none where each
     /// run has to be waited for.
     pub fn runs_per_batch(self) -> usize {
         match self {
-            Self::Export | Self::Flip => 1,
+            Self::Export | Self::Flip | Self::Eviction | Self::FreshEviction => 1,
             Self::Import | Self::Framebuffer => 8,
             Self::KnownBuffer => library::BUFFERS,
         }
@@ -111,6 +118,15 @@ impl OperationKind {
             (Self::KnownBuffer, By::Floor) => {
                 Box::new(floor::operation::KnownBuffer::open(machine, size)?)
             }
+            (Self::Eviction, By::Dmashare) => {
+                Box::new(library::Eviction::open(machine, size, library::Pool::Kept)?)
+            }
+            (Self::FreshEviction, By::Dmashare) => {
+                Box::new(library::Eviction::open(machine, size, library::Pool::None)?)
+            }
+            (Self::Eviction | Self::FreshEviction, By::Floor) => {
+                Box::new(floor::operation::Eviction::open(size))
+            }
         })
     }
 }
@@ -123,6 +139,8 @@ impl fmt::Display for OperationKind {
             Self::Framebuffer => "framebuffer",
             Self::Flip => "flip",
             Self::KnownBuffer => "known_buffer",
+            Self::Eviction => "eviction",
+            Self::FreshEviction => "fresh_eviction",
         })
     }
 }

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dmashare::{
-    Access, DynamicExporter, Extent, Fence, FenceStatus, Fourcc, InvalidationContext, MapError,
-    Placement, SubmitError,
+    Access, Extent, Fence, FenceStatus, Fourcc, InvalidationContext, MapError, Placement,
+    SubmitError,
 };
 use dmashare_lab_probe::{SwSyncTimeline, open_files};
 use dmashare_vk::{Device, TransferError};

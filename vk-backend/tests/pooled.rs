@@ -5,8 +5,8 @@ mod support;
 
 use dmashare::host::HostMemory;
 use dmashare::{
-    Access, AccessConstraint, DynamicExporter, Extent, FenceStatus, Fourcc, Placement, Priority,
-    Residency, SharedBuffer, Usage,
+    Access, AccessConstraint, Extent, FenceStatus, Fourcc, Placement, Priority, Residency,
+    SharedBuffer, Usage,
 };
 use dmashare_lab_probe::{SwSyncTimeline, bufinfo, open_files};
 use dmashare_vk::{Device, DeviceSelector, MovableImages};

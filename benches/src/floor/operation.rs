@@ -6,7 +6,8 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 
 use super::{
-    Display, Exported, Exporter, Flips, Framebuffers, Gate, Importer, Submitter, signalled_fence,
+    CopiedMemory, Display, Exported, Exporter, Flips, Framebuffers, Gate, Importer, Submitter,
+    signalled_fence,
 };
 use crate::operation::DRAWING_TIME;
 use crate::{FOURCC, Machine, Operation, Size};
@@ -184,5 +185,23 @@ impl Operation for KnownBuffer {
     fn settle(&mut self) -> Result<()> {
         self.gate.open()?;
         self.submitter.wait()
+    }
+}
+
+/// The bytes of a move are copied, out and back.
+#[derive(Debug)]
+pub struct Eviction(CopiedMemory);
+
+impl Eviction {
+    /// Memory of an image's size.
+    pub fn open(size: Size) -> Self {
+        Self(CopiedMemory::new(size))
+    }
+}
+
+impl Operation for Eviction {
+    fn run(&mut self) -> Result<()> {
+        self.0.out_and_back();
+        Ok(())
     }
 }
