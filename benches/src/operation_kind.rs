@@ -125,7 +125,7 @@ impl OperationKind {
                 Box::new(library::Eviction::open(machine, size, library::Pool::None)?)
             }
             (Self::Eviction | Self::FreshEviction, By::Floor) => {
-                Box::new(floor::operation::Eviction::open(size))
+                Box::new(floor::operation::Eviction::open(machine, size)?)
             }
         })
     }

@@ -188,20 +188,30 @@ impl Operation for KnownBuffer {
     }
 }
 
-/// The bytes of a move are copied, out and back.
+/// The bytes of a move are copied by the CPU, between a device's image and heap memory, out and back.
 #[derive(Debug)]
-pub struct Eviction(CopiedMemory);
+pub struct Eviction {
+    copied: CopiedMemory,
+    /// Keeps the image.
+    _exported: Exported,
+}
 
 impl Eviction {
-    /// Memory of an image's size.
-    pub fn open(size: Size) -> Self {
-        Self(CopiedMemory::new(size))
+    /// # Errors
+    /// When the device can share no image of this size, or there is no heap.
+    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+        let exported = machine.export_linear(size)?;
+        let stride = exported.planes[0].stride as usize;
+        Ok(Self {
+            copied: CopiedMemory::new(&exported.fd, stride * size.height as usize)?,
+            _exported: exported,
+        })
     }
 }
 
 impl Operation for Eviction {
     fn run(&mut self) -> Result<()> {
-        self.0.out_and_back();
+        self.copied.out_and_back();
         Ok(())
     }
 }
