@@ -169,8 +169,7 @@ fn a_pending_writeback_keeps_the_buffer_after_the_flip() {
         let captured = screen.card.commit(commit).unwrap();
         assert!(!target_buffer.ready(Access::Read).is_empty());
         wait_for_flip(&screen.card, captured);
-        // vkms forgets a capture that it has not begun when the next commit comes: it has begun
-        // once the target changes.
+        // The target changes once the capture has begun: the next commit comes in the middle of it.
         while first_row(&target_buffer) == row(99, 0, 1920 * 4) {
             std::thread::yield_now();
         }

@@ -33,6 +33,16 @@ pub(crate) const PATCHES: &[KernelPatch] = &[
         text: include_str!("../patches/vkms-crtc-lock.patch"),
         without: "a commit of several CRTCs may make lockdep fail a run",
     },
+    KernelPatch {
+        name: "vkms-composer-users.patch",
+        text: include_str!("../patches/vkms-composer-users.patch"),
+        without: "a capture may be lost when it follows another at once",
+    },
+    KernelPatch {
+        name: "vkms-writeback-order.patch",
+        text: include_str!("../patches/vkms-writeback-order.patch"),
+        without: "a capture may be lost when the next commit comes before it is written",
+    },
 ];
 
 /// The file in the kernel's cache entry with a line for each patch that is not in the kernel.
