@@ -1,12 +1,13 @@
 //! The kernel's own allocations fail in turn: each step says so or works, and nothing is left behind.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dmashare::host::Udmabuf;
-use dmashare::{Access, AttachError, Extent, FenceStatus, Fourcc, ImportError};
+use dmashare::{Access, AttachError, Extent, FenceStatus, Fourcc, ImportError, Mapping};
 use dmashare_drm::{Card, Commit, CommitError, OpenError};
 use dmashare_lab_probe::{bufinfo, for_each_failing_allocation, open_files};
 
@@ -219,6 +220,22 @@ fn importing() {
     );
 }
 
+/// Shows `mapping` after a commit that the kernel may have made and failed to tell of: as long as
+/// that is on its way, the kernel is busy.
+fn show_after_untold(screen: &Screen, mapping: &Mapping<Card>) {
+    let begun = Instant::now();
+    let id = loop {
+        let commit = Commit::new().output(screen.showing(mapping));
+        match screen.card.commit(commit) {
+            Err(CommitError::Busy { .. }) if begun.elapsed() < LIMIT => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            result => break result.unwrap(),
+        }
+    };
+    wait_for_flip(&screen.card, id);
+}
+
 /// Flips, mode changes and captures: whatever fails, the next commit works, and buffers are free
 /// when they should be.
 fn committing() {
@@ -233,23 +250,22 @@ fn committing() {
     let before = open_files().len();
     let other_mode = screen.output.mode("800x600").unwrap();
     for what in ["flip", "capture", "mode"] {
-        let mut round = 0;
+        let round = Cell::new(0_usize);
         let mut refused = 0;
         let points = for_each_failing_allocation(
             || {
-                round += 1;
-                let mapping = &mappings[round % 2];
+                round.set(round.get() + 1);
+                let mapping = &mappings[round.get() % 2];
                 let mut output = screen.showing(mapping);
                 if what == "capture" {
                     output = output.writeback(&target_mapping);
                 }
-                if what == "mode" && round % 2 == 0 {
+                if what == "mode" && round.get().is_multiple_of(2) {
                     output = output.mode(other_mode);
                 }
                 screen.card.commit(Commit::new().output(output))
             },
             |nth, result| match result {
-                // vkms forgets a capture that it has not begun when the next commit comes.
                 Ok(id) if what == "capture" => wait_for_capture(&screen.card, id),
                 Ok(id) => {
                     wait_for_flip(&screen.card, id);
@@ -260,11 +276,8 @@ fn committing() {
                         is_injected(&error) || matches!(error, CommitError::Rejected { .. }),
                         "{what}, allocation {nth}: {error:?}"
                     );
-                    // The kernel may have committed, and failed to say so.
                     if errno(&error) == Some(nix::libc::EFAULT) {
-                        let pause = if what == "capture" { 200 } else { 50 };
-                        std::thread::sleep(Duration::from_millis(pause));
-                        screen.card.dispatch().unwrap();
+                        show_after_untold(&screen, &mappings[round.get() % 2]);
                     }
                 }
             },
