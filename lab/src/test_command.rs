@@ -26,7 +26,7 @@ pub(crate) struct TestArguments {
     #[arg(short, long, value_name = "PACKAGE")]
     package: Vec<String>,
     /// Time limit of one test executable
-    #[arg(long, default_value = "300", value_name = "SECONDS")]
+    #[arg(long, default_value = "600", value_name = "SECONDS")]
     timeout: u32,
     /// Displays of each guest
     #[arg(long, default_value = "3", value_name = "N")]

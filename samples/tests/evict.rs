@@ -58,21 +58,21 @@ fn i13_nothing_is_lost_while_others_interfere_and_memory_runs_out() {
     let _displays = displays();
     let json = evicts(&[
         "--buffers",
-        "32",
+        "24",
         "--budget",
         "8",
         "--frames",
-        "60",
+        "40",
         "--disturb",
         "--faults",
         "100",
         "--seed",
         "7",
     ]);
-    assert!(number(&json, "moves") > 60, "{json}");
+    assert!(number(&json, "moves") > 40, "{json}");
     assert!(number(&json, "faults") > 20, "{json}");
     assert!(
-        json["disturbances"]["done"].as_u64().unwrap() > 60,
+        json["disturbances"]["done"].as_u64().unwrap() > 40,
         "{json}"
     );
 }
