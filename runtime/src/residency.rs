@@ -131,8 +131,9 @@ impl Residency {
         *lock(&self.shared.hold) = hold;
     }
 
-    /// Has `exporter` make a buffer that fits `wanted`, in the first of its places that the exporter
-    /// has, and moves others out of there if need be. That place is where it comes back to.
+    /// Has `exporter` make a buffer that fits `wanted`, in the first of its places that has room,
+    /// moving others out of there if need be. That place is where it comes back to. Name one place
+    /// ([`AccessConstraint::placements`]) for a buffer that had better not be made than be elsewhere.
     ///
     /// # Errors
     /// - [`ExportError::NoSpace`]: everything there is pinned (with the list), or not let go in time.

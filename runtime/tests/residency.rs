@@ -28,8 +28,8 @@ fn residency(buffers: u64) -> (Residency, HostMemory) {
     (residency, memory)
 }
 
-fn anywhere() -> AccessConstraint {
-    AccessConstraint::default()
+fn in_the_heap() -> AccessConstraint {
+    AccessConstraint::placements(dmashare::Placements::HOST)
 }
 
 type Attachment = DynamicAttachment<Recorder>;
@@ -45,7 +45,7 @@ fn filled(
         .map(|index| {
             let name = format!("resident-{index}");
             let buffer = residency
-                .create(memory, desc(&name), &anywhere(), priority)
+                .create(memory, desc(&name), &in_the_heap(), priority)
                 .unwrap();
             let flag = Arc::new(AtomicBool::new(false));
             let attachment = buffer.attach_dynamic(&Recorder::default(), flag).unwrap();
@@ -163,7 +163,7 @@ fn a_pinned_buffer_stays_and_is_found_again_when_its_pin_goes() {
     assert_eq!(resident(&buffers), [0]);
     let pin_of_third = third[0].1.pin("scanout Virtual-2").unwrap();
     // Everything is pinned: the refusal says by whom.
-    let refused = residency.create(&memory, desc("refused"), &anywhere(), Priority(9));
+    let refused = residency.create(&memory, desc("refused"), &in_the_heap(), Priority(9));
     let Err(ExportError::NoSpace { name, source }) = refused else {
         panic!("{refused:?}");
     };
@@ -193,7 +193,7 @@ fn i6_old_memory_counts_until_it_is_let_go() {
     // Someone keeps a mapping of the oldest, so its memory stays when it has moved.
     let kept = buffers[0].1.map().unwrap();
     drop(buffers[1].1.map().unwrap());
-    let refused = residency.create(&memory, desc("waits"), &anywhere(), Priority(1));
+    let refused = residency.create(&memory, desc("waits"), &in_the_heap(), Priority(1));
     let Err(ExportError::NoSpace { source, .. }) = &refused else {
         panic!("{refused:?}");
     };
@@ -213,7 +213,7 @@ fn i6_old_memory_counts_until_it_is_let_go() {
     residency.dispatch();
     assert_eq!(residency.used(Placement::Host), BYTES);
     residency
-        .create(&memory, desc("fits"), &anywhere(), Priority(1))
+        .create(&memory, desc("fits"), &in_the_heap(), Priority(1))
         .unwrap();
 }
 
@@ -232,7 +232,7 @@ fn an_allocation_waits_for_the_fences_of_what_leaves() {
             timeline.signal(1);
         });
         residency
-            .create(&memory, desc("waits"), &anywhere(), Priority(1))
+            .create(&memory, desc("waits"), &in_the_heap(), Priority(1))
             .unwrap();
     });
     assert!(residency.statistics().stalled > Duration::ZERO);
@@ -281,12 +281,24 @@ fn a_reported_limit_lowers_the_budget() {
 }
 
 #[test]
+fn a_buffer_that_may_be_elsewhere_is_made_where_there_is_room() {
+    let (residency, memory) = residency(1);
+    let buffers = filled(&residency, &memory, 1, Priority(1));
+    let pin = buffers[0].1.pin("scanout Virtual-1").unwrap();
+    let anywhere = AccessConstraint::default();
+    let other = residency.create(&memory, desc("elsewhere"), &anywhere, Priority(1));
+    let other = other.unwrap();
+    assert_eq!(other.backing().placement(), Placement::Shmem);
+    drop(pin);
+}
+
+#[test]
 fn what_is_larger_than_the_budget_is_refused_at_once() {
     let (residency, memory) = residency(2);
     let buffers = filled(&residency, &memory, 2, Priority(1));
     let mut large = desc("large");
     large.extent = dmashare::Extent::new(64, 32 * 3);
-    match residency.create(&memory, large, &anywhere(), Priority(9)) {
+    match residency.create(&memory, large, &in_the_heap(), Priority(9)) {
         Err(ExportError::NoSpace { source, .. }) => {
             assert!(matches!(*source, ResidencyError::TooLarge { .. }));
         }
@@ -327,7 +339,7 @@ fn dropped_buffers_leave_nothing_behind() {
     let buffers: Vec<_> = (0..8)
         .map(|index| {
             let desc = desc(&format!("gone-{index}"));
-            let buffer = residency.create(&memory, desc, &anywhere(), Priority(1));
+            let buffer = residency.create(&memory, desc, &in_the_heap(), Priority(1));
             let buffer = buffer.unwrap();
             let flag = Arc::new(AtomicBool::new(false));
             let attachment = buffer.attach_dynamic(&Recorder::default(), flag).unwrap();

@@ -77,62 +77,44 @@ impl SharedBuffer {
     ) -> Result<Self, ExportError> {
         check(&desc)?;
         let offered = exporter.placements(&desc)?;
-        let mut places = Placement::ALL.into_iter();
-        let place = places
-            .find(|place| (offered & wanted.placements).has(*place))
-            .ok_or_else(|| ExportError::NoPlacement {
-                exporter: exporter.name().to_owned(),
-                wanted: wanted.placements,
-                offered,
-            })?;
-        let here = AccessConstraint {
-            placements: place.into(),
-            ..wanted.clone()
-        };
-        let no_space = |error: ResidencyError| ExportError::NoSpace {
-            name: desc.name.clone(),
-            source: Box::new(error),
-        };
-        // How much it takes is known when it is made; room for that is made before by what the rows
-        // take without padding, and the books are corrected.
-        let charge = residency
-            .map(|(shared, _)| {
-                let bytes = desc.least_bytes();
-                shared.make_room(place, bytes, None, Force::Firmly)
-            })
-            .transpose()
-            .map_err(no_space)?;
-        let allocation = exporter.allocate_in(&desc, &here)?;
-        let recycle = |allocation: Allocation| {
-            let after = allocation.usable_after.iter().cloned().collect();
-            exporter.recycle(&desc, allocation, after);
-        };
-        if let Err(error) = allocation.dmabuf.set_name(&desc.name) {
-            recycle(allocation);
-            return Err(error.into());
-        }
-        let charge = charge.map(|charge| charge.resized(allocation.bytes()));
-        if let Some((shared, _)) = residency
-            && shared.is_over(place)
-        {
-            // The padding was too much.
-            let padding = shared.make_room(place, 0, None, Force::Firmly);
-            if let Err(error) = padding {
-                recycle(allocation);
-                return Err(no_space(error));
+        let mut refused = None;
+        for place in Placement::ALL {
+            if !(offered & wanted.placements).has(place) {
+                continue;
+            }
+            let here = AccessConstraint {
+                placements: place.into(),
+                ..wanted.clone()
+            };
+            match allocate(
+                exporter,
+                &desc,
+                place,
+                &here,
+                residency.map(|(shared, _)| shared),
+            ) {
+                Ok((allocation, charge)) => {
+                    let this = Self::from_allocation(
+                        desc,
+                        Some(exporter.clone()),
+                        Some(exporter.clone()),
+                        allocation,
+                        charge,
+                    );
+                    if let Some((shared, priority)) = residency {
+                        shared.add(&this.inner, priority);
+                    }
+                    return Ok(this);
+                }
+                // The next place may do; the first refusal tells most.
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
-        let inner = Self::from_allocation(
-            desc,
-            Some(exporter.clone()),
-            Some(exporter.clone()),
-            allocation,
-            charge,
-        );
-        if let Some((shared, priority)) = residency {
-            shared.add(&inner.inner, priority);
-        }
-        Ok(inner)
+        Err(refused.unwrap_or_else(|| ExportError::NoPlacement {
+            exporter: exporter.name().to_owned(),
+            wanted: wanted.placements,
+            offered,
+        }))
     }
 
     fn from_allocation(
@@ -169,4 +151,42 @@ fn check(desc: &BufferDesc) -> Result<(), ExportError> {
         });
     }
     Ok(())
+}
+
+/// Makes memory for a new buffer in one place, within the budget of that place.
+fn allocate(
+    exporter: &Arc<dyn DynamicExporter>,
+    desc: &BufferDesc,
+    place: Placement,
+    here: &AccessConstraint,
+    residency: Option<&Arc<Shared>>,
+) -> Result<(Allocation, Option<Charge>), ExportError> {
+    let no_space = |error: ResidencyError| ExportError::NoSpace {
+        name: desc.name.clone(),
+        source: Box::new(error),
+    };
+    // How much it takes is known when it is made; room for that is made before by what the rows
+    // take without padding, and the books are corrected.
+    let charge = residency
+        .map(|shared| shared.make_room(place, desc.least_bytes(), None, Force::Firmly))
+        .transpose()
+        .map_err(no_space)?;
+    let allocation = exporter.allocate_in(desc, here)?;
+    let recycle = |allocation: Allocation| {
+        let after = allocation.usable_after.iter().cloned().collect();
+        exporter.recycle(desc, allocation, after);
+    };
+    if let Err(error) = allocation.dmabuf.set_name(&desc.name) {
+        recycle(allocation);
+        return Err(error.into());
+    }
+    let charge = charge.map(|charge| charge.resized(allocation.bytes()));
+    if let Some(shared) = residency.filter(|shared| shared.is_over(place)) {
+        // The padding was too much.
+        if let Err(error) = shared.make_room(place, 0, None, Force::Firmly) {
+            recycle(allocation);
+            return Err(no_space(error));
+        }
+    }
+    Ok((allocation, charge))
 }
