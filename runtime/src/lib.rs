@@ -113,13 +113,17 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let gpu = Gpu;
 //! # let desc = |name: &str| BufferDesc::new(name, Extent::new(64, 64), Fourcc::XRGB8888, Usage::SAMPLE);
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicBool, Ordering};
+//!
 //! use dmashare::host::{DmaHeap, HostMemory};
 //! use dmashare::{AccessConstraint, Modifier, MoveError, Placements, SharedBuffer};
 //!
 //! // A static exporter with any importer: the buffer is where it is for good.
 //! let heap = DmaHeap::open("system")?;
 //! let buffer = SharedBuffer::new(&heap, desc("fixed"), &[Modifier::LINEAR])?;
-//! let attachment = buffer.attach_dynamic(&gpu, |_: &_| unreachable!("it never moves"))?;
+//! let never = Arc::new(AtomicBool::new(false));
+//! let attachment = buffer.attach_dynamic(&gpu, never)?;
 //! let mapping = attachment.map()?;
 //! let away = AccessConstraint::placements(Placements::SHMEM);
 //! assert!(matches!(buffer.move_to(&away), Err(MoveError::Static { .. })));
@@ -134,7 +138,6 @@
 //! buffer.move_to(&away)?;
 //!
 //! // A dynamic exporter with a dynamic importer: it is told, and maps again.
-//! use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
 //! let buffer = SharedBuffer::new_dynamic(&memory, desc("moving"), &AccessConstraint::default())?;
 //! let moved = Arc::new(AtomicBool::new(false));
 //! let attachment = buffer.attach_dynamic(&gpu, moved.clone())?;
