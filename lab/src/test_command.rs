@@ -1,6 +1,6 @@
 //! `cargo lab test`: every test of the workspace, each executable in a guest of its own; the lab's
-//! own tests on the host, because they start guests. Last the runtime once more, with the locks of a
-//! model checker that tries threads in every order.
+//! own tests on the host, because they start guests. In between, the runtime is tested with the locks
+//! of a model checker, which tries threads in every order.
 
 use std::fs;
 use std::time::Instant;

@@ -201,6 +201,14 @@ impl<I: Importer> DynamicAttachment<I> {
     }
 }
 
+impl<I: Importer> Drop for DynamicAttachment<I> {
+    /// Lets go of the mapping even while someone who moves the buffer looks at the cache: it must not
+    /// keep the attachment, and its callback, any longer than this.
+    fn drop(&mut self) {
+        self.unmap();
+    }
+}
+
 impl<I: Importer> fmt::Debug for DynamicAttachment<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DynamicAttachment")

@@ -16,7 +16,8 @@ use crate::{AttachmentId, Fence, FenceSet, Generation, InvalidationContext, Inva
 pub(crate) struct Told {
     id: AttachmentId,
     gate: Arc<CallbackGate>,
-    cache: Option<Arc<dyn MapCache>>,
+    /// Weak: the mapping in it keeps the attachment, which may go before it is told.
+    cache: Option<Weak<dyn MapCache>>,
     dead: Arc<AtomicBool>,
 }
 
@@ -25,7 +26,7 @@ impl Told {
         Some(Self {
             id: entry.id,
             gate: entry.gate.clone()?,
-            cache: entry.cache.as_ref().and_then(Weak::upgrade),
+            cache: entry.cache.clone(),
             dead: entry.dead.clone(),
         })
     }
@@ -52,6 +53,7 @@ pub(crate) struct Answers {
     fences: FenceSet,
     detach: SmallVec<[AttachmentId; 4]>,
     mappings: SmallVec<[Box<dyn Any + Send>; 4]>,
+    caches: SmallVec<[Arc<dyn MapCache>; 4]>,
     told: SmallVec<[Told; 4]>,
     pub(crate) removed: Removed,
 }
@@ -92,10 +94,10 @@ impl BufferInner {
             }
             answers.removed.extend(context.into_removed());
             // A flag suffices: the attachment's own mapping goes without the callback's help.
-            let cache = one.cache.as_ref();
-            answers
-                .mappings
-                .extend(cache.and_then(|cache| cache.take()));
+            if let Some(cache) = one.cache.as_ref().and_then(Weak::upgrade) {
+                answers.mappings.extend(cache.take());
+                answers.caches.push(cache);
+            }
         }
         answers.told = told;
         answers

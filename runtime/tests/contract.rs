@@ -1,12 +1,11 @@
 //! The invariants of the contract, by number. More of them carry their numbers elsewhere: `i12` in
-//! `submission.rs`, `i13` in `failing_moves.rs`, `i14` in `killed.rs`, and all orders of threads in `shuttle`.
+//! `wait_die.rs`, `i13` in `failing_moves.rs`, `i14` in `killed.rs`, and all orders of threads in `shuttle`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
 
 use dmashare::host::HostMemory;
 use dmashare::{
@@ -17,9 +16,6 @@ use dmashare::{
 use support::device::{Calls, Device};
 use support::fake_exporter::{CopyMode, FakeExporter};
 use support::time_limit::within_time_limit;
-
-/// What surely is long enough for a thread to get to where it waits.
-const MOMENT: Duration = Duration::from_millis(200);
 
 fn to(placements: Placements) -> AccessConstraint {
     AccessConstraint::placements(placements)
@@ -117,23 +113,56 @@ fn i5_each_importer_is_told_once_of_each_generation_that_it_maps() {
 }
 
 #[test]
-fn i6_old_memory_goes_when_its_fences_are_over_and_nobody_maps_it() {
+fn i5_nobody_is_told_after_its_detach() {
+    let (buffer, _exporter) = movable();
+    let doomed = Arc::new(Mutex::new(None));
+    let ends = {
+        let doomed = doomed.clone();
+        move |_: &InvalidationContext<'_>| drop(doomed.lock().unwrap().take())
+    };
+    let first = buffer
+        .attach_dynamic(&Device::anywhere("first"), ends)
+        .unwrap();
+    let calls = Calls::default();
+    let second = buffer
+        .attach_dynamic(&Device::anywhere("second"), calls.clone())
+        .unwrap();
+    drop((first.map().unwrap(), second.map().unwrap()));
+    *doomed.lock().unwrap() = Some(second);
+    // The first is told, and drops the second, which was to be told next.
+    buffer.move_to(&to(Placements::SHMEM)).unwrap();
+    assert!(doomed.lock().unwrap().is_none());
+    assert_eq!((calls.count(), buffer.attachments().len()), (0, 1));
+}
+
+#[test]
+fn i6_old_memory_that_nobody_maps_goes_when_its_fences_are_over() {
     let (buffer, exporter) = movable();
     exporter.set_mode(CopyMode::Device);
     let attachment = buffer
         .attach_dynamic(&Device::anywhere("gpu"), Calls::default())
         .unwrap();
-    let mapping = attachment.map().unwrap();
     let gpu = SoftwareTimeline::new("gpu");
-    Submission::begin([mapping.read()])
-        .unwrap()
-        .commit(&gpu.fence(1));
+    let used = attachment.map().unwrap().read();
+    Submission::begin([used]).unwrap().commit(&gpu.fence(1));
     buffer.move_to(&to(Placements::SHMEM)).unwrap();
-    assert_eq!(buffer.dispatch(), 0);
+    assert_eq!(buffer.dispatch(), 0, "the device reads it");
     gpu.signal(1);
     assert_eq!(buffer.dispatch(), 0, "the copy reads it");
-    assert_eq!(exporter.finish_copies(), 1);
-    assert_eq!(buffer.dispatch(), 0, "it is mapped");
+    exporter.finish_copies();
+    assert_eq!((buffer.dispatch(), exporter.live().len()), (1, 1));
+    exporter.assert_no_faults();
+}
+
+#[test]
+fn i6_old_memory_stays_while_it_is_mapped() {
+    let (buffer, exporter) = movable();
+    let attachment = buffer
+        .attach_dynamic(&Device::anywhere("gpu"), Calls::default())
+        .unwrap();
+    let mapping = attachment.map().unwrap();
+    buffer.move_to(&to(Placements::SHMEM)).unwrap();
+    assert_eq!((buffer.dispatch(), exporter.live().len()), (0, 2));
     drop(mapping);
     assert_eq!((buffer.dispatch(), exporter.live().len()), (1, 1));
     exporter.assert_no_faults();
@@ -143,7 +172,7 @@ fn i6_old_memory_goes_when_its_fences_are_over_and_nobody_maps_it() {
 fn i7_a_moves_fence_is_there_before_anyone_can_find_the_new_memory() {
     let (buffer, exporter) = movable();
     exporter.set_mode(CopyMode::Device);
-    let seen = std::sync::Arc::new(std::sync::OnceLock::new());
+    let seen = Arc::new(OnceLock::new());
     let looks = {
         let (buffer, seen) = (buffer.clone(), seen.clone());
         move |_: &InvalidationContext<'_>| {
@@ -203,8 +232,8 @@ fn i8_asking_for_a_class_gives_it_and_all_before_it() {
 #[test]
 fn i10_a_callback_may_unpin_and_add_fences_and_holds_its_reservation() {
     let (buffer, exporter) = movable();
-    let timeline = std::sync::Arc::new(SoftwareTimeline::new("last work"));
-    let answers = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let timeline = Arc::new(SoftwareTimeline::new("last work"));
+    let answers = Arc::new(Mutex::new(Vec::new()));
     let callback = {
         let (timeline, answers) = (timeline.clone(), answers.clone());
         move |context: &InvalidationContext<'_>| {
@@ -269,57 +298,6 @@ fn i11_signalling_takes_no_reservation() {
         let timeline = signal.join().unwrap();
         assert_eq!(buffer.ready(Access::Write).status(), FenceStatus::Signalled);
         drop((open, timeline));
-    });
-}
-
-/// An older submission keeps what it has while it waits for a younger one; a younger one lets go.
-#[test]
-fn i12_the_oldest_keeps_what_it_has_locked() {
-    within_time_limit(|| {
-        let device = Device::anywhere("gpu");
-        let [first, second] = ["first", "second"].map(|name| {
-            let attachment = support::buffer(name).attach(&device).unwrap();
-            attachment.map().unwrap()
-        });
-        let hold = |mapping: &dmashare::Mapping<Device>| {
-            let (mapping, (let_go, wait)) = (mapping.clone(), mpsc::channel::<()>());
-            let (told, ready) = mpsc::channel();
-            let thread = thread::spawn(move || {
-                let open = Submission::begin([mapping.write()]).unwrap();
-                told.send(()).unwrap();
-                // Until the other end is dropped.
-                let _ = wait.recv();
-                drop(open);
-            });
-            ready.recv().unwrap();
-            (let_go, thread)
-        };
-        // The old one begins while `first` is another's, and so before whoever takes `second`.
-        let (let_go_first, holder) = hold(&first);
-        let old = thread::spawn({
-            let uses = [first.write(), second.write()];
-            move || drop(Submission::begin(uses).unwrap())
-        });
-        thread::sleep(MOMENT);
-        let (let_go_second, young) = hold(&second);
-        drop(let_go_first);
-        holder.join().unwrap();
-        thread::sleep(MOMENT);
-        // It has `first` now, and waits for the younger one to finish with `second`.
-        let (told, got) = mpsc::channel();
-        let late = thread::spawn(move || {
-            drop(Submission::begin([first.write()]).unwrap());
-            told.send(()).unwrap();
-        });
-        let early = got.recv_timeout(MOMENT);
-        assert!(
-            early.is_err(),
-            "the oldest has let go of what it had locked"
-        );
-        drop(let_go_second);
-        for thread in [old, young, late] {
-            thread.join().unwrap();
-        }
     });
 }
 

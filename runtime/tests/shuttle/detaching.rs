@@ -9,17 +9,17 @@ use shuttle::thread;
 use crate::support::device::Device;
 use crate::{assert_settled, attached, buffer, explore, to};
 
-/// A callback that must not run once `gone` is set.
-fn callback(gone: &Arc<AtomicBool>) -> impl Fn(&InvalidationContext<'_>) + use<> {
-    let gone = gone.clone();
+/// A callback that notes whether it ran when its attachment was gone. (Its panic would be caught.)
+fn callback(
+    gone: &Arc<AtomicBool>,
+    late: &Arc<AtomicBool>,
+) -> impl Fn(&InvalidationContext<'_>) + use<> {
+    let (gone, late) = (gone.clone(), late.clone());
     move |_context| {
-        assert!(!gone.load(SeqCst), "called after the detach (I5)");
+        late.fetch_or(gone.load(SeqCst), SeqCst);
         // Long enough for the other thread to come between.
         thread::yield_now();
-        assert!(
-            !gone.load(SeqCst),
-            "the detach did not wait for the call (I5)"
-        );
+        late.fetch_or(gone.load(SeqCst), SeqCst);
     }
 }
 
@@ -27,20 +27,17 @@ fn callback(gone: &Arc<AtomicBool>) -> impl Fn(&InvalidationContext<'_>) + use<>
 fn i5_no_callback_runs_once_an_attachment_is_gone() {
     explore(2000, || {
         let (buffer, exporter) = buffer("detach and move");
-        let gone = Arc::new(AtomicBool::new(false));
-        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), callback(&gone));
+        let (gone, late) = (Arc::default(), Arc::default());
+        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), callback(&gone, &late));
         let attachment = attachment.unwrap();
         drop(attachment.map().unwrap());
         let detacher = thread::spawn(move || {
             drop(attachment);
             gone.store(true, SeqCst);
         });
-        // A callback's panic is caught, and told by the report.
-        let moved = buffer.move_to(&to(Placements::SHMEM)).unwrap();
-        assert!(moved.fence().is_some());
-        let dead = buffer.attachments().iter().any(|one| one.dead);
-        assert!(!dead, "the callback panicked: see its message");
+        buffer.move_to(&to(Placements::SHMEM)).unwrap();
         detacher.join().unwrap();
+        assert!(!late.load(SeqCst), "a callback ran after the detach (I5)");
         assert_settled(&buffer, &exporter);
     });
 }
