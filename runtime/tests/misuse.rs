@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use dmashare::{
-    Access, AccessConstraint, AttachError, DynamicAttachment, FenceError, FenceSet, MapError,
-    Mapping, Moment, MoveError, PinError, Placements, RevokeError, SharedBuffer, SoftwareTimeline,
-    Submission, SubmitError,
+    Access, AccessConstraint, AttachError, DynamicAttachment, ExportError, FenceError, FenceSet,
+    MapError, Mapping, Modifier, Moment, MoveError, PinError, Placements, RevokeError,
+    SharedBuffer, SoftwareTimeline, Submission, SubmitError,
 };
 use support::device::{Calls, Device};
 use support::fake_exporter::FakeExporter;
@@ -62,10 +62,29 @@ impl Doors {
     /// Knocks at every door; gives those that did not answer with their own `WouldDeadlock`.
     fn knock(&self) -> Vec<&'static str> {
         let device = Device::anywhere("another");
+        let exporter = FakeExporter::new(Placements::HOST);
         let buffer = &self.buffer;
         let pending = SoftwareTimeline::new("pending");
         let set: FenceSet = [pending.fence(1)].into_iter().collect();
         let answers = [
+            (
+                "new",
+                matches!(
+                    SharedBuffer::new(&exporter, support::desc("new"), &[Modifier::LINEAR]),
+                    Err(ExportError::WouldDeadlock { .. })
+                ),
+            ),
+            (
+                "new_dynamic",
+                matches!(
+                    SharedBuffer::new_dynamic(
+                        &exporter,
+                        support::desc("new"),
+                        &AccessConstraint::default()
+                    ),
+                    Err(ExportError::WouldDeadlock { .. })
+                ),
+            ),
             (
                 "map",
                 matches!(self.attachment.map(), Err(MapError::WouldDeadlock { .. })),

@@ -67,6 +67,14 @@ pub enum ExportError {
         /// Why not.
         source: Box<crate::ResidencyError>,
     },
+    /// This thread holds a reservation: it has an open submission, or is in an invalidate callback.
+    #[error(
+        "'{name}' cannot be made now: this thread has an open submission, or is in an invalidate callback"
+    )]
+    WouldDeadlock {
+        /// The buffer's name.
+        name: String,
+    },
     /// What the device exported is not what it said: the dma-buf is smaller than its image.
     #[error("{exporter} exported a dma-buf of {actual} bytes for an image that needs {required}")]
     MemoryTooSmall {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::SharedBuffer;
 use crate::buffer::BufferInner;
+use crate::held;
 use crate::residency::{Charge, Force, Shared};
 use crate::{
     AccessConstraint, Allocation, Backing, BufferDesc, DmaBuf, DynamicExporter, ExportError,
@@ -20,6 +21,7 @@ impl SharedBuffer {
         desc: BufferDesc,
         modifiers: &[Modifier],
     ) -> Result<Self, ExportError> {
+        may_allocate(&desc)?;
         check(&desc)?;
         let allocation = exporter.allocate(&desc, modifiers)?;
         allocation.dmabuf.set_name(&desc.name)?;
@@ -75,6 +77,7 @@ impl SharedBuffer {
         wanted: &AccessConstraint,
         residency: Option<(&Arc<Shared>, Priority)>,
     ) -> Result<Self, ExportError> {
+        may_allocate(&desc)?;
         check(&desc)?;
         let offered = exporter.placements(&desc)?;
         let mut refused = None;
@@ -140,6 +143,16 @@ impl SharedBuffer {
             inner: BufferInner::new(desc, exporter, dynamic, reservation, backing),
         }
     }
+}
+
+/// Memory is not made while a reservation is held (I16).
+fn may_allocate(desc: &BufferDesc) -> Result<(), ExportError> {
+    if held::any() {
+        return Err(ExportError::WouldDeadlock {
+            name: desc.name.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// What no exporter needs to be asked for.
