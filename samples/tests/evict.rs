@@ -37,7 +37,16 @@ fn number(json: &Value, key: &str) -> u64 {
 #[test]
 fn i15_contents_survive_moves_under_a_budget_of_a_quarter() {
     let _displays = displays();
-    let json = evicts(&["--buffers", "64", "--budget", "16", "--frames", "300"]);
+    let json = evicts(&[
+        "--buffers",
+        "64",
+        "--budget",
+        "16",
+        "--frames",
+        "300",
+        "--reads",
+        "2",
+    ]);
     assert_eq!(json["extent"], serde_json::json!([1024, 768]));
     // Each buffer is used again long after it was moved away.
     assert!(number(&json, "evictions") >= 300, "{json}");

@@ -41,8 +41,11 @@ fn passing(error: &anyhow::Error, faults: bool) -> Option<Passing> {
             return submit(error);
         }
         // Errors that speak for the one inside them do not have it among their causes.
-        if let Some(TransferError::Submit(error)) = cause.downcast_ref::<TransferError>() {
-            return submit(error);
+        match cause.downcast_ref::<TransferError>() {
+            Some(TransferError::Submit(error)) => return submit(error),
+            // Memory through which the pixels were to be read.
+            Some(TransferError::Device { .. }) if faults => return Some(Passing::Failed),
+            _ => {}
         }
         if let Some(error) = cause.downcast_ref::<CommitError>() {
             return match error {
