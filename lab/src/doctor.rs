@@ -223,7 +223,7 @@ fn guest_starts(built: &Built) -> Finding {
         },
         mounts: Vec::new(),
         memory: MemorySize::DEFAULT,
-        cpus: 2,
+        cpus: 1,
         displays: 1,
         time_limit: Some(Duration::from_secs(30)),
         kernel_log: None,

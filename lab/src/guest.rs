@@ -22,7 +22,7 @@ use crate::request::{
     VALIDATION,
 };
 use crate::setup::Built;
-use crate::{management_console, mountable, stdin_pieces, validation};
+use crate::{management_console, mountable, one_processor, stdin_pieces, validation};
 
 /// Longest time between the agent's answer and the kernel's end.
 const POWER_OFF: Duration = Duration::from_secs(10);
@@ -100,7 +100,8 @@ impl Guest {
             OutputRelay::start(&folder.join(STDOUT), stdout)?,
             OutputRelay::start(&folder.join(STDERR), stderr)?,
         ];
-        let mut kernel = Kernel::start(&mut self.kernel_command(built, folder, &memory))?;
+        let mut command = self.kernel_command(built, folder, &memory);
+        let mut kernel = Kernel::start(&mut command, self.cpus == 1)?;
         let log = kernel.log(copy);
         send_stdin(
             self.request.terminal.is_some(),
@@ -255,19 +256,27 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn start(command: &mut Command) -> Result<Self> {
+    fn start(command: &mut Command, on_one_processor: bool) -> Result<Self> {
         // Without a process group of its own, Ctrl-C would reach the kernel before us.
         let parent = nix::unistd::getpid();
         command
             .process_group(0)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped());
-        // SAFETY: the closure runs between fork and exec and calls only prctl and getppid, which
-        // are async-signal-safe.
+        let processor = match on_one_processor {
+            // Without it, the guest is only slower.
+            true => one_processor::here().ok(),
+            false => None,
+        };
+        // SAFETY: the closure runs between fork and exec and calls only prctl, getppid and
+        // sched_setaffinity, which are async-signal-safe.
         unsafe {
             command.pre_exec(move || {
                 // The kernel dies even when this program is killed without a chance to clean up.
                 nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if let Some(processor) = &processor {
+                    let _ = one_processor::stay_on(processor);
+                }
                 if nix::unistd::getppid() == parent {
                     Ok(())
                 } else {

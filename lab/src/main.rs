@@ -23,6 +23,7 @@ mod kernel_log;
 mod kernel_patches;
 mod management_console;
 mod mountable;
+mod one_processor;
 mod output_relay;
 mod progress;
 mod ratios;

@@ -66,6 +66,9 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
     }
     let workspace = Workspace::find()?;
     let mut guest = arguments.guest;
+    if let Ok(package) = std::env::var("CARGO_PKG_NAME") {
+        guest.cpus = guest.cpus.max(workspace.processors(&package, &executable));
+    }
     // Documentation tests are built in folders for temporary files.
     guest.mount.extend(executable.parent().map(Path::to_owned));
     let status = run_command::run_in_guest(

@@ -32,16 +32,18 @@ pub(crate) fn run(arguments: &SoakArguments) -> Result<i32> {
     let workspace = Workspace::find()?;
     let evict = workspace.build("evict", true)?;
     let evict = evict.context("this workspace has no program evict")?;
-    let runs: [(&str, &[&str]); 3] = [
-        ("by itself", &[]),
-        ("disturbed", &["--disturb"]),
+    // Where threads interfere, they do so at the same time.
+    let runs: [(&str, &[&str], u32); 3] = [
+        ("by itself", &[], 1),
+        ("disturbed", &["--disturb"], 2),
         (
             "disturbed, one in twenty allocations and copies failing",
             &["--disturb", "--faults", "50"],
+            2,
         ),
     ];
     let mut failed = Vec::new();
-    for (what, options) in runs {
+    for (what, options, cpus) in runs {
         let mut command = vec![evict.clone().into_os_string()];
         let frames = arguments.frames.to_string();
         let seed = arguments.seed.to_string();
@@ -57,6 +59,7 @@ pub(crate) fn run(arguments: &SoakArguments) -> Result<i32> {
             timeout: Some(Duration::from_secs(arguments.timeout.into())),
             env: vec![("DMASHARE_PROGRESS".to_owned(), "lines".to_owned())],
             validate: true,
+            cpus,
             ..GuestOptions::default()
         };
         let status = run_command::run_in_guest(

@@ -31,6 +31,9 @@ pub(crate) struct TestArguments {
     /// Displays of each guest
     #[arg(long, default_value = "3", value_name = "N")]
     displays: u32,
+    /// Processors of each guest
+    #[arg(long, default_value = "1", value_name = "N")]
+    cpus: u32,
     /// Do not load the Vulkan validation layers
     #[arg(long)]
     no_validate: bool,
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
     let mut options = vec![
         format!("--timeout={}", arguments.timeout),
         format!("--displays={}", arguments.displays),
+        format!("--cpus={}", arguments.cpus),
         format!("--report={}", report.path().display()),
     ];
     if !arguments.no_validate {

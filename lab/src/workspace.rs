@@ -1,5 +1,6 @@
 //! The cargo workspace that the lab is used in: its folders and its binaries.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +24,22 @@ pub(crate) struct Workspace {
 struct Package {
     name: String,
     targets: Vec<Target>,
+    metadata: Option<PackageMetadata>,
+}
+
+/// What a package's Cargo.toml says under `package.metadata`.
+#[derive(Debug, Default, Deserialize)]
+struct PackageMetadata {
+    #[serde(default)]
+    lab: LabMetadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LabMetadata {
+    /// Processors that the guests of some test executables need, by the test's name.
+    #[serde(default)]
+    processors: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +107,22 @@ impl Workspace {
                 })
             })
             .map(|package| package.name.as_str())
+    }
+
+    /// How many processors the guest of a package's test executable needs. Tests of what happens at
+    /// the same time say so in their package's Cargo.toml, `[package.metadata.lab.processors]`.
+    pub(crate) fn processors(&self, package: &str, executable: &Path) -> u32 {
+        // Cargo adds a hash to the test's name.
+        let test = executable
+            .file_stem()
+            .and_then(|stem| stem.to_str()?.rsplit_once('-'))
+            .map(|(test, _)| test);
+        let package = self.packages.iter().find(|known| known.name == package);
+        let metadata = package.and_then(|package| package.metadata.as_ref());
+        metadata
+            .and_then(|metadata| metadata.lab.processors.get(test?))
+            .copied()
+            .unwrap_or(1)
     }
 
     /// Whether the workspace has the package `name`.
@@ -188,8 +221,18 @@ mod tests {
 
     fn workspace() -> Workspace {
         let text = r#"{"workspace_root":"/w","target_directory":"/w/target","packages":[
-            {"name":"p","targets":[{"name":"p","kind":["lib"]},{"name":"tool","kind":["bin"]}]}]}"#;
+            {"name":"p","targets":[{"name":"p","kind":["lib"]},{"name":"tool","kind":["bin"]}],
+            "metadata":{"lab":{"processors":{"races":3}}}}]}"#;
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_test_has_the_processors_that_its_package_asks_for() {
+        let processors = |package, file| workspace().processors(package, Path::new(file));
+        assert_eq!(processors("p", "/t/races-0123"), 3);
+        assert_eq!(processors("p", "/t/others-0123"), 1);
+        assert_eq!(processors("p", "/t/races"), 1);
+        assert_eq!(processors("q", "/t/races-0123"), 1);
     }
 
     #[test]
