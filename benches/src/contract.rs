@@ -1,19 +1,22 @@
 //! What the contract itself costs: attach, map, use, pin, move, choose a victim, with few buffers
 //! and with many.
 //!
-//! The exporter is one without memory ([`dmashare::in_memory`]) and the importer has no device, so
-//! what is measured is the runtime's bookkeeping alone, on any machine.
+//! The importer has no device. With the exporter that has no memory ([`dmashare::in_memory`]) what is
+//! measured is the runtime's bookkeeping alone, on any machine; with host memory, each buffer is a
+//! dma-buf of the kernel's.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
+use dmashare::host::{DmaHeap, HostMemory, Udmabuf};
 use dmashare::in_memory::InMemory;
 use dmashare::{
     AccessConstraint, Backing, BufferDesc, DynamicAttachment, Extent, Fence, FenceSet, Fourcc,
-    ImportError, Importer, Placement, Placements, Priority, Residency, SharedBuffer,
-    SoftwareTimeline, Submission, Usage,
+    ImportError, Importer, Placement, Priority, Residency, SharedBuffer, SoftwareTimeline,
+    Submission, Usage,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// An importer without a device.
 #[derive(Clone, Debug)]
@@ -33,10 +36,18 @@ impl Importer for NoDevice {
     fn retire(&self, _object: (), _after: FenceSet) {}
 }
 
+/// Where buffers are, and where they are moved when they are in the way.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    near: Placement,
+    far: Placement,
+}
+
 /// A number of buffers, each attached and mapped once.
 #[derive(Debug)]
 pub struct Buffers {
-    exporter: InMemory,
+    exporter: Exporter,
+    places: Places,
     residency: Residency,
     buffers: Vec<SharedBuffer>,
     attachments: Vec<DynamicAttachment<NoDevice>>,
@@ -47,20 +58,58 @@ pub struct Buffers {
     next: usize,
 }
 
+/// Whose buffers they are.
+#[derive(Debug)]
+enum Exporter {
+    InMemory(InMemory),
+    Host(HostMemory),
+}
+
 /// As many buffers are used over and over: the working set of a frame.
 const WORKING_SET: usize = 64;
 
 impl Buffers {
-    /// `count` buffers.
+    /// `count` buffers without memory.
     ///
     /// # Errors
     /// The exporter's file cannot be made, or a buffer.
-    pub fn new(count: usize) -> Result<Self> {
-        let exporter = InMemory::new()?;
+    pub fn in_memory(count: usize) -> Result<Self> {
+        let places = Places {
+            near: Placement::Device,
+            far: Placement::Host,
+        };
+        Self::new(Exporter::InMemory(InMemory::new()?), places, count)
+    }
+
+    /// `count` dma-bufs, of a heap; they move to memfds.
+    ///
+    /// # Errors
+    /// There is no heap "system" or no udmabuf, or not as many descriptors may be open.
+    pub fn dmabufs(count: usize) -> Result<Self> {
+        let heap = DmaHeap::open("system").context("cannot open the heap \"system\"")?;
+        let udmabuf = Udmabuf::open().context("cannot open udmabuf")?;
+        // Each buffer's dma-buf, and those in the pool.
+        let wanted = count as u64 * 2 + 1024;
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        ensure!(
+            hard >= wanted,
+            "{count} buffers take {wanted} open files, and at most {hard} may be open (ulimit -Hn)"
+        );
+        setrlimit(Resource::RLIMIT_NOFILE, soft.max(wanted), hard)?;
+        let exporter = HostMemory::new(Some(heap), Some(udmabuf));
+        let places = Places {
+            near: Placement::Host,
+            far: Placement::Shmem,
+        };
+        Self::new(Exporter::Host(exporter), places, count)
+    }
+
+    fn new(exporter: Exporter, places: Places, count: usize) -> Result<Self> {
         let residency = Residency::new();
         let timeline = SoftwareTimeline::new("bench");
         let mut this = Self {
             exporter,
+            places,
             residency,
             buffers: Vec::with_capacity(count),
             attachments: Vec::with_capacity(count),
@@ -83,9 +132,13 @@ impl Buffers {
     fn create(&self, name: &str) -> Result<SharedBuffer> {
         let extent = Extent::new(64, 64);
         let desc = BufferDesc::new(name, extent, Fourcc::XRGB8888, Usage::SAMPLE);
-        let wanted = AccessConstraint::placements(Placements::DEVICE);
-        let residency = &self.residency;
-        Ok(residency.create(&self.exporter, desc, &wanted, Priority(1))?)
+        let wanted = AccessConstraint::placements(self.places.near.into());
+        let (residency, priority) = (&self.residency, Priority(1));
+        let buffer = match &self.exporter {
+            Exporter::InMemory(exporter) => residency.create(exporter, desc, &wanted, priority),
+            Exporter::Host(exporter) => residency.create(exporter, desc, &wanted, priority),
+        };
+        Ok(buffer?)
     }
 
     /// The next buffer of the working set, which is spread over all of them.
@@ -145,12 +198,12 @@ impl Buffers {
     pub fn move_and_map(&mut self) -> Result<()> {
         let index = self.index();
         let buffer = &self.buffers[index];
-        let to = if buffer.backing().placement() == Placement::Device {
-            Placements::HOST
+        let to = if buffer.backing().placement() == self.places.near {
+            self.places.far
         } else {
-            Placements::DEVICE
+            self.places.near
         };
-        buffer.move_to(&AccessConstraint::placements(to))?;
+        buffer.move_to(&AccessConstraint::placements(to.into()))?;
         drop(self.attachments[index].map()?);
         Ok(())
     }
@@ -161,8 +214,8 @@ impl Buffers {
     /// # Errors
     /// None, unless the library is broken.
     pub fn evict_and_restore(&mut self) -> Result<()> {
-        let report = self.residency.trim(Placement::Device, 1);
-        anyhow::ensure!(report.moved == 1, "{report:?}");
+        let report = self.residency.trim(self.places.near, 1);
+        ensure!(report.moved == 1, "{report:?}");
         // The one that was moved is the oldest: they come up in their order.
         let index = self.next % self.buffers.len();
         self.next += 1;

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<i32> {
     if arguments.json {
         println!("{}", serde_json::to_string(&ratios)?);
     } else {
-        print!("\n{}", ratios.table());
+        print!("\n{}", ratios.tables());
     }
     if !status.success() {
         return Ok(status.code().unwrap_or(1));

@@ -12,6 +12,7 @@ mod debian;
 mod demo;
 mod doctor;
 mod environment;
+mod growth;
 mod guest;
 mod guest_memory;
 mod host_packages;

@@ -1,5 +1,6 @@
 //! Compares criterion's results: each operation through dmashare with the same operation written
-//! directly, its floor. A bench is named `OPERATION/dmashare/SIZE` or `OPERATION/floor/SIZE`.
+//! directly, its floor. A bench is named `OPERATION/dmashare/SIZE` or `OPERATION/floor/SIZE`; those
+//! that have no floor show how they grow.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,10 +11,12 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::growth::{self, Growth};
+
 /// A median with its confidence interval, in nanoseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Median {
-    nanoseconds: f64,
+pub(crate) struct Median {
+    pub(crate) nanoseconds: f64,
     low: f64,
     high: f64,
 }
@@ -31,10 +34,23 @@ struct Comparison {
     ratio_high: Option<f64>,
 }
 
-/// All comparisons of one run.
+#[cfg(test)]
+impl Median {
+    pub(crate) fn exact(nanoseconds: f64) -> Self {
+        let (low, high) = (nanoseconds, nanoseconds);
+        Self {
+            nanoseconds,
+            low,
+            high,
+        }
+    }
+}
+
+/// All that one run measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Ratios {
     comparisons: Vec<Comparison>,
+    growths: Vec<Growth>,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +84,10 @@ pub(crate) fn read(folder: &Path, started: SystemTime) -> Result<Ratios> {
     if folder.is_dir() {
         collect(folder, started, &mut found)?;
     }
-    Ok(compare(found))
+    Ok(Ratios {
+        growths: growth::of(&found),
+        comparisons: compare(found),
+    })
 }
 
 /// Adds the name and median of every result below `folder` that is new enough.
@@ -106,7 +125,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 /// Pairs what was measured by operation and size.
-fn compare(found: Vec<(String, Median)>) -> Ratios {
+fn compare(found: Vec<(String, Median)>) -> Vec<Comparison> {
     let mut pairs: BTreeMap<(String, String), [Option<Median>; 2]> = BTreeMap::new();
     for (name, median) in found {
         let mut parts: Vec<&str> = name.split('/').collect();
@@ -123,7 +142,7 @@ fn compare(found: Vec<(String, Median)>) -> Ratios {
             *place = Some(median);
         }
     }
-    let comparisons = pairs
+    pairs
         .into_iter()
         .map(|((operation, size), [dmashare, floor])| {
             let both = dmashare.zip(floor);
@@ -137,18 +156,29 @@ fn compare(found: Vec<(String, Median)>) -> Ratios {
                 ratio_high: both.map(|(d, f)| d.high / f.low),
             }
         })
-        .collect();
-    Ratios { comparisons }
+        .collect()
 }
 
 impl Ratios {
     /// Whether nothing was measured.
     pub(crate) fn is_empty(&self) -> bool {
-        self.comparisons.is_empty()
+        self.comparisons.is_empty() && self.growths.is_empty()
     }
 
-    /// A table for people.
-    pub(crate) fn table(&self) -> String {
+    /// Tables for people.
+    pub(crate) fn tables(&self) -> String {
+        let tables = [self.table(), growth::table(&self.growths)];
+        tables
+            .into_iter()
+            .filter(|table| !table.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn table(&self) -> String {
+        if self.comparisons.is_empty() {
+            return String::new();
+        }
         let mut table = format!(
             "{:28} {:12} {:>12} {:>12}   ratio (95% interval)\n",
             "operation", "size", "dmashare", "floor"
@@ -175,7 +205,7 @@ impl Ratios {
 }
 
 /// A time with a unit that fits.
-fn time(median: Option<Median>) -> String {
+pub(crate) fn time(median: Option<Median>) -> String {
     match median.map(|median| median.nanoseconds) {
         None => "-".to_owned(),
         Some(ns) if ns < 1e3 => format!("{ns:.1} ns"),
