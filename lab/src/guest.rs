@@ -153,11 +153,12 @@ impl Guest {
         File::create_new(folder.join(VALIDATION))?;
         fs::create_dir(folder.join(STDIN))?;
         fs::create_dir(folder.join("uml"))?;
-        // The agent is this very program. A link keeps it even when a build replaces it meanwhile.
+        // The agent is this very program. A link keeps it even when a build replaces it meanwhile;
+        // when one already has, the kernel still has the file.
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let agent = folder.join("agent");
         if fs::hard_link(&program, &agent).is_err() {
-            fs::copy(&program, &agent)
+            fs::copy("/proc/self/exe", &agent)
                 .with_context(|| format!("cannot copy {}", program.display()))?;
         }
         Ok(state)
