@@ -1,13 +1,8 @@
 //! Reading and writing a buffer's rows with the CPU.
 
-use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 
-use smallvec::SmallVec;
-
-use crate::layout::MAX_PLANES;
-use crate::sys::{self, mapping::SharedMapping};
-use crate::{Access, CpuAccessError, DmaBuf, DmaBufError};
+use crate::{Access, CpuAccessError, CpuMapping, DmaBuf, DmaBufError, sys};
 
 /// CPU access to a linear dma-buf image, from [`CpuAccess::begin`] until it is dropped.
 ///
@@ -15,55 +10,76 @@ use crate::{Access, CpuAccessError, DmaBuf, DmaBufError};
 /// and makes device writes visible, its end makes CPU writes visible to devices. Rows are copied;
 /// there is no reference to memory that a device may write.
 #[derive(Debug)]
-pub struct CpuAccess {
-    dmabuf: DmaBuf,
+pub struct CpuAccess<'a> {
+    mapping: Mapped<'a>,
     access: Access,
-    mappings: SmallVec<[SharedMapping; MAX_PLANES]>,
     /// How many memories have begun their access and must end it.
     begun: usize,
 }
 
-impl CpuAccess {
+/// The memory of an access.
+#[derive(Debug)]
+pub(crate) enum Mapped<'a> {
+    /// Unmapped with the access.
+    Own(Box<CpuMapping>),
+    /// Mapped before it and after.
+    Kept(&'a mut CpuMapping),
+}
+
+impl Mapped<'_> {
+    fn get(&self) -> &CpuMapping {
+        match self {
+            Self::Own(mapping) => mapping,
+            Self::Kept(mapping) => mapping,
+        }
+    }
+
+    fn get_mut(&mut self) -> &mut CpuMapping {
+        match self {
+            Self::Own(mapping) => mapping,
+            Self::Kept(mapping) => mapping,
+        }
+    }
+}
+
+impl CpuAccess<'static> {
     /// Maps the image's memories and begins the access. Fences that only the library knows
-    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first.
+    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first. For many
+    /// accesses, keep a [`CpuMapping`] and [begin](CpuMapping::begin) them there.
     ///
     /// # Errors
     /// - [`CpuAccessError::NotLinear`]: the modifier is not LINEAR.
     /// - [`CpuAccessError::DmaBuf`]: mmap or the ioctl failed; what was begun is ended.
     pub fn begin(dmabuf: &DmaBuf, access: Access) -> Result<Self, CpuAccessError> {
-        let modifier = dmabuf.layout().modifier();
-        if !modifier.is_linear() {
-            return Err(CpuAccessError::NotLinear { modifier });
-        }
+        let mapping = Box::new(CpuMapping::new(dmabuf, access)?);
+        Self::begin_mapped(Mapped::Own(mapping), access)
+    }
+}
+
+impl<'a> CpuAccess<'a> {
+    /// Begins an access that the mapping allows.
+    pub(crate) fn begin_mapped(
+        mapping: Mapped<'a>,
+        access: Access,
+    ) -> Result<Self, CpuAccessError> {
         let mut this = Self {
-            dmabuf: dmabuf.clone(),
+            mapping,
             access,
-            mappings: SmallVec::new(),
             begun: 0,
         };
-        for memory in dmabuf.memories() {
-            let mmap_error = |source| DmaBufError::Os {
-                operation: "mmap",
+        for memory in this.mapping.get().dmabuf().memories() {
+            let begun = sys::dma_buf::sync(memory.as_fd(), access, false);
+            begun.map_err(|source| DmaBufError::Os {
+                operation: "DMA_BUF_IOCTL_SYNC (start)",
                 source,
-            };
-            // A layout fits its memory, so the memory is not empty; only a size that this
-            // architecture cannot address is refused here.
-            let length = usize::try_from(memory.size())
-                .ok()
-                .and_then(NonZeroUsize::new)
-                .ok_or_else(|| mmap_error(nix::Error::ENOMEM.into()))?;
-            let mapping = SharedMapping::new(memory.as_fd(), length, access == Access::Write)
-                .map_err(mmap_error)?;
-            this.mappings.push(mapping);
-            sys::dma_buf::sync(memory.as_fd(), access, false).map_err(|source| {
-                DmaBufError::Os {
-                    operation: "DMA_BUF_IOCTL_SYNC (start)",
-                    source,
-                }
             })?;
             this.begun += 1;
         }
         Ok(this)
+    }
+
+    fn dmabuf(&self) -> &DmaBuf {
+        self.mapping.get().dmabuf()
     }
 
     fn locate(
@@ -74,18 +90,18 @@ impl CpuAccess {
     ) -> Result<(usize, usize), CpuAccessError> {
         let out_of_bounds = || CpuAccessError::OutOfBounds { plane, row, bytes };
         let layout = self
-            .dmabuf
+            .dmabuf()
             .layout()
             .planes()
             .get(plane)
             .ok_or_else(out_of_bounds)?;
         let info = self
-            .dmabuf
+            .dmabuf()
             .format()
             .info()
             .ok_or_else(out_of_bounds)?
             .planes[plane];
-        let extent = self.dmabuf.extent();
+        let extent = self.dmabuf().extent();
         let row_bytes = info.row_bytes(extent.width);
         if row >= info.rows(extent.height) || u64::try_from(bytes).is_ok_and(|b| b > row_bytes) {
             return Err(out_of_bounds());
@@ -106,7 +122,7 @@ impl CpuAccess {
         destination: &mut [u8],
     ) -> Result<(), CpuAccessError> {
         let (memory, offset) = self.locate(plane, row, destination.len())?;
-        self.mappings[memory].read(offset, destination);
+        self.mapping.get().memory(memory).read(offset, destination);
         Ok(())
     }
 
@@ -125,7 +141,10 @@ impl CpuAccess {
             return Err(CpuAccessError::ReadOnly);
         }
         let (memory, offset) = self.locate(plane, row, source.len())?;
-        self.mappings[memory].write(offset, source);
+        self.mapping
+            .get_mut()
+            .memory_mut(memory)
+            .write(offset, source);
         Ok(())
     }
 
@@ -140,20 +159,20 @@ impl CpuAccess {
             bytes: 0,
         };
         let Some(info) = self
-            .dmabuf
+            .dmabuf()
             .format()
             .info()
             .and_then(|info| info.planes.get(plane))
         else {
             return Err(none);
         };
-        usize::try_from(info.row_bytes(self.dmabuf.extent().width)).map_err(|_| none)
+        usize::try_from(info.row_bytes(self.dmabuf().extent().width)).map_err(|_| none)
     }
 }
 
-impl Drop for CpuAccess {
+impl Drop for CpuAccess<'_> {
     fn drop(&mut self) {
-        for memory in &self.dmabuf.memories()[..self.begun] {
+        for memory in &self.dmabuf().memories()[..self.begun] {
             if let Err(error) = sys::dma_buf::sync(memory.as_fd(), self.access, true) {
                 tracing::error!(%error, "DMA_BUF_IOCTL_SYNC (end) failed");
             }

@@ -181,6 +181,7 @@ mod clock;
 mod constraint;
 mod copying;
 mod cpu_access;
+mod cpu_mapping;
 mod dmabuf;
 mod dmabuf_memory;
 mod dynamic_attachment;
@@ -235,6 +236,7 @@ pub use buffer_desc::{
 pub use clock::Moment;
 pub use constraint::AccessConstraint;
 pub use cpu_access::CpuAccess;
+pub use cpu_mapping::CpuMapping;
 pub use dmabuf::{DmaBuf, PlaneFd};
 pub use dmabuf_memory::{DmaBufMemory, MemoryId};
 pub use dynamic_attachment::DynamicAttachment;

@@ -1,11 +1,11 @@
-//! `host::DmaHeap`, `host::Udmabuf`, `CpuAccess`.
+//! `host::DmaHeap`, `host::Udmabuf`, `CpuAccess`, `CpuMapping`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 
 use dmashare::{
-    Access, BufferDesc, CpuAccess, CpuAccessError, DmaBuf, ExportError, Exporter, Extent, Fourcc,
-    LayoutError, Modifier, SharedBuffer, Usage,
+    Access, BufferDesc, CpuAccess, CpuAccessError, CpuMapping, DmaBuf, ExportError, Exporter,
+    Extent, Fourcc, LayoutError, Modifier, SharedBuffer, Usage,
 };
 use dmashare_lab_probe::bufinfo;
 
@@ -80,6 +80,52 @@ fn what_the_cpu_writes_it_reads_back_through_another_descriptor() {
             }
         }
     }
+}
+
+/// How often the kernel has a file of this inode mapped into this process.
+fn times_mapped(image: &DmaBuf) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let inode = image.id().inode().to_string();
+    let mapped = |line: &&str| line.split_whitespace().nth(4) == Some(&inode);
+    maps.lines().filter(mapped).count()
+}
+
+#[test]
+fn a_mapping_is_made_once_for_all_accesses() {
+    for (_, exporter) in exporters() {
+        let image = allocate(&*exporter, Fourcc::XRGB8888, 33, 7);
+        assert_eq!(times_mapped(&image), 0);
+        let mut kept = CpuMapping::new(&image, Access::Write).unwrap();
+        for value in 0..4 {
+            assert_eq!(times_mapped(&image), 1);
+            let row = [value; 33 * 4];
+            let mut access = kept.begin(Access::Write).unwrap();
+            access.write_row(0, 6, &row).unwrap();
+            drop(access);
+            // It is the very memory, for others and for itself.
+            for access in [
+                CpuAccess::begin(&image, Access::Read).unwrap(),
+                kept.begin(Access::Read).unwrap(),
+            ] {
+                let mut read = [0; 33 * 4];
+                access.read_row(0, 6, &mut read).unwrap();
+                assert_eq!(read, row);
+            }
+        }
+        drop(kept);
+        assert_eq!(times_mapped(&image), 0);
+    }
+}
+
+#[test]
+fn a_mapping_for_reading_cannot_be_written() {
+    let image = allocate(&support::heap(), Fourcc::XRGB8888, 10, 10);
+    let mut kept = CpuMapping::new(&image, Access::Read).unwrap();
+    assert!(matches!(
+        kept.begin(Access::Write),
+        Err(CpuAccessError::ReadOnly)
+    ));
+    kept.begin(Access::Read).unwrap();
 }
 
 #[test]

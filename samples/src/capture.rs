@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use dmashare::{Access, CpuAccess, DmaBuf, Extent, Fourcc};
+use dmashare::{Access, CpuMapping, Extent, Fourcc};
 
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
@@ -44,9 +44,11 @@ impl Capture {
     /// Reads a linear dma-buf with the CPU. Fences that only the library knows must be over.
     ///
     /// # Errors
-    /// As [`CpuAccess::begin`]; the format is not one of [`PixelFormat::all`].
-    pub fn read(dmabuf: &DmaBuf) -> Result<Self> {
-        let access = CpuAccess::begin(dmabuf, Access::Read)
+    /// As [`CpuMapping::begin`]; the format is not one of [`PixelFormat::all`].
+    pub fn read(mapping: &mut CpuMapping) -> Result<Self> {
+        let dmabuf = mapping.dmabuf().clone();
+        let access = mapping
+            .begin(Access::Read)
             .context("the buffer cannot be read by the CPU")?;
         let row_bytes = access.row_bytes(0)?;
         let mut bytes = vec![0; row_bytes * dmabuf.extent().height as usize];

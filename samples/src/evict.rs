@@ -1,7 +1,6 @@
 //! The program `evict`: more buffers than there is room for, used by two devices and a display while
 //! they move.
 
-mod capture_target;
 mod disturber;
 mod faults;
 mod options;
@@ -27,14 +26,15 @@ pub use options::Options;
 pub use report::Report;
 
 use crate::agreement;
+use crate::capture_target::CaptureTarget;
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
 use crate::painter::Painter;
+use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 use crate::program::Outcome;
 use crate::progress::Progress;
 use crate::screen::Screen;
-use capture_target::CaptureTarget;
 use disturber::{Disturber, Targets};
 use faults::{Faults, FaultyImages};
 use patience::Patience;
@@ -256,7 +256,7 @@ impl Stage {
         slot.content = Some((frame, hash));
         let generation = slot.shared.backing().generation().as_u64();
         let has_moved = slot.shown != Some(generation);
-        let captured = match &self.capture {
+        let captured = match &mut self.capture {
             Some(target) if frame.is_multiple_of(options.verify) || has_moved => Some(target),
             _ => None,
         };
@@ -265,7 +265,11 @@ impl Stage {
             .patience
             .again(&format!("showing '{name}'"), faults, || {
                 let framebuffer = slot.on_card.map()?;
-                screen.show(&framebuffer, &fence, captured.map(CaptureTarget::mapping))
+                screen.show(
+                    &framebuffer,
+                    &fence,
+                    captured.as_deref().map(CaptureTarget::mapping),
+                )
             })?;
         slot.shown = Some(slot.shared.backing().generation().as_u64());
         if let Some(target) = captured {
@@ -273,7 +277,8 @@ impl Stage {
             screen
                 .wait_for_capture(commit)
                 .with_context(|| format!("frame {frame} was not captured"))?;
-            let comparison = target.compare(frame, self.format)?;
+            let picture = Picture::new(slot.shared.desc().extent, frame);
+            let comparison = target.read(frame)?.compare(&picture, self.format);
             self.report.captured += 1;
             self.report.comparison(&comparison);
         }

@@ -10,6 +10,7 @@
 
 mod agreement;
 pub mod capture;
+mod capture_target;
 pub mod evict;
 pub mod info;
 pub mod interrupt;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Access, AttachError, BufferDesc, CpuAccess, Exporter, Extent, Fence, Fourcc, ImportError,
-    LayoutError, Mapping, Modifier, SharedBuffer, Usage,
+    Access, AttachError, BufferDesc, CpuAccess, CpuMapping, Exporter, Extent, Fence, Fourcc,
+    ImportError, LayoutError, Mapping, Modifier, SharedBuffer, Usage,
 };
 use dmashare_drm::{
     Card, Commit, DumbBuffers, Event, Output, OutputCommit, PlaneCommit, PlaneKind, Rectangle,
@@ -65,7 +65,7 @@ fn cpu_reads(buffer: &SharedBuffer, frame: u32) {
         .wait_ready(Access::Read, Duration::from_secs(10))
         .unwrap();
     let dmabuf = buffer.backing().dmabuf().clone();
-    let capture = Capture::read(&dmabuf).unwrap();
+    let capture = Capture::read(&mut CpuMapping::new(&dmabuf, Access::Read).unwrap()).unwrap();
     let picture = Picture::new(dmabuf.extent(), frame);
     all_equal(
         &capture.compare(&picture, pixel_format(dmabuf.format())),
@@ -145,6 +145,7 @@ fn what_vulkan_draws_is_what_the_display_shows() {
         // As deep as the deepest, so that nothing is lost on the way.
         let deep = Fourcc::XRGB16161616;
         let target = new_buffer(&card.dumb_buffers(), EXTENT, deep, Usage::CPU_READ);
+        let mut cpu = CpuMapping::new(target.backing().dmabuf(), Access::Read).unwrap();
         let onto = map(&target, &card);
         let mut painter = Painter::new(&device, format).unwrap();
         for frame in [0, 41] {
@@ -165,7 +166,7 @@ fn what_vulkan_draws_is_what_the_display_shows() {
             }
             let fence = painter.draw(&image, frame).unwrap();
             show(&card, &output, vec![primary(&framebuffer, &fence)], &onto);
-            let capture = Capture::read(target.backing().dmabuf()).unwrap();
+            let capture = Capture::read(&mut cpu).unwrap();
             let picture = Picture::new(EXTENT, frame);
             all_equal(&capture.compare(&picture, pixel_format(format)), EXTENT);
         }

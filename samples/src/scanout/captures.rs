@@ -4,24 +4,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use dmashare::{BufferDesc, Extent, Fourcc, Mapping, Modifier, SharedBuffer, Usage};
+use dmashare::{Access, CpuMapping, Extent, Fourcc, Mapping};
 use dmashare_drm::{Card, CommitId};
 
 use super::Options;
 use super::frame_buffer::FrameBuffer;
 use crate::capture::{Capture, Comparison};
+use crate::capture_target::CaptureTarget;
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 use crate::screen::Screen;
-
-/// The buffer that the display writes into. One is enough: see [`Captures::finish`].
-#[derive(Debug)]
-struct Target {
-    shared: SharedBuffer,
-    mapping: Mapping<Card>,
-    /// The frame that is being captured, and the commit that does it.
-    pending: Option<(CommitId, u32)>,
-}
 
 /// Which frames are captured.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +51,10 @@ pub(super) struct Captures {
     extent: Extent,
     shown: &'static PixelFormat,
     folder: Option<PathBuf>,
-    target: Option<Target>,
+    /// One is enough: see [`finish`](Self::finish).
+    target: Option<CaptureTarget>,
+    /// The frame that is being captured, and the commit that does it.
+    pending: Option<(CommitId, u32)>,
     pub(super) comparison: Comparison,
     pub(super) png: Vec<PathBuf>,
     /// Frames that were captured, from the display or from the buffer.
@@ -80,7 +75,8 @@ impl Captures {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         }
-        let target = format.map(|format| Target::new(card, extent, format));
+        let name = format!("scanout {} capture", std::process::id());
+        let target = format.map(|format| CaptureTarget::new(card, name, extent, format));
         Ok(Self {
             plan: Plan {
                 every: options.verify,
@@ -91,6 +87,7 @@ impl Captures {
             shown,
             folder: options.png.clone(),
             target: target.transpose()?,
+            pending: None,
             comparison: Comparison::default(),
             png: Vec::new(),
             captured: 0,
@@ -110,7 +107,7 @@ impl Captures {
     /// Where the display is to write `frame`, if it is to be captured by the display.
     pub(super) fn target_for(&self, frame: u32) -> Option<&Mapping<Card>> {
         let target = self.target.as_ref().filter(|_| self.wants(frame));
-        target.map(|target| &target.mapping)
+        target.map(CaptureTarget::mapping)
     }
 
     /// Where captures come from, if there were any.
@@ -124,15 +121,12 @@ impl Captures {
 
     /// The inode of the capture buffer.
     pub(super) fn inode(&self) -> Option<u64> {
-        let target = self.target.as_ref()?;
-        Some(target.shared.backing().dmabuf().id().inode())
+        self.target.as_ref().map(CaptureTarget::inode)
     }
 
     /// `commit` captures `frame`.
     pub(super) fn begun(&mut self, commit: CommitId, frame: u32) {
-        if let Some(target) = &mut self.target {
-            target.pending = Some((commit, frame));
-        }
+        self.pending = self.target.is_some().then_some((commit, frame));
     }
 
     /// Waits for the capture that is pending, if one is, and compares it.
@@ -143,24 +137,24 @@ impl Captures {
         let Some(target) = &mut self.target else {
             return Ok(());
         };
-        let Some((commit, frame)) = target.pending.take() else {
+        let Some((commit, frame)) = self.pending.take() else {
             return Ok(());
         };
         screen
             .wait_for_capture(commit)
             .with_context(|| format!("frame {frame} was not captured"))?;
-        let capture = Capture::read(target.shared.backing().dmabuf())
-            .with_context(|| format!("the capture of frame {frame} cannot be read"))?;
+        let capture = target.read(frame)?;
         self.examine(frame, &capture)
     }
 
     /// Reads a frame from the buffer itself, once it is drawn: a copy for the PNG file, which shows
     /// what was drawn, not what the display made of it.
     pub(super) fn read_buffer(&mut self, frame: u32, buffer: &FrameBuffer) -> Result<()> {
-        let capture = Capture::read(buffer.shared.backing().dmabuf()).context(
+        let mut mapping = CpuMapping::new(buffer.shared.backing().dmabuf(), Access::Read).context(
             "frames can be written to PNG files only with a writeback connector or in linear \
              buffers: leave --png out",
         )?;
+        let capture = Capture::read(&mut mapping)?;
         self.examine(frame, &capture)
     }
 
@@ -174,22 +168,6 @@ impl Captures {
             self.png.push(path);
         }
         Ok(())
-    }
-}
-
-impl Target {
-    fn new(card: &Card, extent: Extent, format: Fourcc) -> Result<Self> {
-        let name = format!("scanout {} capture", std::process::id());
-        let usage = Usage::SCANOUT | Usage::CPU_READ;
-        let desc = BufferDesc::new(name, extent, format, usage);
-        let shared = SharedBuffer::new(&card.dumb_buffers(), desc, &[Modifier::LINEAR])
-            .context("no buffer can be allocated for captures")?;
-        let mapping = shared.attach(card)?.map()?;
-        Ok(Self {
-            shared,
-            mapping,
-            pending: None,
-        })
     }
 }
 
