@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dmashare::{Fence, FenceStatus, MappingUse, Submission, SyncFile};
+use dmashare::{Contended, Fence, FenceStatus, MappingUse, Submission, SyncFile, TryBeginError};
 use drm_ffi::{
     DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_NONBLOCK, DRM_MODE_ATOMIC_TEST_ONLY,
     DRM_MODE_PAGE_FLIP_EVENT,
@@ -41,6 +41,8 @@ enum Attempt {
     Uncovered(SmallVec<[(Fence, String); 4]>),
     /// The driver takes no in-fences.
     RefusesInFences,
+    /// Another thread is submitting work on one of the buffers.
+    Contended(Contended),
 }
 
 impl Card {
@@ -103,7 +105,8 @@ impl Card {
         let mut in_the_way = None;
         // Those of one round are dropped when the next has its own: no buffer moves in between.
         let mut pinned = Pins::default();
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
             let mut freed = Freed::new();
             let mut pins = Pins::default();
             let attempt = {
@@ -126,6 +129,10 @@ impl Card {
             let attempt = attempt?;
             match attempt {
                 Attempt::Done(id) => return Ok(id),
+                Attempt::Contended(contended) => {
+                    contended.wait()?;
+                    continue;
+                }
                 Attempt::Uncovered(uncovered) => {
                     for (fence, buffer) in &uncovered {
                         fences.cover(fence, buffer)?;
@@ -137,6 +144,7 @@ impl Card {
                     fences = InFences::new(commit, true)?;
                 }
             }
+            rounds += 1;
         }
         let (producer, buffer) = in_the_way.map_or_else(
             || ("the driver".to_owned(), "a buffer".to_owned()),
@@ -185,7 +193,12 @@ fn attempt(
         }
     }
 
-    let submission = Submission::begin(pins.uses(&plan))?;
+    // Not waiting: whoever has the buffer may be waiting for the card.
+    let submission = match Submission::try_begin(pins.uses(&plan)) {
+        Ok(submission) => submission,
+        Err(TryBeginError::Contended(contended)) => return Ok(Attempt::Contended(contended)),
+        Err(TryBeginError::Submit(error)) => return Err(error.into()),
+    };
     let uncovered = uncovered(&submission, fences);
     if !uncovered.is_empty() {
         return Ok(Attempt::Uncovered(uncovered));

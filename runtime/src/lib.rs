@@ -272,5 +272,5 @@ pub use retire_queue::RetireQueue;
 pub use revocation::Revocation;
 pub use shared_buffer::SharedBuffer;
 pub use software_timeline::SoftwareTimeline;
-pub use submission::Submission;
+pub use submission::{Contended, Submission, TryBeginError};
 pub use sync_file::SyncFile;

@@ -112,7 +112,8 @@ impl Reservation {
         Some(Locked(self))
     }
 
-    fn try_lock(&self, ticket: Ticket) -> bool {
+    /// Locks if nobody has it.
+    pub(crate) fn try_lock(&self, ticket: Ticket) -> bool {
         // In one order with `waiting`, which the holder looks at when it lets go.
         let exchanged =
             self.holder

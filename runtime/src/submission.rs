@@ -5,10 +5,49 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::buffer::BufferInner;
 use crate::held;
 use crate::mapping::MappingUse;
 use crate::reservation::Ticket;
 use crate::{Access, Fence, FenceUsage, SubmitError};
+
+type Uses = SmallVec<[MappingUse; 8]>;
+
+/// Why a submission has not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum TryBeginError {
+    /// Another thread is between its begin and its commit on a buffer.
+    #[error(transparent)]
+    Contended(Contended),
+    /// The work cannot be submitted.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+/// Another thread has locked a buffer's reservation.
+#[derive(Debug, thiserror::Error)]
+#[error("another thread is submitting work on '{}'", .buffer.name())]
+pub struct Contended {
+    buffer: Arc<BufferInner>,
+}
+
+impl Contended {
+    /// Waits until that thread has let go. Another one may have taken its place by the next try.
+    ///
+    /// # Errors
+    /// [`SubmitError::WouldDeadlock`]: this thread has an open submission.
+    pub fn wait(self) -> Result<(), SubmitError> {
+        match self.buffer.reservation().lock_alone() {
+            Some(locked) => {
+                drop(locked);
+                Ok(())
+            }
+            None => Err(SubmitError::WouldDeadlock {
+                buffer: self.buffer.name().to_owned(),
+            }),
+        }
+    }
+}
 
 /// A piece of work that is about to be submitted. While it exists the reservations of all its
 /// buffers are locked, so no eviction can come between the check of its mappings and the fence that
@@ -28,7 +67,7 @@ use crate::{Access, Fence, FenceUsage, SubmitError};
 /// Backends wrap this type and turn the fences into their own waits.
 #[derive(Debug)]
 pub struct Submission {
-    uses: SmallVec<[MappingUse; 8]>,
+    uses: Uses,
     // The locks belong to the thread that took them.
     _of_this_thread: PhantomData<*const ()>,
 }
@@ -46,14 +85,47 @@ impl Submission {
     /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission, on whatever buffers, or
     ///   is in an invalidate callback. (Two threads with two each would wait for each other.)
     pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
-        let mut uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
-        // Uses of one buffer stand together, a write before the reads, and all submissions share
-        // the order of the buffers.
-        uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
-        if held::any() {
-            return Err(would_deadlock(&uses));
-        }
+        let uses = sorted(uses)?;
         lock_all(&uses);
+        Self::of_locked(uses)
+    }
+
+    /// The same, without waiting for other threads: for a backend that holds a lock of its own, a
+    /// queue's or a card's. Whoever waits for that lock may have one of the buffers.
+    ///
+    /// # Errors
+    /// - [`TryBeginError::Contended`]: another thread is between its `begin` and its `commit` on one of
+    ///   the buffers. Let go of the lock, [wait](Contended::wait), and try again.
+    /// - [`TryBeginError::Submit`]: as [`begin`](Self::begin).
+    pub fn try_begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, TryBeginError> {
+        let uses = sorted(uses)?;
+        let ticket = Ticket::next();
+        for (index, used) in one_of_each_buffer(&uses) {
+            if used.buffer().reservation().try_lock(ticket) {
+                continue;
+            }
+            for (_, held) in one_of_each_buffer(&uses).filter(|(held, _)| *held < index) {
+                held.buffer().reservation().unlock();
+            }
+            let buffer = used.buffer().clone();
+            return Err(TryBeginError::Contended(Contended { buffer }));
+        }
+        Ok(Self::of_locked(uses)?)
+    }
+
+    /// Whether this thread may begin a submission. A backend asks before it waits for a lock of its
+    /// own: who holds that may be waiting for what this thread holds.
+    ///
+    /// # Errors
+    /// [`SubmitError::WouldDeadlock`]: it has one already, or is in an invalidate callback.
+    pub fn may_begin(uses: &[MappingUse]) -> Result<(), SubmitError> {
+        match held::any() {
+            true => Err(would_deadlock(uses)),
+            false => Ok(()),
+        }
+    }
+
+    fn of_locked(uses: Uses) -> Result<Self, SubmitError> {
         let submission = Self {
             uses,
             _of_this_thread: PhantomData,
@@ -126,6 +198,15 @@ impl Drop for Submission {
     }
 }
 
+/// Uses of one buffer stand together, a write before the reads, and all submissions share the order of
+/// the buffers.
+fn sorted(uses: impl IntoIterator<Item = MappingUse>) -> Result<Uses, SubmitError> {
+    let mut uses: Uses = uses.into_iter().collect();
+    uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
+    Submission::may_begin(&uses)?;
+    Ok(uses)
+}
+
 /// The first use of each buffer, with its place among the sorted uses: the write, if there is one.
 fn one_of_each_buffer(uses: &[MappingUse]) -> impl Iterator<Item = (usize, &MappingUse)> {
     uses.iter().enumerate().filter(|(index, used)| {
@@ -138,7 +219,10 @@ fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
     let held = |used: &&MappingUse| used.buffer().reservation().was_locked_last();
     let used = uses.iter().find(held).or(uses.first());
     SubmitError::WouldDeadlock {
-        buffer: used.map_or_else(String::new, |used| used.buffer().name().to_owned()),
+        buffer: used.map_or_else(
+            || "a lock".to_owned(),
+            |used| used.buffer().name().to_owned(),
+        ),
     }
 }
 

@@ -9,9 +9,9 @@ use dmashare::{
     AccessConstraint, InvalidationContext, MapError, PinError, Placements, RevokeError,
     SharedBuffer, Submission, SubmitError,
 };
+use dmashare_lab_probe::within_time_limit;
 use support::device::{Calls, Device};
 use support::fake_exporter::FakeExporter;
-use support::time_limit::within_time_limit;
 
 fn to(placements: Placements) -> AccessConstraint {
     AccessConstraint::placements(placements)

@@ -13,9 +13,9 @@ use dmashare::{
     InvalidationContext, InvalidationReason, Placements, SharedBuffer, SoftwareTimeline,
     Submission, SubmitError,
 };
+use dmashare_lab_probe::within_time_limit;
 use support::device::{Calls, Device};
 use support::fake_exporter::{CopyMode, FakeExporter};
-use support::time_limit::within_time_limit;
 
 fn to(placements: Placements) -> AccessConstraint {
     AccessConstraint::placements(placements)

@@ -12,9 +12,9 @@ use dmashare::{
     MapError, Mapping, Modifier, Moment, MoveError, PinError, Placements, RevokeError,
     SharedBuffer, SoftwareTimeline, Submission, SubmitError,
 };
+use dmashare_lab_probe::within_time_limit;
 use support::device::{Calls, Device};
 use support::fake_exporter::FakeExporter;
-use support::time_limit::within_time_limit;
 
 const LONG: Duration = Duration::from_secs(3600);
 

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use dmashare::{Mapping, Submission};
+use dmashare_lab_probe::within_time_limit;
 use support::device::Device;
-use support::time_limit::within_time_limit;
 
 /// What surely is long enough for a thread to get to where it waits.
 const MOMENT: Duration = Duration::from_millis(200);

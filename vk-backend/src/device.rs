@@ -100,16 +100,12 @@ impl Device {
     /// Locks the queue, for submissions that touch no shared buffer and for presentation.
     ///
     /// # Errors
-    /// [`SubmitError::Device`]: this thread holds the queue already, through another guard or an
-    /// open [`Submission`].
+    /// - [`SubmitError::Device`]: this thread holds the queue already, through another guard or an
+    ///   open [`Submission`].
+    /// - [`SubmitError::WouldDeadlock`]: this thread has a submission of another device or display, or
+    ///   is in an invalidate callback.
     pub fn queue(&self) -> Result<QueueGuard, SubmitError> {
-        let lock = self
-            .timeline()
-            .lock_queue()
-            .map_err(|held| SubmitError::Device {
-                operation: "locking the queue",
-                source: held.into(),
-            })?;
+        let lock = self.timeline().lock_queue_to_submit(&[])?;
         Ok(QueueGuard::new(self.core().queue, lock))
     }
 
@@ -126,7 +122,8 @@ impl Device {
     /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
     ///   that adopted the same `VkDevice`.
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
-    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission on one of the buffers.
+    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission, on whatever buffers, or is
+    ///   in an invalidate callback.
     /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
     ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
     ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.

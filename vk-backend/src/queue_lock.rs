@@ -70,6 +70,13 @@ impl QueueLock {
             _of_this_thread: PhantomData,
         })
     }
+
+    /// Whether this thread holds it.
+    pub(crate) fn is_held_here(&self) -> bool {
+        let state = self.inner.state.lock();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.holder == Some(thread::current().id())
+    }
 }
 
 /// Holds a [`QueueLock`] until it is dropped, on the thread that took it.

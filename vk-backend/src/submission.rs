@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Fence, MappingUse, SubmitError};
+use dmashare::{Fence, MappingUse, SubmitError, TryBeginError};
 use smallvec::SmallVec;
 
 use crate::Device;
@@ -58,7 +58,8 @@ impl Submission {
         }
         let mut resolved = SmallVec::<[Resolved; 4]>::new();
         let mut last: Option<Unresolved> = None;
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
             if timeline.core().is_lost() {
                 return Err(Failure {
                     operation: "vkQueueSubmit2",
@@ -67,12 +68,18 @@ impl Submission {
                 .into());
             }
             // The queue before the reservations: whoever waits for the queue keeps no buffer from
-            // anyone.
-            let queue = timeline.lock_queue().map_err(|held| SubmitError::Device {
-                operation: "locking the queue",
-                source: held.into(),
-            })?;
-            let inner = dmashare::Submission::begin(uses.iter().cloned())?;
+            // anyone. And nobody waits for a buffer with the queue locked.
+            let queue = timeline.lock_queue_to_submit(&uses)?;
+            let inner = match dmashare::Submission::try_begin(uses.iter().cloned()) {
+                Ok(inner) => inner,
+                Err(TryBeginError::Contended(contended)) => {
+                    drop(queue);
+                    contended.wait()?;
+                    continue;
+                }
+                Err(TryBeginError::Submit(error)) => return Err(error),
+            };
+            rounds += 1;
             let mut waits = Waits::new(timeline, &resolved);
             inner.visit_waits(|fence, usage, buffer| waits.add(fence, usage, buffer))?;
             let unresolved = waits.take_unresolved();

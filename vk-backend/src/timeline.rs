@@ -9,7 +9,10 @@ use std::time::Duration;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use ash::vk;
-use dmashare::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
+use dmashare::{
+    Fence, FenceError, FenceStatus, MappingUse, Submission, SubmitError, SyncFile, Timeline,
+    TimelineId,
+};
 use nix::errno::Errno;
 
 use crate::device_core::DeviceCore;
@@ -73,6 +76,21 @@ impl QueueTimeline {
 
     pub(crate) fn lock_queue(&self) -> Result<QueueLockGuard, QueueHeld> {
         self.core.queue_lock.lock()
+    }
+
+    /// The queue, for work on these mappings. A thread that holds reservations of another submission is
+    /// refused instead of waiting: who holds the queue may be waiting for one of those.
+    pub(crate) fn lock_queue_to_submit(
+        &self,
+        uses: &[MappingUse],
+    ) -> Result<QueueLockGuard, SubmitError> {
+        if !self.core.queue_lock.is_held_here() {
+            Submission::may_begin(uses)?;
+        }
+        self.lock_queue().map_err(|held| SubmitError::Device {
+            operation: "locking the queue",
+            source: held.into(),
+        })
     }
 
     /// The next point, for work that is submitted or given up before the guard is dropped.

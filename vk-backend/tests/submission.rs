@@ -11,7 +11,7 @@ use dmashare::{
     Access, Fence, FenceError, FenceStatus, Mapping, SharedBuffer, SoftwareTimeline, Submission,
     SubmitError, SyncFile,
 };
-use dmashare_lab_probe::SwSyncTimeline;
+use dmashare_lab_probe::{SwSyncTimeline, within_time_limit};
 use dmashare_vk::ash::vk;
 use dmashare_vk::{Device, QueueHeld};
 use support::{assert_same_bytes, buffer, device, map, pattern};
@@ -266,6 +266,40 @@ fn the_queue_is_locked_once_a_thread() {
     submit_empty(&device, &mapping, Access::Read)
         .wait(LONG)
         .unwrap();
+}
+
+/// Two threads, each with a submission of one device, begin one of the other's.
+#[test]
+fn i16_a_submission_inside_another_is_refused_without_a_wait() {
+    within_time_limit(|| {
+        let (a, b) = (device(), device());
+        let shared = [buffer(&a, "first"), buffer(&a, "second")];
+        let devices = [&a, &b];
+        let both_have_begun = std::sync::Barrier::new(2);
+        let both_were_refused = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for own in 0..2 {
+                let (shared, devices) = (&shared, &devices);
+                let (begun, refused) = (&both_have_begun, &both_were_refused);
+                scope.spawn(move || {
+                    let other = 1 - own;
+                    let mappings =
+                        [0, 1].map(|device: usize| map(&shared[device], devices[device]));
+                    let submission = devices[own].submission([mappings[own].write()]).unwrap();
+                    begun.wait();
+                    let nested = devices[other].submission([mappings[other].read()]);
+                    let queue = devices[other].queue().map(drop);
+                    refused.wait();
+                    drop(submission);
+                    assert!(matches!(
+                        nested.map(drop),
+                        Err(SubmitError::WouldDeadlock { .. })
+                    ));
+                    assert!(matches!(queue, Err(SubmitError::WouldDeadlock { .. })));
+                });
+            }
+        });
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The kernel's own view, for tests: which files this process has open, which dma-bufs there are and
 //! who is attached to them, fences that wait until they are told, and allocations that fail on
-//! demand.
+//! demand. And a time limit, for tests of what must not hang.
 //!
 //! What has no error to return panics with a message when the kernel does not offer it: a test that
 //! needs it and can't find it must fail, not pass. `cargo lab test` runs tests where it is there.
@@ -9,12 +9,14 @@ mod bufinfo;
 mod descriptors;
 mod fail_nth;
 mod sw_sync;
+mod time_limit;
 mod vkms;
 
 pub use bufinfo::{BUFINFO, BufInfo, attached_name, bufinfo, parse_bufinfo, read_bufinfo};
 pub use descriptors::{OpenFile, open_files};
 pub use fail_nth::{FailNth, for_each_failing_allocation};
 pub use sw_sync::SwSyncTimeline;
+pub use time_limit::within_time_limit;
 pub use vkms::VkmsDisplay;
 
 /// Panics, naming what is missing and how to run the test where it is there.

@@ -3,7 +3,6 @@
 
 pub mod device;
 pub mod fake_exporter;
-pub mod time_limit;
 
 use std::sync::{Arc, Mutex};
 
