@@ -134,9 +134,10 @@ impl CardInner {
         let Some(commit) = commit_of(&flip, state.last_commit) else {
             return;
         };
-        state.last_event = Some(Moment::from_monotonic(flip.time));
+        let at = Moment::from_monotonic(flip.time);
+        state.last_event = Some(at);
         for plane in &mut state.planes {
-            plane.flipped(crtc, commit);
+            plane.flipped(crtc, commit, |held| held.appeared(at));
         }
         while let Some((pending, output)) = state.crtcs[crtc].pending.front().copied() {
             if pending > commit {

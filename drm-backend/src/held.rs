@@ -1,6 +1,6 @@
 //! What the display holds of a buffer that it shows or captures into.
 
-use dmashare::{Mapping, PinGuard};
+use dmashare::{Mapping, Moment, PinGuard};
 
 use crate::{Card, OutputId};
 
@@ -12,7 +12,7 @@ pub(crate) struct Held {
     // The framebuffer goes before the buffer may move.
     pub(crate) mapping: Mapping<Card>,
     pub(crate) output: OutputId,
-    _pin: PinGuard,
+    pin: PinGuard,
 }
 
 impl Held {
@@ -20,8 +20,13 @@ impl Held {
         Self {
             mapping: mapping.clone(),
             output,
-            _pin: pin,
+            pin,
         }
+    }
+
+    /// It is on the screen since then.
+    pub(crate) fn appeared(&self, at: Moment) {
+        self.pin.set_since(at);
     }
 
     /// Whether this is the same framebuffer on the same output.

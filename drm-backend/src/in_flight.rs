@@ -19,9 +19,13 @@ struct PlaneUse<M> {
     mapping: M,
     crtc: usize,
     point: u64,
+    /// The commit that shows it.
+    shown_by: CommitId,
+    /// That commit is on the screen.
+    on_screen: bool,
     /// The commit that shows something else.
     replaced_by: Option<CommitId>,
-    /// That commit is on the screen.
+    /// That one is on the screen.
     ended: bool,
     /// Captures that may still be reading it.
     captures: SmallVec<[u64; 2]>,
@@ -79,6 +83,8 @@ impl<M> PlaneTimeline<M> {
             mapping,
             crtc,
             point: self.last_point,
+            shown_by: commit,
+            on_screen: false,
             replaced_by: None,
             ended: false,
             captures: SmallVec::new(),
@@ -111,11 +117,15 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// `commit` is on the screen of a CRTC: what it replaced there is no longer read.
-    pub(crate) fn flipped(&mut self, crtc: usize, commit: CommitId) {
-        for used in &mut self.uses {
-            if used.crtc == crtc && used.replaced_by.is_some_and(|by| by <= commit) {
+    /// `commit` is on the screen of a CRTC: what it replaced there is no longer read. What has appeared
+    /// with it is given to `appeared`.
+    pub(crate) fn flipped(&mut self, crtc: usize, commit: CommitId, mut appeared: impl FnMut(&M)) {
+        for used in self.uses.iter_mut().filter(|used| used.crtc == crtc) {
+            if used.replaced_by.is_some_and(|by| by <= commit) {
                 used.ended = true;
+            } else if !used.on_screen && used.shown_by <= commit {
+                used.on_screen = true;
+                appeared(&used.mapping);
             }
         }
     }
@@ -166,12 +176,16 @@ mod tests {
         let mut plane = PlaneTimeline::new("plane".to_owned());
         let fence = plane.next_fence();
         plane.show(1, 0, commit(1), FLIPS);
-        plane.flipped(0, commit(1));
+        let mut appeared = Vec::new();
+        for _ in 0..2 {
+            plane.flipped(0, commit(1), |mapping| appeared.push(*mapping));
+        }
+        assert_eq!(appeared, [1]);
         assert!(released(&mut plane).is_empty());
         plane.show(2, 0, commit(2), FLIPS);
         assert!(released(&mut plane).is_empty());
         assert_eq!(fence.status(), FenceStatus::Pending);
-        plane.flipped(0, commit(2));
+        plane.flipped(0, commit(2), |_| {});
         assert_eq!(released(&mut plane), [1]);
         assert_eq!(fence.status(), FenceStatus::Signalled);
         assert_eq!(plane.current(), Some(&2));
@@ -184,7 +198,7 @@ mod tests {
         plane.show(1, 0, commit(1), FLIPS);
         plane.capture(7);
         plane.show(2, 0, commit(2), FLIPS);
-        plane.flipped(0, commit(2));
+        plane.flipped(0, commit(2), |_| {});
         assert!(released(&mut plane).is_empty());
         assert_eq!(fence.status(), FenceStatus::Pending);
         plane.captured(7);
@@ -197,9 +211,9 @@ mod tests {
         let mut plane = PlaneTimeline::new("plane".to_owned());
         plane.show(1, 0, commit(1), FLIPS);
         plane.hide(commit(2), FLIPS);
-        plane.flipped(1, commit(2));
+        plane.flipped(1, commit(2), |_| {});
         assert!(released(&mut plane).is_empty());
-        plane.flipped(0, commit(2));
+        plane.flipped(0, commit(2), |_| {});
         assert_eq!(released(&mut plane), [1]);
         assert_eq!(plane.current(), None);
     }
@@ -216,13 +230,13 @@ mod tests {
         // The flip of the second commit may still come; points signal in order.
         assert!(released(&mut plane).is_empty());
         assert_eq!(fence.status(), FenceStatus::Pending);
-        plane.flipped(1, commit(2));
+        plane.flipped(1, commit(2), |_| {});
         assert_eq!(released(&mut plane), [1, 2]);
         // What was hidden before keeps waiting for its own event.
         plane.hide(commit(4), FLIPS);
         plane.hide(commit(5), |_| false);
         assert!(released(&mut plane).is_empty());
-        plane.flipped(0, commit(4));
+        plane.flipped(0, commit(4), |_| {});
         assert_eq!(released(&mut plane), [3]);
     }
 
@@ -290,7 +304,7 @@ mod tests {
                     }
                     Step::FlipNext => {
                         last_flip = (last_flip + 1).min(last_commit);
-                        plane.flipped(0, commit(last_flip));
+                        plane.flipped(0, commit(last_flip), |_| {});
                     }
                     Step::CaptureEnds(index) if !captures.is_empty() => {
                         let ended = captures.remove(index % captures.len());

@@ -496,7 +496,7 @@ fn what_cannot_be_pinned_is_not_shown() {
 }
 
 #[test]
-fn a_pin_is_as_old_as_the_event_before_it() {
+fn a_pin_is_as_old_as_the_flip_that_shows_the_buffer() {
     let screen = Screen::new();
     let first = picture(&screen, "first");
     let second = picture(&screen, "second");
@@ -507,11 +507,20 @@ fn a_pin_is_as_old_as_the_event_before_it() {
         .commit(Commit::new().output(screen.showing(&first.map())))
         .unwrap();
     assert!(before <= since(&first) && since(&first) <= Moment::now());
-    let Event::Flip { time, .. } = wait_for_flip(&screen.card, id) else {
-        unreachable!()
+    let flip = |id| match wait_for_flip(&screen.card, id) {
+        Event::Flip { time, .. } => Moment::from_monotonic(time),
+        _ => unreachable!(),
     };
-    screen.show(screen.showing(&second.map()));
-    assert_eq!(since(&second), Moment::from_monotonic(time));
+    let first_flip = flip(id);
+    assert_eq!(since(&first), first_flip);
+    // Nothing happens for a while; then the pin is not as old as that.
+    std::thread::sleep(Duration::from_millis(200));
+    let commit = Commit::new().output(screen.showing(&second.map()));
+    let id = screen.card.commit(commit).unwrap();
+    assert_eq!(since(&second), first_flip);
+    let second_flip = flip(id);
+    assert_eq!(since(&second), second_flip);
+    assert!(second_flip.as_monotonic() - first_flip.as_monotonic() >= Duration::from_millis(200));
 }
 
 #[test]

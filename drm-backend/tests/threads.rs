@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dmashare::host::DmaHeap;
-use dmashare::{Access, Extent, FenceStatus, Fourcc, Submission, SubmitError};
+use dmashare::{Access, Extent, FenceStatus, Fourcc, Submission};
 use dmashare_drm::{CommitError, Event};
-use dmashare_lab_probe::{open_files, within_time_limit};
+use dmashare_lab_probe::open_files;
 
 #[allow(dead_code, reason = "every test executable uses a part of it")]
 mod support;
@@ -79,37 +79,4 @@ fn flips_dispatches_imports_and_submissions_at_once() {
     assert_eq!(open_files().len(), files);
     assert_eq!(screen.card.open_gem_handles(), 0);
     assert_eq!(screen.display.framebuffers_after_commits(3), 3);
-}
-
-/// A commit waits for whoever is submitting work on its buffer; the card does not wait with it.
-#[test]
-fn i16_nobody_waits_for_a_buffer_with_the_card_locked() {
-    within_time_limit(|| {
-        let screen = Screen::new();
-        let heap = DmaHeap::open("system").unwrap();
-        let [shown, next] =
-            [1, 2].map(|seed| painted(&heap, "picture", Fourcc::XRGB8888, screen.extent(), seed));
-        let (shown, next) = (map(&shown, &screen.card), map(&next, &screen.card));
-        screen.show(screen.showing(&shown));
-        let timeline = dmashare::SoftwareTimeline::new("writer");
-        std::thread::scope(|scope| {
-            let submission = Submission::begin([next.write()]).unwrap();
-            let committer = scope.spawn(|| screen.card.present(&screen.output, &next, None));
-            // It stays in the wait.
-            std::thread::sleep(Duration::from_millis(50));
-            assert!(!committer.is_finished());
-            screen.card.dispatch().unwrap();
-            let nested = screen.card.present(&screen.output, &shown, None);
-            assert!(
-                matches!(
-                    nested,
-                    Err(CommitError::Submit(SubmitError::WouldDeadlock { .. }))
-                ),
-                "{nested:?}"
-            );
-            submission.commit(&timeline.fence(0));
-            let id = committer.join().unwrap().unwrap();
-            wait_for_flip(&screen.card, id);
-        });
-    });
 }

@@ -40,6 +40,14 @@ impl PinGuard {
     pub fn attachment(&self) -> AttachmentId {
         self.core.id()
     }
+
+    /// Corrects the time that reports and refusals name: a display knows only afterwards when a buffer
+    /// came on the screen. Nothing happens if this guard is a static attachment's.
+    pub fn set_since(&self, since: Moment) {
+        if let Some(pin) = self.pin {
+            self.core.buffer().set_pinned_since(pin, since);
+        }
+    }
 }
 
 impl Drop for PinGuard {

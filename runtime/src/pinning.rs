@@ -94,6 +94,13 @@ impl BufferInner {
         }
     }
 
+    pub(crate) fn set_pinned_since(&self, id: PinId, since: Moment) {
+        let mut state = self.state();
+        if let Some(pin) = state.pins.iter_mut().find(|pin| pin.id == id) {
+            pin.report.since = since;
+        }
+    }
+
     pub(crate) fn unpin_all(&self, attachment: AttachmentId) -> usize {
         let removed =
             self.remove_pins(&mut self.state(), |pin| pin.report.attachment == attachment);
