@@ -103,6 +103,8 @@ mod plane;
 mod plane_property;
 mod plane_request;
 mod property;
+mod record;
+mod refusal;
 mod request;
 mod resources;
 mod restore;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dmashare::{Contended, Fence, FenceStatus, MappingUse, Submission, SyncFile, TryBeginError};
+use dmashare::{Contended, Fence, FenceStatus, Submission, SyncFile, TryBeginError};
 use drm_ffi::{
     DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_NONBLOCK, DRM_MODE_ATOMIC_TEST_ONLY,
     DRM_MODE_PAGE_FLIP_EVENT,
@@ -14,15 +14,13 @@ use drm_ffi::{
 use nix::libc;
 use smallvec::SmallVec;
 
-use crate::capture::Capture;
 use crate::card::CardInner;
-use crate::configuration::Configuration;
-use crate::fill::{capture_slot, fill, fill_sleeping, out_fence_slot};
-use crate::held::Held;
+use crate::fill::{fill, fill_sleeping};
 use crate::in_fences::InFences;
 use crate::pins::Pins;
 use crate::plan::Plan;
-use crate::restore::Foreign;
+use crate::record::{hide, record, take_out_fences};
+use crate::refusal::failed;
 use crate::state::{Freed, State};
 use crate::sys::atomic;
 use crate::{Card, Commit, CommitError, CommitId, OutputId, master};
@@ -34,7 +32,7 @@ pub type OutFences = SmallVec<[(OutputId, SyncFile); 2]>;
 const ROUNDS: usize = 8;
 
 /// What one attempt came to.
-enum Attempt {
+pub(crate) enum Attempt {
     Done(CommitId),
     /// The buffers' reservations hold fences that the display would not have waited for, with the
     /// buffers' names.
@@ -276,166 +274,4 @@ fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, St
     match visited {
         Ok(()) => uncovered,
     }
-}
-
-/// Whether a flip event of the commit, or of a later one, comes for a CRTC: it is in the commit, or
-/// on, or the commit switches it off because others had it on. Any other was off already when this
-/// process became master.
-fn flips(
-    inner: &CardInner,
-    foreign: &Foreign,
-    next: &Configuration,
-    plan: &Plan<'_>,
-    crtc: usize,
-) -> bool {
-    let id = inner.resources.crtcs[crtc].id;
-    next.crtcs[crtc].is_some()
-        || plan.outputs.iter().any(|output| output.crtc == Some(crtc))
-        || foreign.crtcs.iter().any(|foreign| foreign.id == id)
-}
-
-/// Notes which planes show nothing. Also those that this process showed before another was master:
-/// the first commit after that switches off what it does not name.
-fn hide(inner: &CardInner, state: &mut State, plan: &Plan<'_>, id: CommitId) {
-    for (timeline, next) in state.planes.iter_mut().zip(&state.next.planes) {
-        if next.is_none() {
-            timeline.hide(id, |crtc| {
-                flips(inner, &state.foreign, &state.next, plan, crtc)
-            });
-        }
-    }
-}
-
-/// The commit is on its way: notes what each plane shows and what is captured. Gives the fence for
-/// each new use.
-fn record(
-    inner: &CardInner,
-    state: &mut State,
-    plan: &Plan<'_>,
-    pins: &mut Pins,
-    id: CommitId,
-) -> SmallVec<[(MappingUse, Fence); 8]> {
-    let mut fences = SmallVec::new();
-    for output in &plan.outputs {
-        let Some(crtc) = output.crtc else { continue };
-        let queue = &mut state.crtcs[crtc].pending;
-        queue.push_back((id, output.commit.output.id()));
-    }
-    hide(inner, state, plan, id);
-    for (index, plane) in plan.planes.iter().enumerate() {
-        if let Some(pin) = pins.plane(index) {
-            let mapping = &plane.commit.mapping;
-            let timeline = &mut state.planes[plane.plane];
-            fences.push((mapping.read(), timeline.next_fence()));
-            let flips = |crtc| flips(inner, &state.foreign, &state.next, plan, crtc);
-            let held = Held::new(mapping, plane.output.id(), pin);
-            timeline.show(held, plane.crtc, id, flips);
-        }
-    }
-    for (index, output) in plan.outputs.iter().enumerate() {
-        let (Some(crtc), Some(target)) = (output.crtc, &output.commit.writeback) else {
-            continue;
-        };
-        let fence = state.slots.take(capture_slot(index));
-        // An output that goes off captures nothing. The pin is taken last: it is not to be dropped
-        // here.
-        let Some((fence, pin)) = fence.and_then(|fence| Some((fence, pins.target(index)?))) else {
-            continue;
-        };
-        let fence = SyncFile::from_kernel(fence);
-        state.last_capture += 1;
-        let serial = state.last_capture;
-        let held = Held::new(target, output.commit.output.id(), pin);
-        let capture = Capture::new(serial, id, held, fence);
-        fences.push((target.write(), capture.fence()));
-        state.captures.push(capture);
-        for index in 0..state.planes.len() {
-            if state.next.planes[index].is_some_and(|plane| plane.crtc == crtc) {
-                state.planes[index].capture(serial);
-            }
-        }
-    }
-    std::mem::swap(&mut state.current, &mut state.next);
-    state.foreign = Foreign::default();
-    fences
-}
-
-fn take_out_fences(state: &mut State, plan: &Plan<'_>, out_fences: &mut OutFences) {
-    for (index, output) in plan.outputs.iter().enumerate() {
-        if let Some(fence) = state.slots.take(out_fence_slot(index)) {
-            out_fences.push((output.commit.output.id(), SyncFile::from_kernel(fence)));
-        }
-    }
-}
-
-/// What the kernel's refusal means.
-fn failed(
-    inner: &Arc<CardInner>,
-    state: &State,
-    commit: &Commit,
-    fences: &InFences,
-    source: io::Error,
-) -> Result<Attempt, CommitError> {
-    let names = |busy: &dyn Fn(OutputId) -> bool| -> Vec<String> {
-        let outputs = commit.outputs.iter().map(|output| &output.output);
-        outputs
-            .filter(|output| busy(output.id()))
-            .map(|output| output.name().to_owned())
-            .collect()
-    };
-    match source.raw_os_error() {
-        Some(libc::EBUSY) => {
-            inner.statistics.busy.fetch_add(1, Ordering::Relaxed);
-            let pending = || state.crtcs.iter().flat_map(|crtc| &crtc.pending);
-            let mut busy = names(&|id| pending().any(|(_, output)| *output == id));
-            if busy.is_empty() {
-                busy = names(&|_| true);
-            }
-            Err(CommitError::Busy { outputs: busy })
-        }
-        Some(libc::EPERM) if fences.any() => Ok(Attempt::RefusesInFences),
-        Some(libc::EACCES | libc::EPERM) => Err(master::no_master(&inner.device, source).into()),
-        Some(libc::EINVAL | libc::ERANGE | libc::ENOSPC | libc::ENOENT | libc::EOPNOTSUPP) => {
-            // The driver says the same for a display that was unplugged meanwhile.
-            let gone = commit.outputs.iter().find(|output| {
-                let status = output.output.connector().status(&inner.device, false);
-                output.active && status.is_ok_and(|status| !status.connected)
-            });
-            Err(match gone {
-                Some(output) => CommitError::Disconnected {
-                    output: output.output.name().to_owned(),
-                },
-                None => CommitError::Rejected {
-                    card: inner.device.name().to_owned(),
-                    configuration: describe(state),
-                    source,
-                },
-            })
-        }
-        _ => Err(inner.device.error("MODE_ATOMIC", source).into()),
-    }
-}
-
-/// The configuration that was refused, for people.
-fn describe(state: &State) -> String {
-    let mut text = String::new();
-    for crtc in state.next.crtcs.iter().flatten() {
-        let name = state
-            .connectors
-            .iter()
-            .find(|known| known.connector.id == crtc.connector)
-            .map_or("?", |known| &*known.connector.name);
-        text += &format!("{name} {}", crtc.mode);
-        if let Some(capture) = crtc.capture {
-            text += &format!(" captured as {} {}", capture.format, capture.extent);
-        }
-        text += "; ";
-    }
-    for (index, plane) in state.next.planes.iter().enumerate() {
-        if let Some(plane) = plane {
-            text += &format!("plane {index}: {plane}; ");
-        }
-    }
-    text.truncate(text.trim_end_matches("; ").len());
-    text
 }

@@ -1,0 +1,252 @@
+//! A commit that fails, is busy or is refused pins nothing, and unpins nothing.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use dmashare::{
+    Fence, Fourcc, PinError, Placements, SoftwareTimeline, Submission, SubmitError, SyncFile,
+};
+use dmashare_drm::{Commit, CommitError, CommitId, Event, OutputCommit, PlaneCommit, Rectangle};
+use dmashare_lab_probe::{SwSyncTimeline, for_each_failing_allocation};
+
+#[allow(dead_code, reason = "every test executable uses a part of it")]
+mod support;
+use support::movable::*;
+use support::*;
+
+/// Long enough for any flip that waits for nothing.
+const A_WHILE: Duration = Duration::from_millis(400);
+const NOTHING: [&str; 0] = [];
+
+fn picture(screen: &Screen, name: &str) -> Movable {
+    Movable::new(&screen.card, name, screen.extent())
+}
+
+fn sync_fence(timeline: &SwSyncTimeline, value: u32) -> Fence {
+    SyncFile::new(timeline.fence(value)).unwrap().into()
+}
+
+#[test]
+fn i13_a_busy_commit_leaves_pins_as_they_were() {
+    let screen = Screen::new();
+    let [first, second, third, target] =
+        ["first", "second", "third", "target"].map(|name| picture(&screen, name));
+    screen.show(screen.showing(&first.map()));
+    let timeline = SwSyncTimeline::new();
+    let fence = sync_fence(&timeline, 1);
+    let id = screen
+        .card
+        .present(&screen.output, &second.map(), Some(&fence))
+        .unwrap();
+    let busy = Commit::new().output(screen.showing(&third.map()));
+    for _ in 0..2 {
+        let result = screen.card.commit(&busy);
+        assert!(
+            matches!(result, Err(CommitError::Busy { .. })),
+            "{result:?}"
+        );
+        first.assert_held_by(&[&screen.scanout()]);
+        second.assert_held_by(&[&screen.scanout()]);
+        assert_eq!(third.pins(), NOTHING);
+    }
+    let capturing = screen.showing(&second.map()).writeback(&target.map());
+    let result = screen.card.commit(Commit::new().output(capturing));
+    assert!(
+        matches!(result, Err(CommitError::Busy { .. })),
+        "{result:?}"
+    );
+    assert_eq!(second.pins(), [screen.scanout()]);
+    target.assert_moves();
+    timeline.increment(1);
+    wait_for_flip(&screen.card, id);
+    first.assert_moves();
+    third.assert_moves();
+    // It may have moved meanwhile: the old mapping is refused then.
+    let result = screen.card.commit(&busy);
+    assert!(
+        matches!(result, Err(CommitError::Submit(SubmitError::Stale { .. }))),
+        "{result:?}"
+    );
+    screen.show(screen.showing(&third.map()));
+}
+
+#[test]
+fn i13_a_commit_that_is_refused_pins_nothing() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    let target = picture(&screen, "target");
+    screen.show(screen.showing(&first.map()));
+    let ok = |mapping| PlaneCommit::primary(mapping);
+    let mapping = second.map();
+    let refused = [
+        // vkms does not scale.
+        ok(&mapping).destination(Rectangle::new(0, 0, 320, 200)),
+        // Found before the driver is asked.
+        ok(&mapping).source(Rectangle::new(0, 0, 10_000, 1)),
+    ];
+    for plane in refused {
+        let output = OutputCommit::new(&screen.output)
+            .plane(plane)
+            .writeback(&target.map());
+        let result = screen.card.commit(Commit::new().output(output));
+        assert!(
+            matches!(
+                result,
+                Err(CommitError::Rejected { .. } | CommitError::Source { .. })
+            ),
+            "{result:?}"
+        );
+        first.assert_held_by(&[&screen.scanout()]);
+        assert_eq!((second.pins().len(), target.pins().len()), (0, 0));
+    }
+    // A fence that a display cannot wait for is found when everything is pinned.
+    let timeline = SoftwareTimeline::new("a worker thread");
+    let write = Submission::begin([mapping.write()]).unwrap();
+    write.commit(&timeline.fence(1));
+    let output = screen.showing(&mapping).writeback(&target.map());
+    let result = screen.card.commit(Commit::new().output(output));
+    assert!(
+        matches!(result, Err(CommitError::NotReady { .. })),
+        "{result:?}"
+    );
+    assert_eq!((second.pins().len(), target.pins().len()), (0, 0));
+    timeline.signal(1);
+    target.assert_moves();
+    second.assert_moves();
+    first.assert_held_by(&[&screen.scanout()]);
+}
+
+/// The kernel's own allocations fail in turn. Dumb buffers: foreign memory is mapped in the ioctl by
+/// vkms, and the kernel warns when that fails. They cannot move, and are counted all the same.
+#[test]
+fn i13_a_commit_without_memory_leaves_pins_as_they_were() {
+    let screen = Screen::new();
+    let dumb = screen.card.dumb_buffers();
+    let buffers = ["one", "two", "target"].map(|name| {
+        let buffer = buffer(&dumb, name, Fourcc::XRGB8888, screen.extent());
+        Movable::of(buffer, &screen.card)
+    });
+    let [one, two, target] = &buffers;
+    let finish = |id: CommitId| {
+        let (mut flipped, mut written) = (false, false);
+        wait_for(&screen.card, |event| {
+            match event {
+                Event::Flip { commit, .. } => flipped |= *commit == id,
+                Event::Written { commit, .. } => written |= *commit == id,
+                _ => {}
+            }
+            flipped && written
+        });
+    };
+    let commit = |next: &Movable| {
+        let output = screen.showing(&next.map()).writeback(&target.map());
+        screen.card.commit(Commit::new().output(output))
+    };
+    for next in [one, two] {
+        finish(commit(next).unwrap());
+    }
+    let mut refused = 0;
+    let points = for_each_failing_allocation(
+        || commit(if one.pins().is_empty() { one } else { two }),
+        |nth, result| {
+            match result {
+                Ok(id) => {
+                    let pinned = [one.pins(), two.pins(), target.pins()];
+                    assert_eq!(
+                        pinned,
+                        [[screen.scanout()], [screen.scanout()], [screen.writeback()]],
+                        "{nth}"
+                    );
+                    finish(id);
+                }
+                Err(_) => {
+                    refused += 1;
+                    // The kernel may have committed, and failed to say so.
+                    std::thread::sleep(A_WHILE / 2);
+                    screen.card.dispatch().unwrap();
+                }
+            }
+            let pinned = one.pins().len() + two.pins().len();
+            assert_eq!((pinned, target.pins().len()), (1, 0), "allocation {nth}");
+        },
+    );
+    assert!(
+        points > 3 && refused > 2,
+        "{points} points, {refused} refused"
+    );
+    screen.show(OutputCommit::off(&screen.output));
+    for buffer in &buffers {
+        assert_eq!(buffer.pins(), NOTHING);
+    }
+}
+
+#[test]
+fn i4_a_stale_mapping_is_refused_at_the_commit() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&first.map()));
+    let stale = second.map();
+    second.move_to(Placements::SHMEM).unwrap();
+    let before = screen.card.statistics();
+    for output in [
+        screen.showing(&stale),
+        screen.showing(&first.map()).writeback(&stale),
+    ] {
+        let result = screen.card.commit(Commit::new().output(output));
+        let Err(CommitError::Submit(SubmitError::Stale { buffer })) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(buffer, "second");
+        assert_eq!(second.pins(), NOTHING);
+        first.assert_held_by(&[&screen.scanout()]);
+    }
+    assert_eq!(screen.card.statistics(), before, "the driver was not asked");
+    screen.show(screen.showing(&second.map()));
+    assert_eq!(second.pins(), [screen.scanout()]);
+}
+
+#[test]
+fn what_cannot_be_pinned_is_not_shown() {
+    let screen = Screen::new();
+    let first = picture(&screen, "first");
+    let second = picture(&screen, "second");
+    screen.show(screen.showing(&first.map()));
+    // A move whose copy waits for a fence.
+    let timeline = SoftwareTimeline::new("a worker thread");
+    let write = Submission::begin([second.map().write()]).unwrap();
+    write.commit(&timeline.fence(1));
+    let wanted = dmashare::AccessConstraint::placements(Placements::SHMEM);
+    let moved = second.buffer.move_to(&wanted).unwrap();
+    let mapping = second.map();
+    let present = || screen.card.present(&screen.output, &mapping, None);
+    let result = present();
+    assert!(
+        matches!(&result, Err(CommitError::Pin(PinError::Moving { buffer })) if buffer == "second"),
+        "{result:?}"
+    );
+    timeline.signal(1);
+    moved.wait(LIMIT).unwrap();
+    wait_for_flip(&screen.card, present().unwrap());
+    screen.show(screen.showing(&first.map()));
+
+    second.buffer.revoke().unwrap().wait(LIMIT).ok();
+    let result = present();
+    assert!(
+        matches!(&result, Err(CommitError::Pin(PinError::Revoked { buffer })) if buffer == "second"),
+        "{result:?}"
+    );
+    let submission = Submission::begin([first.map().read()]).unwrap();
+    let result = screen.card.present(&screen.output, &first.map(), None);
+    drop(submission);
+    assert!(
+        matches!(
+            result,
+            Err(CommitError::Submit(SubmitError::WouldDeadlock { .. }))
+        ),
+        "{result:?}"
+    );
+    assert_eq!(second.pins(), NOTHING);
+    first.assert_held_by(&[&screen.scanout()]);
+}
