@@ -204,6 +204,7 @@ mod mapping;
 mod modifier;
 mod move_fence;
 mod moving;
+pub mod negotiation;
 mod old_backing;
 mod pending_move;
 mod pin;
@@ -241,8 +242,8 @@ pub use dynamic_attachment::DynamicAttachment;
 pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
     AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImportError,
-    LayoutError, MapError, MoveError, PinError, ResidencyError, RevokeError, SubmitError,
-    SyncFileError,
+    LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError, RevokeError,
+    SubmitError, SyncFileError, UnfitError,
 };
 pub use export_guard::ExportGuard;
 pub use exporter::Exporter;
@@ -257,6 +258,7 @@ pub use layout::{Layout, PlaneLayout};
 pub use mapping::{Mapping, MappingUse};
 pub use modifier::Modifier;
 pub use moving::Move;
+pub use negotiation::{Negotiated, Negotiation, Party, QueryCache, Refusal};
 pub use pin::{PinGuard, PinReport};
 pub use placement::{Placement, Placements};
 pub use pool::BackingPool;
