@@ -89,6 +89,7 @@
 mod blame;
 mod combined_demands;
 mod format_support;
+mod layout_blame;
 mod layout_demands;
 mod linear_layout;
 mod memory_kinds;

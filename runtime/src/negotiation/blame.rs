@@ -1,16 +1,13 @@
 //! Who stands in the way of whom, when nothing suits everyone.
 
-use crate::negotiation::combined_demands::{demanded, not_promised};
-use crate::negotiation::linear_layout::LinearProblem;
 use crate::negotiation::solver::{LinearObstacle, Solver};
 use crate::negotiation::{
-    CombinedDemands, DisjointPlanes, LayoutControl, LayoutFigure, MemoryKinds, Objection, Party,
-    Refusal, RefusedParty,
+    CombinedDemands, DisjointPlanes, MemoryKinds, Objection, Party, Refusal, RefusedParty,
 };
 use crate::{FormatInfo, Fourcc, Modifier};
 
 /// The objections of each party, in the parties' order.
-type Objections = Vec<Vec<Objection>>;
+pub(crate) type Objections = Vec<Vec<Objection>>;
 
 impl Solver<'_> {
     /// Everything that stands in the way, whether or not something else would do so as well.
@@ -103,18 +100,32 @@ impl Solver<'_> {
         if is_explained {
             return;
         }
-        let in_common = |modifier: &Modifier| usable.iter().all(|list| list.contains(modifier));
-        let common = usable[0].iter().copied().filter(in_common);
-        let mut has_common = false;
-        for modifier in common {
-            has_common = true;
-            self.blame_modifier(info, modifier, demands, objections);
+        let takes = |party: usize, modifier: &Modifier| usable[party].contains(modifier);
+        let everyone = 0..self.parties.len();
+        let common: Vec<Modifier> = usable[0]
+            .iter()
+            .filter(|modifier| everyone.clone().all(|party| takes(party, modifier)))
+            .copied()
+            .collect();
+        let mut is_obstructed = true;
+        for modifier in &common {
+            is_obstructed &= self.blame_modifier(info, *modifier, demands, objections);
         }
-        if !has_common {
-            for (modifiers, objections) in usable.into_iter().zip(objections) {
-                objections.push(Objection::Modifiers {
+        if !is_obstructed {
+            return;
+        }
+        // Whoever alone does not take a modifier is in the way of it, though others spoil what it takes.
+        for party in everyone.clone() {
+            let is_alone = |modifier: &Modifier| {
+                !takes(party, modifier)
+                    && everyone
+                        .clone()
+                        .all(|other| other == party || takes(other, modifier))
+            };
+            if common.is_empty() || usable.iter().flatten().any(is_alone) {
+                objections[party].push(Objection::Modifiers {
                     format,
-                    modifiers,
+                    modifiers: usable[party].clone(),
                     not_by: Vec::new(),
                 });
             }
@@ -171,14 +182,14 @@ impl Solver<'_> {
         limits
     }
 
-    /// Why a modifier that everyone takes does not do.
+    /// Why a modifier that everyone takes does not do; `false` if it does.
     fn blame_modifier(
         &self,
         info: &FormatInfo,
         modifier: Modifier,
         demands: Option<&CombinedDemands>,
         objections: &mut Objections,
-    ) {
+    ) -> bool {
         let format = info.fourcc;
         let agreed = self.agreed_counts(format, modifier, |party| {
             self.counts(party, format, modifier)
@@ -195,7 +206,7 @@ impl Solver<'_> {
                     });
                 }
             }
-            return;
+            return true;
         }
         let possible = [false, true].into_iter().find(|&disjoint| {
             let counts = self.agreed_counts(format, modifier, |party| {
@@ -203,104 +214,43 @@ impl Solver<'_> {
             });
             !counts.is_empty()
         });
-        match (possible, demands) {
-            (None, _) => self.blame_disjoint(format, modifier, objections),
-            (Some(disjoint), Some(demands)) if modifier.is_linear() => {
-                if let Err(obstacle) = self.linear(info, demands, disjoint) {
-                    self.blame_linear(format, obstacle, objections);
-                }
+        let Some(disjoint) = possible else {
+            self.blame_disjoint(format, modifier, objections);
+            return true;
+        };
+        let Some(demands) = demands.filter(|_| modifier.is_linear()) else {
+            return false;
+        };
+        match self.linear(info, demands, disjoint) {
+            Ok(_) => false,
+            Err(LinearObstacle::NotPromised) => {
+                self.blame_promises(format, objections);
+                true
             }
-            _ => {}
+            Err(LinearObstacle::Problem(problem)) => {
+                self.blame_figures(format, problem, objections);
+                true
+            }
         }
     }
 
     fn blame_disjoint(&self, format: Fourcc, modifier: Modifier, objections: &mut Objections) {
-        let taken = |party: &Party| {
-            let is_taken = |disjoint| {
+        for (party, objections) in self.parties.iter().zip(objections) {
+            let counts = |disjoint| -> Vec<u8> {
                 let counts = self.counts_if(party, format, modifier, disjoint);
-                counts.iter().any(|count| count > 1)
+                counts.iter().filter(|count| *count > 1).collect()
             };
-            match (is_taken(false), is_taken(true)) {
-                (_, false) => DisjointPlanes::Refused,
-                (false, true) => DisjointPlanes::Required,
-                (true, true) => DisjointPlanes::Allowed,
-            }
-        };
-        let taken: Vec<DisjointPlanes> = self.parties.iter().map(taken).collect();
-        // Entries that differ in both the planes and their memories can clash though each party as a
-        // whole takes either: then it is everyone's doing.
-        let is_decided = taken.iter().any(|one| *one != DisjointPlanes::Allowed);
-        for (disjoint, objections) in taken.into_iter().zip(objections) {
-            if !is_decided || disjoint != DisjointPlanes::Allowed {
+            let (together, apart) = (counts(false), counts(true));
+            // Whoever takes all numbers of planes either way is in nobody's way.
+            if together.len() + apart.len() < 6 {
                 objections.push(Objection::Disjoint {
                     format,
                     modifier,
-                    disjoint,
-                });
-            }
-        }
-    }
-
-    fn blame_linear(&self, format: Fourcc, obstacle: LinearObstacle, objections: &mut Objections) {
-        let exporter = self
-            .parties
-            .iter()
-            .find(|party| party.control() != LayoutControl::Explicit);
-        for (party, objections) in self.parties.iter().zip(objections) {
-            let (stride, size) = (party.layout.maximum_stride, party.layout.maximum_size);
-            match (obstacle, exporter) {
-                (LinearObstacle::Problem(LinearProblem::Stride(needed)), _) => {
-                    if needed > u64::from(stride) {
-                        objections.push(Objection::MaximumStride {
-                            format,
-                            maximum: stride,
-                            needed,
-                        });
-                    }
-                }
-                (LinearObstacle::Problem(LinearProblem::Size(needed)), _) => {
-                    if needed.is_none_or(|needed| needed > size) {
-                        objections.push(Objection::MaximumSize {
-                            format,
-                            maximum: size,
-                            needed,
-                        });
-                    }
-                }
-                (LinearObstacle::NotPromised, Some(exporter)) => {
-                    let figures = not_promised(exporter, party, self.desc.extent.height);
-                    let unmet = figures.into_iter().map(|(figure, demanded, promised)| {
-                        Objection::NotPromised {
-                            format,
-                            figure,
-                            demanded,
-                            exporter: exporter.name.clone(),
-                            promised,
-                        }
-                    });
-                    objections.extend(unmet);
-                }
-                (LinearObstacle::NotPromised, None) => {}
-            }
-        }
-    }
-
-    fn blame_alignment(&self, figure: LayoutFigure, objections: &mut Objections) {
-        let alignment = |party: &Party| -> u64 {
-            let demands = demanded(party);
-            match figure {
-                LayoutFigure::StrideAlignment => demands.stride_alignment.into(),
-                LayoutFigure::OffsetAlignment => demands.offset_alignment,
-                LayoutFigure::SizeAlignment => demands.size_alignment,
-                LayoutFigure::PaddedHeight | LayoutFigure::TailBytes => 1,
-            }
-        };
-        for (index, party) in self.parties.iter().enumerate() {
-            if alignment(party) > 1 {
-                objections[index].push(Objection::NoCommonMultiple {
-                    figure,
-                    alignment: alignment(party),
-                    with: self.others(index, |other| alignment(&self.parties[other]) > 1),
+                    disjoint: match (together.is_empty(), apart.is_empty()) {
+                        (_, true) => DisjointPlanes::Refused,
+                        (true, false) => DisjointPlanes::Required,
+                        (false, false) => DisjointPlanes::Allowed,
+                    },
                 });
             }
         }
@@ -330,7 +280,7 @@ impl Solver<'_> {
     }
 
     /// The names of the parties but `index` for which this holds.
-    fn others(&self, index: usize, holds: impl Fn(usize) -> bool) -> Vec<String> {
+    pub(crate) fn others(&self, index: usize, holds: impl Fn(usize) -> bool) -> Vec<String> {
         let others = self.parties.iter().enumerate();
         others
             .filter(|(other, _)| *other != index && holds(*other))

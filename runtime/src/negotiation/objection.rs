@@ -99,6 +99,17 @@ pub enum Objection {
         /// What all demands together lead to, in bytes; `None` if that overflows.
         needed: Option<u64>,
     },
+    /// With what it demands, a linear image would be too large for others.
+    TooLargeFor {
+        /// The format.
+        format: Fourcc,
+        /// What is demanded.
+        figure: LayoutFigure,
+        /// How much of it.
+        value: u64,
+        /// Whose limit is exceeded.
+        limited: Vec<String>,
+    },
     /// The exporter lays linear images out by itself, and promises less than the party demands.
     NotPromised {
         /// The format.
@@ -145,6 +156,7 @@ impl Objection {
             | Self::Disjoint { format, .. }
             | Self::MaximumStride { format, .. }
             | Self::MaximumSize { format, .. }
+            | Self::TooLargeFor { format, .. }
             | Self::NotPromised { format, .. } => Some(*format),
             Self::NoCommonMultiple { .. } | Self::Memory { .. } => None,
         }
@@ -225,6 +237,17 @@ impl fmt::Display for Objection {
                 }
                 write!(f, ", and it takes {maximum} at most")
             }
+            Self::TooLargeFor {
+                figure,
+                value,
+                limited,
+                ..
+            } => write!(
+                f,
+                "with LINEAR its {} lead past the limit of {}",
+                figure.with(*value),
+                Quoted(limited)
+            ),
             Self::NotPromised {
                 figure,
                 demanded,
