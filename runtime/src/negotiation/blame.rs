@@ -10,7 +10,7 @@ use crate::{FormatInfo, Fourcc, Modifier};
 pub(crate) type Objections = Vec<Vec<Objection>>;
 
 impl Solver<'_> {
-    /// Everything that stands in the way, whether or not something else would do so as well.
+    /// Everything that stands in the way of some format, or of all: not only the first thing that is found.
     pub(crate) fn refusal(&self) -> Refusal {
         let mut objections: Objections = vec![Vec::new(); self.parties.len()];
         let demands = CombinedDemands::of(self.parties, self.desc.extent.height);
@@ -107,12 +107,15 @@ impl Solver<'_> {
             .filter(|modifier| everyone.clone().all(|party| takes(party, modifier)))
             .copied()
             .collect();
-        let mut is_obstructed = true;
+        // One modifier that does is enough: then nothing is against the format.
+        let mut obstacles: Objections = vec![Vec::new(); self.parties.len()];
         for modifier in &common {
-            is_obstructed &= self.blame_modifier(info, *modifier, demands, objections);
+            if !self.blame_modifier(info, *modifier, demands, &mut obstacles) {
+                return;
+            }
         }
-        if !is_obstructed {
-            return;
+        for (objections, obstacles) in objections.iter_mut().zip(obstacles) {
+            objections.extend(obstacles);
         }
         // Whoever alone does not take a modifier is in the way of it, though others spoil what it takes.
         for party in everyone.clone() {

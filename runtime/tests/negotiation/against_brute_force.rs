@@ -1,6 +1,6 @@
 //! The solver gives what a solver that tries everything gives, and its refusals are true.
 
-use dmashare::negotiation::{DisjointPlanes, Negotiated, Objection, Refusal, Role};
+use dmashare::negotiation::{DisjointPlanes, MemoryKinds, Negotiated, Objection, Refusal, Role};
 use dmashare::{Layout, Modifier, NegotiationError, Usage};
 use proptest::prelude::*;
 
@@ -42,6 +42,17 @@ fn is_true(case: &Case, party: usize, objection: &Objection) -> bool {
         let named = case.parties.iter().find(|it| it.name == name).unwrap();
         brute_force::usable(named, case, format)
     };
+    if let Some(format) = objection.format() {
+        // Were there only this format, and memory that suits everyone, it would be refused too.
+        let mut only = case.clone();
+        only.formats = vec![format];
+        for party in &mut only.parties {
+            party.memory = MemoryKinds::default();
+        }
+        if brute_force::solve(&only).is_some() {
+            return false;
+        }
+    }
     match objection {
         Objection::NoFormat { format } => of_format(*format).next().is_none(),
         Objection::OnlyImplicit { format } => {
@@ -105,7 +116,7 @@ fn is_true(case: &Case, party: usize, objection: &Objection) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
     fn the_outcome_is_that_of_trying_everything(case in case()) {

@@ -425,7 +425,7 @@ fn nothing_overflows() {
             "{importer}"
         );
     }
-    // The second plane's offset, and then its end.
+    // The second plane's offset.
     let refused = negotiate(
         Fourcc::NV12,
         (u32::MAX - 1, u32::MAX),
@@ -435,8 +435,14 @@ fn nothing_overflows() {
         refused.unwrap_err()[0],
         Objection::MaximumSize { needed: None, .. }
     ));
-    // 2^32 - 1 rows, padded to multiples of 2^31 + 1, are more than 32 bits count.
+    // So do its rows, padded to 2^32 + 2, of 2^32 - 1 bytes each.
     let rows = demands(|it| it.height_alignment = (1 << 31) + 1);
+    let refused = negotiate(Fourcc::R8, most, &[rows]).unwrap_err();
+    assert!(matches!(
+        refused[0],
+        Objection::MaximumSize { needed: None, .. }
+    ));
+    // 2^32 - 1 rows, padded to multiples of 2^31 + 1, are more than 32 bits count.
     let negotiated = negotiate(Fourcc::R8, (1, u32::MAX), &[rows]).unwrap();
     let expected = 2 * ((1 << 31) + 1);
     assert_eq!(negotiated.demands().padded_height, expected);

@@ -96,7 +96,7 @@ fn supports(own: Usage) -> impl Strategy<Value = Vec<FormatSupport>> {
     let count = all.len();
     (
         subsequence(all, count / 2..=count).prop_shuffle(),
-        prop::collection::vec(support(own), 0..4),
+        prop::collection::vec((support(own), any::<bool>()), 0..5),
     )
         .prop_map(|(pairs, made_up)| {
             let plain = pairs.into_iter().map(|(format, modifier)| {
@@ -104,10 +104,11 @@ fn supports(own: Usage) -> impl Strategy<Value = Vec<FormatSupport>> {
                     .with_disjoint(DisjointPlanes::Refused)
             });
             let mut supports: Vec<_> = plain.collect();
-            // Made up entries take the place of plain ones, so that they count.
-            for one in made_up {
-                supports
-                    .retain(|plain| (plain.format, plain.modifier) != (one.format, one.modifier));
+            // Made up entries most often take the place of plain ones, so that they count; or there
+            // are several for the same.
+            for (one, replaces) in made_up {
+                let pair = (one.format, one.modifier);
+                supports.retain(|other| !replaces || (other.format, other.modifier) != pair);
                 supports.push(one);
             }
             supports
