@@ -16,6 +16,9 @@
 //!                           Generation   pins                                    generation
 //! ```
 //!
+//! What is wanted can be agreed upon first: a [`Negotiation`] asks every [`Party`] which formats, layouts
+//! and memory it takes, and gives what suits all of them.
+//!
 //! A [`Mapping`] is an owned guard: while any clone of it lives, the importer's object (a `VkImage`,
 //! a framebuffer) lives. When the last clone is dropped, nothing waits: the object goes to the
 //! importer's retire queue together with the fences that must signal before it may be destroyed, and

@@ -71,8 +71,8 @@ fn is_true(case: &Case, party: usize, objection: &Objection) -> bool {
             minimum, maximum, ..
         } => !minimum.fits(case.extent) || !case.extent.fits(*maximum),
         Objection::ExtentAlignment { alignment, .. } => {
-            case.extent.width % alignment.width.max(1) != 0
-                || case.extent.height % alignment.height.max(1) != 0
+            !case.extent.width.is_multiple_of(alignment.width.max(1))
+                || !case.extent.height.is_multiple_of(alignment.height.max(1))
         }
         Objection::Modifiers {
             format,
@@ -126,6 +126,18 @@ proptest! {
             (Err(NegotiationError::Refused(_)), None) => {}
             (solved, expected) => prop_assert!(false, "{:?}, and not {:?}", solved, expected),
         }
+    }
+
+    /// It is the exporter's order that decides, never that of the parties.
+    #[test]
+    fn the_order_of_the_parties_does_not_matter(case in case(), by in 0..4_usize) {
+        let mut other = case.clone();
+        let by = by % other.parties.len();
+        other.parties.rotate_left(by);
+        let solve = |case: &Case| case.negotiation().solve().ok();
+        prop_assert_eq!(solve(&case), solve(&other));
+        other.parties.reverse();
+        prop_assert_eq!(solve(&case), solve(&other));
     }
 
     /// What was computed is a layout, and passes the check that is there for others' layouts.

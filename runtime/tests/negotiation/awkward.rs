@@ -503,7 +503,8 @@ fn what_an_exporter_decides_it_must_promise() {
             .party(importer)
             .solve()
     };
-    let figures: [(LayoutFigure, fn(&mut LayoutDemands, u32)); 5] = [
+    type Set = fn(&mut LayoutDemands, u32);
+    let figures: [(LayoutFigure, Set); 5] = [
         (LayoutFigure::StrideAlignment, |it, value| {
             it.stride_alignment = value
         }),

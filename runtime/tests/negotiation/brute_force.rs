@@ -36,7 +36,7 @@ fn planes_of(format: Fourcc) -> &'static [(u64, u32, u32)] {
 }
 
 fn serves(entry: &FormatSupport, party: &Party, case: &Case) -> bool {
-    let is_multiple = |length: u32, of: u32| of == 0 || length % of == 0;
+    let is_multiple = |length: u32, of: u32| of == 0 || length.is_multiple_of(of);
     let (width, height) = (case.extent.width, case.extent.height);
     let (least, most) = (entry.minimum_extent, entry.maximum_extent);
     (entry.usage & party.usage) == party.usage
@@ -111,7 +111,7 @@ fn asked(party: &Party) -> LayoutDemands {
 }
 
 fn fits(number: u64, alignment: u64) -> bool {
-    alignment == 0 || number % alignment == 0
+    alignment == 0 || number.is_multiple_of(alignment)
 }
 
 /// Whether there are as many rows as the height would have if it were a multiple.
