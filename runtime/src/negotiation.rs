@@ -47,7 +47,8 @@
 //!      - importer 'encoder' (ENCODE) takes XR24 with LINEAR; strides multiples of 256 bytes; \
 //!      device memory or host memory or shared memory (memfd) or an unknown place\n  \
 //!        - XR24: with LINEAR it demands strides multiples of 256 bytes, \
-//!      and 'gpu' makes strides multiples of 1 bytes"
+//!      and 'gpu' makes strides multiples of 1 bytes\n  \
+//!        - XR24: it alone does not take I915_FORMAT_MOD_X_TILED, which all others take"
 //! );
 //! # Ok(()) }
 //! ```

@@ -117,19 +117,28 @@ impl Solver<'_> {
         for (objections, obstacles) in objections.iter_mut().zip(obstacles) {
             objections.extend(obstacles);
         }
-        // Whoever alone does not take a modifier is in the way of it, though others spoil what it takes.
         for party in everyone.clone() {
+            if common.is_empty() {
+                objections[party].push(Objection::Modifiers {
+                    format,
+                    modifiers: usable[party].clone(),
+                    not_by: Vec::new(),
+                });
+                continue;
+            }
+            // What others spoil of that which it takes, they would not spoil of this.
             let is_alone = |modifier: &Modifier| {
                 !takes(party, modifier)
                     && everyone
                         .clone()
                         .all(|other| other == party || takes(other, modifier))
             };
-            if common.is_empty() || usable.iter().flatten().any(is_alone) {
-                objections[party].push(Objection::Modifiers {
+            let others = &usable[usize::from(party == 0) % usable.len()];
+            let lacking: Vec<Modifier> = others.iter().copied().filter(is_alone).collect();
+            if !lacking.is_empty() {
+                objections[party].push(Objection::LacksModifiers {
                     format,
-                    modifiers: usable[party].clone(),
-                    not_by: Vec::new(),
+                    modifiers: lacking,
                 });
             }
         }

@@ -63,6 +63,13 @@ pub enum Objection {
         /// Who takes none of them; nobody alone, but all together, if this is empty.
         not_by: Vec<String>,
     },
+    /// It alone does not take modifiers that all others do, and those that it takes will not do.
+    LacksModifiers {
+        /// The format.
+        format: Fourcc,
+        /// What all others take.
+        modifiers: Vec<Modifier>,
+    },
     /// It counts other planes in memory than others, or than the format has.
     MemoryPlanes {
         /// The format.
@@ -152,6 +159,7 @@ impl Objection {
             | Self::Extent { format, .. }
             | Self::ExtentAlignment { format, .. }
             | Self::Modifiers { format, .. }
+            | Self::LacksModifiers { format, .. }
             | Self::MemoryPlanes { format, .. }
             | Self::Disjoint { format, .. }
             | Self::MaximumStride { format, .. }
@@ -203,6 +211,11 @@ impl fmt::Display for Objection {
             Self::Modifiers {
                 modifiers, not_by, ..
             } => write!(f, "{} {}", Modifiers(modifiers), Takers(not_by)),
+            Self::LacksModifiers { modifiers, .. } => write!(
+                f,
+                "it alone does not take {}, which all others take",
+                Modifiers(modifiers)
+            ),
             Self::MemoryPlanes {
                 modifier, counts, ..
             } => {

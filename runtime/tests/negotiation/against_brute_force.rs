@@ -89,6 +89,11 @@ fn is_true(case: &Case, party: usize, objection: &Objection) -> bool {
             };
             own == said && not_by.iter().all(clash)
         }
+        Objection::LacksModifiers { format, modifiers } => modifiers.iter().all(|modifier| {
+            let mut parties = case.parties.iter();
+            parties
+                .all(|it| usable(&it.name, *format).contains(modifier) != (it.name == stated.name))
+        }),
         Objection::MaximumStride {
             maximum, needed, ..
         } => *needed > u64::from(*maximum) && *maximum == stated.layout.maximum_stride,

@@ -237,5 +237,9 @@ fn one_who_spoils_the_last_choice_is_blamed() {
     let objections = |index: usize| &refusal.parties[index].objections[..];
     assert!(objections(0).is_empty());
     assert!(matches!(objections(1), [Objection::MemoryPlanes { .. }]));
-    assert!(matches!(objections(2), [Objection::Modifiers { .. }]));
+    let lacking = Objection::LacksModifiers {
+        format: Fourcc::XRGB8888,
+        modifiers: vec![X_TILED],
+    };
+    assert_eq!(objections(2), [lacking]);
 }
