@@ -58,6 +58,16 @@ bitflags! {
     }
 }
 
+impl fmt::Display for Usage {
+    /// The uses by name (`RENDER | SCANOUT`), or `no use`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("no use");
+        }
+        bitflags::parser::to_writer(self, f)
+    }
+}
+
 /// What the alpha channel means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

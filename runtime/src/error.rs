@@ -11,6 +11,7 @@ mod fence;
 mod import;
 mod layout;
 mod moving;
+mod negotiation;
 mod residency;
 mod submit;
 
@@ -22,6 +23,7 @@ pub use fence::FenceError;
 pub use import::ImportError;
 pub use layout::LayoutError;
 pub use moving::{MoveError, RevokeError};
+pub use negotiation::{NegotiationError, UnfitError};
 pub use residency::ResidencyError;
 pub use submit::SubmitError;
 

@@ -27,6 +27,10 @@ fourccs! {
     GR88 = b"GR88";
     /// 16-bit: 5 red, 6 green, 5 blue, blue in the low bits.
     RGB565 = b"RG16";
+    /// 24-bit: bytes blue, green, red.
+    RGB888 = b"RG24";
+    /// 24-bit: bytes red, green, blue.
+    BGR888 = b"BG24";
     /// 32-bit: bytes blue, green, red, unused.
     XRGB8888 = b"XR24";
     /// 32-bit: bytes blue, green, red, alpha.
@@ -51,6 +55,10 @@ fourccs! {
     XBGR16161616 = b"XB48";
     /// 64-bit: 16-bit words red, green, blue, alpha.
     ABGR16161616 = b"AB48";
+    /// 64-bit: half floats blue, green, red, unused.
+    XRGB16161616F = b"XR4H";
+    /// 64-bit: half floats blue, green, red, alpha.
+    ARGB16161616F = b"AR4H";
     /// 64-bit: half floats red, green, blue, unused.
     XBGR16161616F = b"XB4H";
     /// 64-bit: half floats red, green, blue, alpha.
@@ -59,7 +67,8 @@ fourccs! {
     NV12 = b"NV12";
     /// Two planes: 8-bit luma, then chroma pairs at half width.
     NV16 = b"NV16";
-    /// Two planes: 10-bit luma in 16-bit words, then chroma pairs at half width and height.
+    /// Two planes: 10-bit luma in the high bits of 16-bit words, then chroma pairs at half width and
+    /// height.
     P010 = b"P010";
     /// Three planes: 8-bit luma, then each chroma at half width and height.
     YUV420 = b"YU12";

@@ -1,4 +1,9 @@
-//! The memory layout of the pixel formats that are known here.
+//! The memory layout of the pixel formats that are known here: RGB of 8, 10 and 16 bits and of half
+//! floats, one and two channels of 8 bits, and luma with chroma in two or three planes.
+//!
+//! Codes, names and the order of components are those of `drm_fourcc.h`; bytes and subsampling those
+//! of the kernel's table in `drm_fourcc.c`. Chroma of an odd width or height rounds up
+//! (`drm_format_info_plane_width`, `drm_format_info_plane_height`): the last sample is of one pixel.
 
 use crate::Fourcc;
 
@@ -54,6 +59,7 @@ const fn plane(bytes: u8, horizontal: u8, vertical: u8) -> PlaneInfo {
 
 const BYTES_1: &[PlaneInfo] = &[plane(1, 1, 1)];
 const BYTES_2: &[PlaneInfo] = &[plane(2, 1, 1)];
+const BYTES_3: &[PlaneInfo] = &[plane(3, 1, 1)];
 const BYTES_4: &[PlaneInfo] = &[plane(4, 1, 1)];
 const BYTES_8: &[PlaneInfo] = &[plane(8, 1, 1)];
 
@@ -73,6 +79,8 @@ const TABLE: &[FormatInfo] = format_table! {
     R8 false false BYTES_1;
     GR88 false false BYTES_2;
     RGB565 false false BYTES_2;
+    RGB888 false false BYTES_3;
+    BGR888 false false BYTES_3;
     XRGB8888 false false BYTES_4;
     ARGB8888 true false BYTES_4;
     XBGR8888 false false BYTES_4;
@@ -85,6 +93,8 @@ const TABLE: &[FormatInfo] = format_table! {
     ARGB16161616 true false BYTES_8;
     XBGR16161616 false false BYTES_8;
     ABGR16161616 true false BYTES_8;
+    XRGB16161616F false false BYTES_8;
+    ARGB16161616F true false BYTES_8;
     XBGR16161616F false false BYTES_8;
     ABGR16161616F true false BYTES_8;
     NV12 false true &[plane(1, 1, 1), plane(2, 2, 2)];

@@ -16,6 +16,9 @@
 //!                           Generation   pins                                    generation
 //! ```
 //!
+//! What is wanted can be agreed upon first: a [`Negotiation`] asks every [`Party`] which formats, layouts
+//! and memory it takes, and gives what suits all of them.
+//!
 //! A [`Mapping`] is an owned guard: while any clone of it lives, the importer's object (a `VkImage`,
 //! a framebuffer) lives. When the last clone is dropped, nothing waits: the object goes to the
 //! importer's retire queue together with the fences that must signal before it may be destroyed, and
@@ -205,6 +208,7 @@ mod mapping;
 mod modifier;
 mod move_fence;
 mod moving;
+pub mod negotiation;
 mod old_backing;
 mod pending_move;
 mod pin;
@@ -243,8 +247,8 @@ pub use dynamic_attachment::DynamicAttachment;
 pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
     AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImportError,
-    LayoutError, MapError, MoveError, PinError, ResidencyError, RevokeError, SubmitError,
-    SyncFileError,
+    LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError, RevokeError,
+    SubmitError, SyncFileError, UnfitError,
 };
 pub use export_guard::ExportGuard;
 pub use exporter::Exporter;
@@ -259,6 +263,7 @@ pub use layout::{Layout, PlaneLayout};
 pub use mapping::{Mapping, MappingUse};
 pub use modifier::Modifier;
 pub use moving::Move;
+pub use negotiation::{Negotiated, Negotiation, Party, QueryCache, Refusal};
 pub use pin::{PinGuard, PinReport};
 pub use placement::{Placement, Placements};
 pub use pool::BackingPool;

@@ -30,6 +30,38 @@ impl Modifier {
         self.0 == Self::LINEAR.0
     }
 
+    /// The name in `drm_fourcc.h` without its `DRM_FORMAT_MOD_`, or `None`: most vendors' modifiers are
+    /// sets of parameters and have none. For messages; nothing decides by it.
+    pub const fn name(self) -> Option<&'static str> {
+        // fourcc_mod_code(INTEL, n), by n.
+        const INTEL: [&str; 18] = [
+            "",
+            "I915_FORMAT_MOD_X_TILED",
+            "I915_FORMAT_MOD_Y_TILED",
+            "I915_FORMAT_MOD_Yf_TILED",
+            "I915_FORMAT_MOD_Y_TILED_CCS",
+            "I915_FORMAT_MOD_Yf_TILED_CCS",
+            "I915_FORMAT_MOD_Y_TILED_GEN12_RC_CCS",
+            "I915_FORMAT_MOD_Y_TILED_GEN12_MC_CCS",
+            "I915_FORMAT_MOD_Y_TILED_GEN12_RC_CCS_CC",
+            "I915_FORMAT_MOD_4_TILED",
+            "I915_FORMAT_MOD_4_TILED_DG2_RC_CCS",
+            "I915_FORMAT_MOD_4_TILED_DG2_MC_CCS",
+            "I915_FORMAT_MOD_4_TILED_DG2_RC_CCS_CC",
+            "I915_FORMAT_MOD_4_TILED_MTL_RC_CCS",
+            "I915_FORMAT_MOD_4_TILED_MTL_MC_CCS",
+            "I915_FORMAT_MOD_4_TILED_MTL_RC_CCS_CC",
+            "I915_FORMAT_MOD_4_TILED_LNL_CCS",
+            "I915_FORMAT_MOD_4_TILED_BMG_CCS",
+        ];
+        match self.0.to_be_bytes() {
+            [0, 0, 0, 0, 0, 0, 0, 0] => Some("LINEAR"),
+            [0, 255, 255, 255, 255, 255, 255, 255] => Some("INVALID"),
+            [1, 0, 0, 0, 0, 0, 0, number @ 1..18] => Some(INTEL[number as usize]),
+            _ => None,
+        }
+    }
+
     /// The vendor part (`fourcc_mod_get_vendor`), 0 for the kernel's own modifiers.
     pub const fn vendor(self) -> u8 {
         self.0.to_be_bytes()[0]

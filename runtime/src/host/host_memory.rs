@@ -6,14 +6,15 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 
-use super::linear::{LinearPlan, require_linear};
+use super::linear::{LinearPlan, promised, require_linear};
 use super::{DmaHeap, Udmabuf};
+use crate::negotiation::{FormatSupport, LayoutControl, MemoryKinds};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::{self, mapping::SharedMapping};
 use crate::{
     Access, AccessConstraint, Allocation, Backing, BackingPool, BufferDesc, Copied, DmaBufMemory,
-    DynamicExporter, ExportError, Exporter, FenceSet, FenceStatus, Modifier, Placement, Placements,
-    SoftwareTimeline,
+    DynamicExporter, ExportError, Exporter, FenceSet, FenceStatus, FormatInfo, Modifier, Party,
+    Placement, Placements, SoftwareTimeline, Usage,
 };
 
 const NAME: &str = "host memory";
@@ -70,6 +71,19 @@ impl HostMemory {
             (Err(error), Err(_)) => Err(error),
             (heap, udmabuf) => Ok(Self::new(heap.ok(), udmabuf.ok())),
         }
+    }
+
+    /// What this is in a negotiation ([`Negotiation`](crate::Negotiation)): LINEAR images of every format
+    /// that is known here, of scattered pages, with strides as they are asked for and planes on pages.
+    pub fn party(&self) -> Party {
+        let formats = FormatInfo::all()
+            .iter()
+            .map(|info| FormatSupport::new(info.fourcc, Modifier::LINEAR, Usage::all()));
+        Party::exporter(NAME, Usage::empty())
+            .with_formats(formats)
+            .with_layout(promised())
+            .with_layout_control(LayoutControl::StrideAlignment)
+            .with_memory(MemoryKinds::scattered(self.all_placements()))
     }
 
     fn all_placements(&self) -> Placements {

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use crate::constraint::least_common_multiple;
 use crate::layout::MAX_PLANES;
+use crate::negotiation::LayoutDemands;
 use crate::{
     Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, LayoutError, Modifier, Placement,
     PlaneLayout,
@@ -16,7 +17,20 @@ const STRIDE_ALIGNMENT: u32 = 256;
 const PLANE_ALIGNMENT: u64 = 4096;
 
 /// Software renderers draw blocks of 4x4 pixels, also past the lower edge.
-const ROWS_ALIGNMENT: u64 = 4;
+const ROWS_ALIGNMENT: u32 = 4;
+
+/// What holds for every layout here, for a negotiation.
+pub(super) fn promised() -> LayoutDemands {
+    LayoutDemands {
+        stride_alignment: STRIDE_ALIGNMENT,
+        offset_alignment: PLANE_ALIGNMENT,
+        // Each plane's rows are a multiple of this; those of chroma that is halved are so for twice as
+        // many rows of pixels.
+        height_alignment: ROWS_ALIGNMENT,
+        size_alignment: PLANE_ALIGNMENT,
+        ..LayoutDemands::default()
+    }
+}
 
 /// Planes one after the other, and the bytes that they take.
 pub(crate) struct LinearPlan {
@@ -61,7 +75,8 @@ impl LinearPlan {
                 offset: size,
                 stride: stride32,
             });
-            let rows = u64::from(plane.rows(desc.extent.height)).next_multiple_of(ROWS_ALIGNMENT);
+            let rows =
+                u64::from(plane.rows(desc.extent.height)).next_multiple_of(ROWS_ALIGNMENT.into());
             // A u32 stride times u32 rows fits a u64; the sum of four planes is checked.
             size = stride
                 .checked_mul(rows)

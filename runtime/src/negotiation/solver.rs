@@ -1,0 +1,175 @@
+//! What suits everyone.
+
+use crate::negotiation::combined_demands::not_promised;
+use crate::negotiation::format_support::PlaneCounts;
+use crate::negotiation::linear_layout::LinearProblem;
+use crate::negotiation::preference;
+use crate::negotiation::{
+    CombinedDemands, LayoutControl, LinearLayout, MemoryKinds, Negotiated, NegotiatedModifier,
+    Party, Role,
+};
+use crate::{BufferDesc, FormatInfo, Fourcc, Modifier, Usage};
+
+/// The parties and what they are asked.
+pub(crate) struct Solver<'a> {
+    pub(crate) desc: &'a BufferDesc,
+    /// Acceptable formats, best first.
+    pub(crate) formats: &'a [&'static FormatInfo],
+    pub(crate) parties: &'a [Party],
+    /// Everything that anyone does with the buffer.
+    pub(crate) usage: Usage,
+}
+
+impl Solver<'_> {
+    /// The best that suits everyone.
+    pub(crate) fn solve(&self) -> Option<Negotiated> {
+        let demands = CombinedDemands::of(self.parties, self.desc.extent.height).ok()?;
+        let memory = self.memory();
+        if memory.is_empty() {
+            return None;
+        }
+        self.formats.iter().find_map(|info| {
+            let (disjoint, modifiers) = [false, true]
+                .map(|disjoint| (disjoint, self.modifiers(info, &demands, disjoint)))
+                .into_iter()
+                .find(|(_, modifiers)| !modifiers.is_empty())?;
+            let mut desc = self.desc.clone();
+            desc.format = info.fourcc;
+            desc.usage = self.usage;
+            let linear = modifiers
+                .iter()
+                .any(|candidate| candidate.modifier.is_linear())
+                .then(|| self.linear(info, &demands, disjoint).ok().flatten())
+                .flatten();
+            Some(Negotiated {
+                desc,
+                modifiers,
+                disjoint,
+                memory: memory.in_order(&preference::placements(self.usage)),
+                demands,
+                linear,
+            })
+        })
+    }
+
+    /// The memory that everyone takes.
+    pub(crate) fn memory(&self) -> MemoryKinds {
+        let kinds = self.parties.iter().map(|party| party.memory);
+        kinds.fold(MemoryKinds::default(), MemoryKinds::intersect)
+    }
+
+    /// The modifiers that everyone takes, best first, with planes in one memory or in several.
+    fn modifiers(
+        &self,
+        info: &'static FormatInfo,
+        demands: &CombinedDemands,
+        disjoint: bool,
+    ) -> Vec<NegotiatedModifier> {
+        let mut modifiers: Vec<NegotiatedModifier> = Vec::new();
+        let exporters = self
+            .parties
+            .iter()
+            .filter(|party| party.role == Role::Exporter);
+        for support in exporters.flat_map(|party| &party.formats) {
+            let modifier = support.modifier;
+            if support.format != info.fourcc
+                || modifiers.iter().any(|known| known.modifier == modifier)
+                || !self.is_eligible(modifier)
+            {
+                continue;
+            }
+            let counts = self.agreed_counts(info.fourcc, modifier, |party| {
+                self.counts_if(party, info.fourcc, modifier, disjoint)
+            });
+            if counts.is_empty()
+                || modifier.is_linear() && self.linear(info, demands, disjoint).is_err()
+            {
+                continue;
+            }
+            modifiers.push(NegotiatedModifier {
+                modifier,
+                memory_planes: counts.single(),
+            });
+        }
+        preference::sort_modifiers(&mut modifiers, self.usage);
+        modifiers
+    }
+
+    /// Whether a modifier can be negotiated at all for these uses.
+    pub(crate) fn is_eligible(&self, modifier: Modifier) -> bool {
+        modifier != Modifier::INVALID
+            && (modifier.is_linear() || !preference::must_be_linear(self.usage))
+    }
+
+    /// The numbers of planes in memory with which a party takes the image.
+    pub(crate) fn counts(&self, party: &Party, format: Fourcc, modifier: Modifier) -> PlaneCounts {
+        party
+            .serving(format, modifier)
+            .filter(|support| support.takes_extent(self.desc.extent))
+            .fold(PlaneCounts::NONE, |all, support| {
+                all.or(support.plane_counts())
+            })
+    }
+
+    /// The same with planes in one memory, or in several.
+    pub(crate) fn counts_if(
+        &self,
+        party: &Party,
+        format: Fourcc,
+        modifier: Modifier,
+        disjoint: bool,
+    ) -> PlaneCounts {
+        party
+            .serving(format, modifier)
+            .filter(|support| support.takes_extent(self.desc.extent))
+            .fold(PlaneCounts::NONE, |all, support| {
+                all.or(support.plane_counts_if(disjoint))
+            })
+    }
+
+    /// The numbers of planes that the format allows and that everyone takes, as `of_party` tells.
+    pub(crate) fn agreed_counts(
+        &self,
+        format: Fourcc,
+        modifier: Modifier,
+        of_party: impl Fn(&Party) -> PlaneCounts,
+    ) -> PlaneCounts {
+        let allowed = PlaneCounts::of_format(format, modifier);
+        let parties = self.parties.iter();
+        parties.fold(allowed, |agreed, party| agreed.and(of_party(party)))
+    }
+
+    /// The linear layout; `Ok(None)` if it suits everyone but is the exporter's own.
+    pub(crate) fn linear(
+        &self,
+        info: &FormatInfo,
+        demands: &CombinedDemands,
+        disjoint: bool,
+    ) -> Result<Option<LinearLayout>, LinearObstacle> {
+        let extent = self.desc.extent;
+        let mut deciding = self
+            .parties
+            .iter()
+            .filter(|party| party.control() != LayoutControl::Explicit);
+        let exporter = deciding.next();
+        if let Some(exporter) = exporter {
+            let is_promised = |party| not_promised(exporter, party, extent.height).is_empty();
+            if !self.parties.iter().all(is_promised) {
+                return Err(LinearObstacle::NotPromised);
+            }
+        }
+        // What an exporter decides by itself is at least as large as this.
+        let least = LinearLayout::new(info, extent, demands, disjoint);
+        let least = least.map_err(LinearObstacle::Problem)?;
+        Ok(exporter.is_none().then_some(least))
+    }
+}
+
+/// Why LINEAR is out of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinearObstacle {
+    /// The exporter decides, and promises less than is demanded.
+    NotPromised,
+    /// No layout meets the demands.
+    Problem(LinearProblem),
+}
