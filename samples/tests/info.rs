@@ -30,7 +30,7 @@ fn two_runs_agree() {
     let first = run("info", &["--json"]).good_json();
     let second = run("info", &["--json"]).good_json();
     assert_eq!(first, second);
-    assert_eq!(dmabufs_named("info"), 0);
+    support::eventually("every dma-buf is gone", || dmabufs_named("info") == 0);
 }
 
 #[test]

@@ -262,7 +262,9 @@ fn a_display_that_is_held_is_refused_and_ctrl_c_gives_it_back() {
     assert_eq!(json["interrupted"], true, "{json}");
     assert_eq!(json["fds_leaked"], 0, "{json}");
     assert_eq!(json["dmabufs_leaked"], 0, "{json}");
-    assert_eq!(dmabufs_named(&format!("scanout {pid}")), 0);
+    support::eventually("every dma-buf is gone", || {
+        dmabufs_named(&format!("scanout {pid}")) == 0
+    });
     assert_eq!(kms_state(card), before);
     shows(&["--card", card, "--mode", "640x480"], 2, 0);
 }
@@ -285,7 +287,9 @@ fn ctrl_c_in_the_middle_of_a_capture_leaves_nothing_behind() {
     assert_eq!(json["pixel_errors"], 0, "{json}");
     assert_eq!(json["captured"], json["frames"], "{json}");
     assert_eq!(json["dmabufs_leaked"], 0, "{json}");
-    assert_eq!(dmabufs_named(&format!("scanout {pid}")), 0);
+    support::eventually("every dma-buf is gone", || {
+        dmabufs_named(&format!("scanout {pid}")) == 0
+    });
     assert_eq!(kms_state(card), before);
 }
 
@@ -359,7 +363,7 @@ fn what_cannot_be_shown_is_refused() {
         &["/proc/nowhere"],
     );
     fails(&["--hold", "long"], &["number of seconds"]);
-    assert_eq!(dmabufs_named("scanout"), 0);
+    support::eventually("every dma-buf is gone", || dmabufs_named("scanout") == 0);
 }
 
 #[test]
