@@ -97,6 +97,7 @@ mod node;
 mod optional_properties;
 mod output;
 mod outputs;
+mod party;
 mod pins;
 mod plan;
 mod plane;

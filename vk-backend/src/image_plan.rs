@@ -95,16 +95,23 @@ impl ImagePlan {
         Ok(())
     }
 
-    /// Vulkan has no images whose last group of pixels lacks a part of its chroma sample
-    /// (VUID-VkImageCreateInfo-format-04712, -04713).
+    /// Pixels of which width and height are multiples: Vulkan has no images whose last group of pixels
+    /// lacks a part of its chroma sample (VUID-VkImageCreateInfo-format-04712, -04713).
+    pub(crate) fn whole_samples(format: Fourcc) -> Extent {
+        // Subsamplings are 1, 2 or 4: the greatest is a multiple of all.
+        let planes = format.info().map_or(&[][..], |info| info.planes).iter();
+        planes.fold(Extent::new(1, 1), |all, plane| {
+            Extent::new(
+                all.width.max(plane.horizontal_subsampling.into()),
+                all.height.max(plane.vertical_subsampling.into()),
+            )
+        })
+    }
+
     pub(crate) fn check_extent(&self) -> Result<(), LayoutError> {
         let Extent { width, height } = self.extent;
-        let planes = self.fourcc.info().map_or(&[][..], |info| info.planes);
-        let is_whole = planes.iter().all(|plane| {
-            width.is_multiple_of(plane.horizontal_subsampling.into())
-                && height.is_multiple_of(plane.vertical_subsampling.into())
-        });
-        if is_whole {
+        let whole = Self::whole_samples(self.fourcc);
+        if width.is_multiple_of(whole.width) && height.is_multiple_of(whole.height) {
             return Ok(());
         }
         Err(LayoutError::OddExtent {

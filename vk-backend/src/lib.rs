@@ -113,6 +113,7 @@ mod modifier;
 mod movable_allocation;
 mod movable_images;
 mod move_copy;
+mod party;
 mod physical_device;
 mod plain_buffer;
 mod queue;
