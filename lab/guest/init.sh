@@ -1,7 +1,7 @@
 #!/bin/sh
 # First process of the guest. /mnt is the run's state folder on the host (hostfs); the root is the
 # cached root file system, read-only. Builds a writable root above it, mounts what the run asked
-# for, makes the displays, and hands over to the agent, which runs the command.
+# for, and hands over to the agent, which makes the displays and runs the command.
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -43,26 +43,5 @@ while IFS= read -r folder; do
     mount -t hostfs -o "hostfs=$folder" none "$folder"
 done < "$state/mounts"
 
-# Displays, each a DRM device of its own: primary, overlay and cursor plane, one CRTC with
-# writeback, one connected connector (write 2 or 1 to its `status` to unplug it or plug it in).
-vkms=/sys/kernel/config/vkms
-display=0
-displays=$(cat "$state/displays")
-while [ "$display" -lt "$displays" ]; do
-    device="$vkms/display$display"
-    mkdir "$device" "$device/crtcs/crtc" "$device/encoders/encoder" "$device/connectors/connector"
-    echo 1 > "$device/crtcs/crtc/writeback"
-    for plane in primary:1 overlay:0 cursor:2; do
-        folder="$device/planes/${plane%:*}"
-        mkdir "$folder"
-        echo "${plane#*:}" > "$folder/type"
-        ln -s "$device/crtcs/crtc" "$folder/possible_crtcs"
-    done
-    ln -s "$device/crtcs/crtc" "$device/encoders/encoder/possible_crtcs"
-    ln -s "$device/encoders/encoder" "$device/connectors/connector/possible_encoders"
-    echo 1 > "$device/connectors/connector/status"
-    echo 1 > "$device/enabled"
-    display=$((display + 1))
-done
-
+# The agent makes the displays.
 exec "$state/agent" agent

@@ -23,7 +23,7 @@ use crate::request::{
     CHANNEL, CommandEnd, GUEST_STATE, REQUEST, Request, STATUS, STDERR, STDIN, STDOUT, VALIDATION,
     VALIDATION_PIPE,
 };
-use crate::stdin_pieces;
+use crate::{guest_displays, stdin_pieces};
 
 /// Runs the request of the state folder and switches the guest off; does not return if it could.
 ///
@@ -32,6 +32,7 @@ use crate::stdin_pieces;
 pub(crate) fn run() -> Result<i32> {
     let state = Path::new(GUEST_STATE);
     let request: Request = serde_json::from_slice(&fs::read(state.join(REQUEST))?)?;
+    guest_displays::make(request.displays)?;
     let validation = request.validate.then(|| collect_validation(state));
     let end = if request.terminal.is_some() {
         run_on_terminal(&request)?

@@ -220,11 +220,11 @@ fn guest_starts(built: &Built) -> Finding {
             environment: environment::for_command([], false),
             terminal: None,
             validate: false,
+            displays: 1,
         },
         mounts: Vec::new(),
         memory: MemorySize::DEFAULT,
         cpus: 1,
-        displays: 1,
         time_limit: Some(Duration::from_secs(30)),
         kernel_log: None,
     };

@@ -38,8 +38,6 @@ pub(crate) struct Guest {
     pub(crate) memory: MemorySize,
     /// Processors.
     pub(crate) cpus: u32,
-    /// Displays, each a DRM device of its own.
-    pub(crate) displays: u32,
     /// When to give up.
     pub(crate) time_limit: Option<Duration>,
     /// Where the kernel log is copied to.
@@ -147,7 +145,6 @@ impl Guest {
             .collect();
         fs::write(folder.join("init"), include_str!("../guest/init.sh"))?;
         fs::write(folder.join("mounts"), mounts.concat())?;
-        fs::write(folder.join("displays"), format!("{}\n", self.displays))?;
         fs::write(folder.join(REQUEST), serde_json::to_vec(&self.request)?)?;
         fs::write(folder.join(LAYER_SETTINGS), validation::settings())?;
         File::create_new(folder.join(VALIDATION))?;

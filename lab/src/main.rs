@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod background_build;
 mod bench;
 mod cache;
 mod debian;
@@ -14,6 +15,7 @@ mod doctor;
 mod environment;
 mod growth;
 mod guest;
+mod guest_displays;
 mod guest_memory;
 mod host_packages;
 mod inherited_child;

@@ -41,6 +41,8 @@ pub(crate) struct Request {
     pub(crate) terminal: Option<TerminalSize>,
     /// Whether the validation layers' messages are collected.
     pub(crate) validate: bool,
+    /// Displays that are made first, each a DRM device of its own.
+    pub(crate) displays: u32,
 }
 
 /// A terminal's size, in characters.

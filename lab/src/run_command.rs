@@ -165,11 +165,11 @@ pub(crate) fn run_in_guest(
                 Caller::Person | Caller::Cargo => None,
             },
             validate: options.validate,
+            displays: options.displays,
         },
         mounts,
         memory: options.mem,
         cpus: options.cpus,
-        displays: options.displays,
         time_limit: options.timeout,
         kernel_log: options.kernel_log,
     };

@@ -34,7 +34,8 @@ impl<I: Importer> MapCache for Cache<I> {
 /// memory, every use carries a fence, and it pins only what it reads for good without fences.
 ///
 /// The mapping is kept from one [`map`](Self::map) to the next, and let go when the buffer moves. The
-/// device stays attached until this handle, every mapping and every pin of it are dropped. Dropping
+/// device stays attached until this handle, every mapping and every pin of it are dropped; a mapping
+/// that a move on another thread has taken out counts until that thread has told everyone. Dropping
 /// the last of them waits for this attachment's callback if it is running on another thread, and for
 /// nothing else; after that it is not called again.
 pub struct DynamicAttachment<I: Importer> {
