@@ -6,7 +6,6 @@
 )]
 
 mod agent;
-mod background_build;
 mod bench;
 mod cache;
 mod debian;

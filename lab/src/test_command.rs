@@ -8,7 +8,6 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::background_build::BackgroundBuild;
 use crate::runner::{self, ExecutableRun};
 use crate::workspace::{self, Workspace};
 use crate::{inherited_child, setup};
@@ -69,16 +68,6 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
     if !arguments.no_validate {
         options.push("--validate".to_owned());
     }
-    // A filter is for a look at some tests; building the runtime a second time is not part of that.
-    let threads = (chosen(RUNTIME) && arguments.filter.is_none()).then(|| {
-        let mut cargo = workspace::cargo();
-        cargo
-            .current_dir(&workspace.root)
-            .args(["test", "--package", RUNTIME])
-            .args(["--features", "shuttle", "--test", "shuttle"]);
-        cargo
-    });
-    let mut building = None;
     if arguments.package.is_empty() || !inside.is_empty() {
         let mut cargo = workspace::cargo();
         cargo.current_dir(&workspace.root).arg("test");
@@ -88,27 +77,19 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
         for package in inside {
             cargo.args(["--package", package]);
         }
-        if let Some(threads) = &threads {
-            // While the guests run, which take one processor, the other one builds what comes next: so
-            // what the guests need is built before.
-            let mut build = workspace::cargo();
-            build.current_dir(&workspace.root).args(cargo.get_args());
-            if inherited_child::run(build.arg("--no-run"))?.success() {
-                let mut build = workspace::cargo();
-                build.current_dir(&workspace.root).args(threads.get_args());
-                building = Some(BackgroundBuild::start(build.arg("--no-run")));
-            }
-        }
         runner::use_for(&mut cargo, &options)?;
         cargo.arg("--no-fail-fast").args(&arguments.filter);
         if !inherited_child::run(&mut cargo)?.success() {
             failed.push("the tests in the lab");
         }
     }
-    if let Some(mut cargo) = threads {
-        if let Some(building) = building {
-            building.wait();
-        }
+    // A filter is for a look at some tests; building the runtime a second time is not part of that.
+    if chosen(RUNTIME) && arguments.filter.is_none() {
+        let mut cargo = workspace::cargo();
+        cargo
+            .current_dir(&workspace.root)
+            .args(["test", "--package", RUNTIME]);
+        cargo.args(["--features", "shuttle", "--test", "shuttle"]);
         runner::use_for(&mut cargo, &options)?;
         cargo.arg("--no-fail-fast");
         if !inherited_child::run(&mut cargo)?.success() {
