@@ -1,12 +1,9 @@
 //! Fences in both directions: what a flip waits for, and when a buffer is free again.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
 use dmashare::host::DmaHeap;
 use dmashare::{
-    Access, CpuAccess, Fence, FenceStatus, Fourcc, Mapping, SharedBuffer, SoftwareTimeline,
-    Submission, SyncFile,
+    Access, CpuAccess, FenceStatus, Fourcc, Mapping, SharedBuffer, SoftwareTimeline, Submission,
 };
 use dmashare_drm::{Card, Commit, CommitError, Event, OutputCommit};
 use dmashare_lab_probe::SwSyncTimeline;
@@ -15,18 +12,11 @@ use dmashare_lab_probe::SwSyncTimeline;
 mod support;
 use support::*;
 
-/// Long enough for any flip that waits for nothing.
-const A_WHILE: Duration = Duration::from_millis(400);
-
 fn picture(screen: &Screen, name: &str) -> (SharedBuffer, Mapping<Card>) {
     let heap = DmaHeap::open("system").unwrap();
     let buffer = buffer(&heap, name, Fourcc::XRGB8888, screen.extent());
     let mapping = map(&buffer, &screen.card);
     (buffer, mapping)
-}
-
-fn sync_fence(timeline: &SwSyncTimeline, value: u32) -> Fence {
-    SyncFile::new(timeline.fence(value)).unwrap().into()
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dmashare::{Access, CpuAccess, Fence, Fourcc, Moment, Placements, SharedBuffer, SyncFile};
+use dmashare::{Access, CpuAccess, Fence, Fourcc, Moment, Placements, SharedBuffer};
 use dmashare_drm::{
     Card, Commit, CommitError, Event, Output, OutputCommit, PlaneCommit, PlaneKind, Rectangle,
 };
@@ -14,18 +14,6 @@ use dmashare_lab_probe::{SwSyncTimeline, VkmsDisplay};
 mod support;
 use support::movable::*;
 use support::*;
-
-/// Long enough for any flip that waits for nothing.
-const A_WHILE: Duration = Duration::from_millis(400);
-const NOTHING: [&str; 0] = [];
-
-fn picture(screen: &Screen, name: &str) -> Movable {
-    Movable::new(&screen.card, name, screen.extent())
-}
-
-fn sync_fence(timeline: &SwSyncTimeline, value: u32) -> Fence {
-    SyncFile::new(timeline.fence(value)).unwrap().into()
-}
 
 #[test]
 fn i2_a_buffer_on_the_screen_does_not_move() {

@@ -1,11 +1,7 @@
 //! A commit that fails, is busy or is refused pins nothing, and unpins nothing.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
-use dmashare::{
-    Fence, Fourcc, PinError, Placements, SoftwareTimeline, Submission, SubmitError, SyncFile,
-};
+use dmashare::{Fourcc, PinError, Placements, SoftwareTimeline, Submission, SubmitError};
 use dmashare_drm::{Commit, CommitError, CommitId, Event, OutputCommit, PlaneCommit, Rectangle};
 use dmashare_lab_probe::{SwSyncTimeline, for_each_failing_allocation};
 
@@ -13,18 +9,6 @@ use dmashare_lab_probe::{SwSyncTimeline, for_each_failing_allocation};
 mod support;
 use support::movable::*;
 use support::*;
-
-/// Long enough for any flip that waits for nothing.
-const A_WHILE: Duration = Duration::from_millis(400);
-const NOTHING: [&str; 0] = [];
-
-fn picture(screen: &Screen, name: &str) -> Movable {
-    Movable::new(&screen.card, name, screen.extent())
-}
-
-fn sync_fence(timeline: &SwSyncTimeline, value: u32) -> Fence {
-    SyncFile::new(timeline.fence(value)).unwrap().into()
-}
 
 #[test]
 fn i13_a_busy_commit_leaves_pins_as_they_were() {

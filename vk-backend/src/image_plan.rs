@@ -108,6 +108,7 @@ impl ImagePlan {
         })
     }
 
+    /// Refuses an extent that is not whole.
     pub(crate) fn check_extent(&self) -> Result<(), LayoutError> {
         let Extent { width, height } = self.extent;
         let whole = Self::whole_samples(self.fourcc);

@@ -5,11 +5,11 @@ pub(crate) mod movable;
 use std::time::{Duration, Instant};
 
 use dmashare::{
-    Access, BufferDesc, CpuAccess, DmaBuf, Exporter, Extent, FenceStatus, Fourcc, Mapping,
-    Modifier, SharedBuffer, Usage,
+    Access, BufferDesc, CpuAccess, DmaBuf, Exporter, Extent, Fence, FenceStatus, Fourcc, Mapping,
+    Modifier, SharedBuffer, SyncFile, Usage,
 };
 use dmashare_drm::{Card, Commit, CommitId, Event, Mode, Output, OutputCommit, PlaneCommit};
-use dmashare_lab_probe::VkmsDisplay;
+use dmashare_lab_probe::{SwSyncTimeline, VkmsDisplay};
 
 /// More than any step takes on a slow machine; nothing waits that long when all is right.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -295,4 +295,14 @@ pub(crate) fn wait_until_free(card: &Card, buffer: &SharedBuffer) {
 /// Whether the buffer may be written now, without dispatching.
 pub(crate) fn is_free(buffer: &SharedBuffer) -> bool {
     buffer.ready(Access::Write).status() == FenceStatus::Signalled
+}
+
+/// Long enough for any flip that waits for nothing.
+pub(crate) const A_WHILE: Duration = Duration::from_millis(400);
+
+/// A point of a kernel timeline as a fence.
+pub(crate) fn sync_fence(timeline: &SwSyncTimeline, value: u32) -> Fence {
+    SyncFile::new(timeline.fence(value))
+        .expect("sw_sync makes sync_files")
+        .into()
 }

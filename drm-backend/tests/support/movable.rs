@@ -11,7 +11,7 @@ use dmashare::{
 use dmashare_drm::Card;
 use dmashare_lab_probe::bufinfo;
 
-use super::{LIMIT, paint};
+use super::{LIMIT, Screen, paint};
 
 /// A buffer in a dma-heap that can move to a memfd.
 pub(crate) fn movable(name: &str, extent: Extent) -> SharedBuffer {
@@ -136,4 +136,12 @@ impl Movable {
             self.move_to(place).expect("nothing holds it");
         }
     }
+}
+
+/// What is pinned by nobody.
+pub(crate) const NOTHING: [&str; 0] = [];
+
+/// A buffer of the screen's size that can move, attached to its card.
+pub(crate) fn picture(screen: &Screen, name: &str) -> Movable {
+    Movable::new(&screen.card, name, screen.extent())
 }
