@@ -48,14 +48,16 @@ impl Card {
     /// not wait for that: an [`Event::Flip`](crate::Event::Flip) comes for each output.
     ///
     /// Each buffer that is newly shown gets a read fence, and each writeback target a write fence,
-    /// in its reservation. Through a dynamic attachment each gets a pin, too, called
-    /// "scanout Virtual-1" and "writeback Virtual-1": a buffer cannot move while the display reads or
-    /// writes it. The time that reports name for a pin of what is shown is that of the flip which brought it
-    /// on the screen; before that flip, and for what is captured into, that of the card's last event. A read fence signals in [`dispatch`](Self::dispatch) once a later
-    /// commit's flip event has arrived and every writeback of the commits that showed the buffer is
-    /// over, or its plane or output was switched off, or the card is closed. Until then the card
-    /// holds the mapping and the pin; those of a target until the capture is over. After [`acquire_master`](Self::acquire_master) the first commit frees what
-    /// was on outputs that another process has switched off, unless it shows the same there.
+    /// in its reservation. Through a dynamic attachment each gets a pin, too, called "scanout
+    /// Virtual-1" and "writeback Virtual-1": a buffer cannot move while the display reads or writes
+    /// it. The time that reports name for a pin of what is shown is that of the flip which brought
+    /// it on the screen; before that flip, and for what is captured into, that of the card's last
+    /// event. A read fence signals in [`dispatch`](Self::dispatch) once a later commit's flip event
+    /// has arrived and every writeback of the commits that showed the buffer is over, or its plane
+    /// or output was switched off, or the card is closed. Until then the card holds the mapping and
+    /// the pin; those of a target until the capture is over. After
+    /// [`acquire_master`](Self::acquire_master) the first commit frees what was on outputs that
+    /// another process has switched off, unless it shows the same there.
     ///
     /// The display waits for the fences given and for those that the buffers' reservations hold
     /// (rendering that was submitted through this library). A driver that takes no in-fences
