@@ -229,6 +229,7 @@ mod sync;
 mod sync_file;
 mod sys;
 mod telling;
+mod used_mappings;
 
 pub use access::Access;
 pub use attachment::{AttachmentId, StaticAttachment};

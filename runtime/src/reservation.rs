@@ -48,6 +48,11 @@ impl From<Access> for FenceUsage {
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
+    /// For whoever locks one reservation and no other: it holds nothing while it waits, so it is never
+    /// in a ring, and is the youngest for everyone else, which is waited for. It takes no number, so
+    /// threads that work on different buffers share nothing.
+    pub(crate) const ALONE: Self = Self(u64::MAX);
+
     pub(crate) fn next() -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
@@ -108,7 +113,7 @@ impl Reservation {
         if held::any() {
             return None;
         }
-        self.lock_slow(Ticket::next());
+        self.lock_slow(Ticket::ALONE);
         Some(Locked(self))
     }
 
@@ -239,7 +244,7 @@ impl Reservation {
             let replaced = entry.attachment == attachment
                 && usage <= entry.usage
                 && fence.supersedes(&entry.fence);
-            let over = match entry.fence.status() {
+            let over = || match entry.fence.status() {
                 FenceStatus::Pending => false,
                 FenceStatus::Signalled => true,
                 // A move takes along what a failed write has left: only a write makes it right.
@@ -247,7 +252,7 @@ impl Reservation {
                     entry.usage > FenceUsage::Write || usage == FenceUsage::Write
                 }
             };
-            if replaced || over {
+            if replaced || over() {
                 removed.push(entries.swap_remove(index).fence);
             } else {
                 index += 1;

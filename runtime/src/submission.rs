@@ -9,9 +9,8 @@ use crate::buffer::BufferInner;
 use crate::held;
 use crate::mapping::MappingUse;
 use crate::reservation::Ticket;
+use crate::used_mappings::UsedMappings;
 use crate::{Access, Fence, FenceUsage, SubmitError};
-
-type Uses = SmallVec<[MappingUse; 8]>;
 
 /// Why a submission has not begun.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +66,7 @@ impl Contended {
 /// Backends wrap this type and turn the fences into their own waits.
 #[derive(Debug)]
 pub struct Submission {
-    uses: Uses,
+    uses: UsedMappings,
     // The locks belong to the thread that took them.
     _of_this_thread: PhantomData<*const ()>,
 }
@@ -77,7 +76,8 @@ impl Submission {
     /// current backing. A buffer may be named several times; a write among its uses wins.
     ///
     /// Blocks only while another thread is between its `begin` and its `commit` on one of the
-    /// buffers. Up to eight uses take no allocation.
+    /// buffers. Takes no allocation in the steady state: each thread keeps the list for its next
+    /// submission.
     ///
     /// # Errors
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
@@ -86,7 +86,10 @@ impl Submission {
     ///   is in an invalidate callback. (Two threads with two each would wait for each other.)
     pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
         let uses = sorted(uses)?;
-        lock_all(&uses);
+        match one_of_each_buffer(&uses).nth(1) {
+            Some(_) => lock_all(&uses),
+            None => lock_first(&uses),
+        }
         Self::of_locked(uses)
     }
 
@@ -125,7 +128,7 @@ impl Submission {
         }
     }
 
-    fn of_locked(uses: Uses) -> Result<Self, SubmitError> {
+    fn of_locked(uses: UsedMappings) -> Result<Self, SubmitError> {
         let submission = Self {
             uses,
             _of_this_thread: PhantomData,
@@ -165,7 +168,7 @@ impl Submission {
     pub fn commit(self, fence: &Fence) {
         // They go when everything is unlocked: the last fence of a device takes the device along.
         let mut removed = SmallVec::<[Fence; 16]>::new();
-        for used in &self.uses {
+        for used in self.uses.iter() {
             let reservation = used.buffer().reservation();
             let attachment = Some(used.attachment());
             reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
@@ -200,9 +203,11 @@ impl Drop for Submission {
 
 /// Uses of one buffer stand together, a write before the reads, and all submissions share the order of
 /// the buffers.
-fn sorted(uses: impl IntoIterator<Item = MappingUse>) -> Result<Uses, SubmitError> {
-    let mut uses: Uses = uses.into_iter().collect();
-    uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
+fn sorted(uses: impl IntoIterator<Item = MappingUse>) -> Result<UsedMappings, SubmitError> {
+    let mut uses: UsedMappings = uses.into_iter().collect();
+    if uses.len() > 1 {
+        uses.sort_unstable_by_key(|used| (Arc::as_ptr(used.buffer()), used.access == Access::Read));
+    }
     Submission::may_begin(&uses)?;
     Ok(uses)
 }
@@ -223,6 +228,13 @@ fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
             || "a lock".to_owned(),
             |used| used.buffer().name().to_owned(),
         ),
+    }
+}
+
+/// Locks the one buffer of all the uses.
+fn lock_first(uses: &[MappingUse]) {
+    if let Some(used) = uses.first() {
+        used.buffer().reservation().lock_slow(Ticket::ALONE);
     }
 }
 
