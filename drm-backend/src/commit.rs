@@ -1,54 +1,9 @@
 //! What an application asks a card to show.
 
-use std::fmt;
-
-use dmashare::{AlphaMode, Extent, Fence, Mapping};
+use dmashare::{AlphaMode, Fence, Mapping, Rectangle};
 use smallvec::SmallVec;
 
 use crate::{Card, Mode, Output, Plane, Rotation};
-
-/// A rectangle in whole pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rectangle {
-    /// Pixels from the left; on a screen it may be negative.
-    pub x: i32,
-    /// Pixels from the top; on a screen it may be negative.
-    pub y: i32,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-}
-
-impl Rectangle {
-    /// A rectangle with its left upper corner at (`x`, `y`).
-    pub const fn new(x: i32, y: i32, width: u32, height: u32) -> Self {
-        Self {
-            x,
-            y,
-            width,
-            height,
-        }
-    }
-
-    /// Whether it is not empty, and inside a buffer of this size.
-    pub(crate) fn is_inside(self, extent: Extent) -> bool {
-        let inside = |start: i32, length: u32, limit: u32| {
-            length > 0
-                && u32::try_from(start)
-                    .ok()
-                    .and_then(|start| start.checked_add(length))
-                    .is_some_and(|end| end <= limit)
-        };
-        inside(self.x, self.width, extent.width) && inside(self.y, self.height, extent.height)
-    }
-}
-
-impl fmt::Display for Rectangle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}{:+}{:+}", self.width, self.height, self.x, self.y)
-    }
-}
 
 /// A buffer on a plane.
 #[derive(Clone, Debug)]

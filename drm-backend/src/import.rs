@@ -37,7 +37,8 @@ impl Importer for Card {
     ///   take (`IN_FORMATS`).
     /// - [`ImportError::TooSmall`], [`ImportError::TooLarge`].
     /// - [`ImportError::Layout`]: planes do not fit their memory, or begin past 4 GiB.
-    /// - [`ImportError::Device`]: the driver refuses (`PRIME_FD_TO_HANDLE`, `MODE_ADDFB2`).
+    /// - [`ImportError::Refused`]: the driver refuses (`PRIME_FD_TO_HANDLE`, `MODE_ADDFB2`).
+    /// - [`ImportError::Device`]: one of these failed for a reason that may pass.
     fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Framebuffer, ImportError> {
         let inner = self.inner();
         inner.collect();
@@ -174,10 +175,31 @@ fn check(inner: &Arc<CardInner>, dmabuf: &DmaBuf) -> Result<(), ImportError> {
     Ok(())
 }
 
+/// What the kernel says of arguments that it does not take is a refusal; all else may pass.
 fn device_error(inner: &CardInner, operation: &'static str, source: io::Error) -> ImportError {
-    ImportError::Device {
-        importer: inner.device.name().to_owned(),
-        operation,
-        source: source.into(),
+    let importer = inner.device.name().to_owned();
+    let is_refusal = matches!(
+        source.raw_os_error(),
+        Some(
+            nix::libc::EINVAL
+                | nix::libc::ERANGE
+                | nix::libc::EOVERFLOW
+                | nix::libc::EOPNOTSUPP
+                | nix::libc::ENOSYS
+        )
+    );
+    let source = source.into();
+    if is_refusal {
+        ImportError::Refused {
+            importer,
+            operation,
+            source,
+        }
+    } else {
+        ImportError::Device {
+            importer,
+            operation,
+            source,
+        }
     }
 }

@@ -117,7 +117,8 @@ mod sys;
 
 pub use capabilities::Capabilities;
 pub use card::Card;
-pub use commit::{Commit, OutputCommit, PlaneCommit, Rectangle};
+pub use commit::{Commit, OutputCommit, PlaneCommit};
+pub use dmashare::Rectangle;
 pub use dumb::DumbBuffers;
 pub use error::{CommitError, DeviceError, Holder, ModeError, NoMaster, OpenError};
 pub use event::{CommitId, Event, Events};

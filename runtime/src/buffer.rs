@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::backing::Claim;
 use crate::callback_gate::CallbackGate;
 use crate::clock::Moment;
+use crate::content_watch::ContentWatch;
 use crate::dynamic_attachment::MapCache;
 use crate::old_backing::OldBacking;
 use crate::pending_move::PendingMove;
@@ -112,6 +113,10 @@ pub(crate) struct BufferInner {
     /// When it was used last, on the residency's clock of uses.
     pub(crate) last_use: AtomicU64,
     pub(crate) residency: OnceLock<Link>,
+    /// Who wants to know what changes.
+    pub(crate) content: ContentWatch,
+    /// Of a shadow: the attachment that keeps it fresh. Nobody else may write it.
+    pub(crate) only_writer: OnceLock<AttachmentId>,
     pub(crate) moves: AtomicU64,
     pub(crate) refusals: AtomicU64,
     state: Mutex<State>,
@@ -135,6 +140,8 @@ impl BufferInner {
             displaced: AtomicBool::new(false),
             last_use: AtomicU64::new(0),
             residency: OnceLock::new(),
+            content: ContentWatch::default(),
+            only_writer: OnceLock::new(),
             moves: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
             state: Mutex::new(State {

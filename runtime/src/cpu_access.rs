@@ -11,8 +11,8 @@ use crate::{Access, CpuAccessError, CpuMapping, DmaBuf, DmaBufError, sys};
 /// there is no reference to memory that a device may write.
 #[derive(Debug)]
 pub struct CpuAccess<'a> {
-    mapping: Mapped<'a>,
-    access: Access,
+    pub(crate) mapping: Mapped<'a>,
+    pub(crate) access: Access,
     /// How many memories have begun their access and must end it.
     begun: usize,
 }
@@ -27,7 +27,7 @@ pub(crate) enum Mapped<'a> {
 }
 
 impl Mapped<'_> {
-    fn get(&self) -> &CpuMapping {
+    pub(crate) fn get(&self) -> &CpuMapping {
         match self {
             Self::Own(mapping) => mapping,
             Self::Kept(mapping) => mapping,
@@ -78,11 +78,11 @@ impl<'a> CpuAccess<'a> {
         Ok(this)
     }
 
-    fn dmabuf(&self) -> &DmaBuf {
+    pub(crate) fn dmabuf(&self) -> &DmaBuf {
         self.mapping.get().dmabuf()
     }
 
-    fn locate(
+    pub(crate) fn locate(
         &self,
         plane: usize,
         row: u32,

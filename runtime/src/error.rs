@@ -13,6 +13,7 @@ mod layout;
 mod moving;
 mod negotiation;
 mod residency;
+mod route;
 mod submit;
 
 pub use attachment::{AttachError, MapError, PinError};
@@ -25,6 +26,7 @@ pub use layout::LayoutError;
 pub use moving::{MoveError, RevokeError};
 pub use negotiation::{NegotiationError, UnfitError};
 pub use residency::ResidencyError;
+pub use route::{CopyError, RouteError};
 pub use submit::SubmitError;
 
 /// An error of a backend (`vk::Result`, an errno of DRM) that this crate passes on without knowing

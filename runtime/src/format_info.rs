@@ -5,7 +5,7 @@
 //! of the kernel's table in `drm_fourcc.c`. Chroma of an odd width or height rounds up
 //! (`drm_format_info_plane_width`, `drm_format_info_plane_height`): the last sample is of one pixel.
 
-use crate::Fourcc;
+use crate::{Fourcc, Rectangle};
 
 /// One plane of a format: how much memory a sample takes, and how often there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,19 @@ impl PlaneInfo {
     pub fn row_bytes(&self, width: u32) -> u64 {
         u64::from(width.div_ceil(u32::from(self.horizontal_subsampling)))
             * u64::from(self.bytes_per_sample)
+    }
+
+    /// The samples of this plane that a rectangle of pixels touches; it lies inside the image.
+    pub fn samples(&self, pixels: Rectangle) -> Rectangle {
+        let cut = |start: i32, length: u32, subsampling: u8| {
+            let (start, step) = (start.unsigned_abs(), u32::from(subsampling));
+            let first = start / step;
+            (first, (start + length).div_ceil(step) - first)
+        };
+        let (x, width) = cut(pixels.x, pixels.width, self.horizontal_subsampling);
+        let (y, height) = cut(pixels.y, pixels.height, self.vertical_subsampling);
+        let signed = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        Rectangle::new(signed(x), signed(y), width, height)
     }
 
     /// Rows of samples in an image that is `height` pixels high.

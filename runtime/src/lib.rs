@@ -182,9 +182,12 @@ mod buffer_desc;
 mod callback_gate;
 mod clock;
 mod constraint;
+mod content_watch;
 mod copying;
 mod cpu_access;
 mod cpu_mapping;
+mod cpu_rows;
+mod damage;
 mod dmabuf;
 mod dmabuf_memory;
 mod dynamic_attachment;
@@ -216,12 +219,14 @@ mod pinning;
 mod placement;
 mod pool;
 mod reach;
+mod rectangle;
 mod registry;
 mod report;
 mod reservation;
 mod residency;
 mod retire_queue;
 mod revocation;
+pub mod route;
 mod shared_buffer;
 mod software_timeline;
 mod submission;
@@ -242,14 +247,15 @@ pub use clock::Moment;
 pub use constraint::AccessConstraint;
 pub use cpu_access::CpuAccess;
 pub use cpu_mapping::CpuMapping;
+pub use damage::Damage;
 pub use dmabuf::{DmaBuf, PlaneFd};
 pub use dmabuf_memory::{DmaBufMemory, MemoryId};
 pub use dynamic_attachment::DynamicAttachment;
 pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
-    AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImportError,
-    LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError, RevokeError,
-    SubmitError, SyncFileError, UnfitError,
+    AttachError, BoxError, CopyError, CpuAccessError, DmaBufError, ExportError, FenceError,
+    ImportError, LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError,
+    RevokeError, RouteError, SubmitError, SyncFileError, UnfitError,
 };
 pub use export_guard::ExportGuard;
 pub use exporter::Exporter;
@@ -268,6 +274,7 @@ pub use negotiation::{Negotiated, Negotiation, Party, QueryCache, Refusal};
 pub use pin::{PinGuard, PinReport};
 pub use placement::{Placement, Placements};
 pub use pool::BackingPool;
+pub use rectangle::Rectangle;
 pub use report::{
     AttachmentKind, AttachmentReport, BufferReport, BufferState, FenceReport, OldBackingReport,
     RuntimeReport,

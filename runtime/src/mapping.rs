@@ -8,7 +8,9 @@ use crate::attachment::AttachmentCore;
 use crate::buffer::BufferInner;
 use crate::clock::Moment;
 use crate::held;
-use crate::{Access, AttachmentId, Backing, Generation, Importer, PinError, PinGuard, SubmitError};
+use crate::{
+    Access, AttachmentId, Backing, Damage, Generation, Importer, PinError, PinGuard, SubmitError,
+};
 
 struct Inner<I: Importer> {
     // `None` only while `drop` runs.
@@ -142,6 +144,7 @@ impl<I: Importer> Mapping<I> {
         MappingUse {
             mapping: self.inner.clone(),
             access,
+            damage: None,
         }
     }
 }
@@ -184,6 +187,8 @@ impl<I: Importer> AnyMapping for Inner<I> {
 pub struct MappingUse {
     mapping: Arc<dyn AnyMapping>,
     pub(crate) access: Access,
+    /// What a write changes; `None` for everything.
+    damage: Option<Arc<Damage>>,
 }
 
 impl fmt::Debug for MappingUse {
@@ -204,14 +209,38 @@ impl MappingUse {
         self.mapping.core().id()
     }
 
+    /// The same use, whose work changes no more than `damage`. Whoever keeps a copy of the buffer fresh
+    /// (a shadow, [`route`](crate::route)) copies no more than that; work that does not tell has changed
+    /// everything. Give an `Arc` to use one again.
+    #[must_use]
+    pub fn damaging(mut self, damage: impl Into<Arc<Damage>>) -> Self {
+        self.damage = Some(damage.into());
+        self
+    }
+
+    /// The work was submitted: tells those who watch the content, if it writes. Nothing is locked.
+    pub(crate) fn tell_written(&self) {
+        if self.access == Access::Write {
+            self.buffer().content.written(self.damage.as_deref());
+        }
+    }
+
     /// Why work with it must not be submitted. The reservation is locked.
     pub(crate) fn refusal(&self) -> Option<SubmitError> {
         let buffer = || self.buffer().name().to_owned();
         if self.buffer().generation() != self.mapping.generation() {
             return Some(SubmitError::Stale { buffer: buffer() });
         }
-        let is_dead = self.mapping.core().is_dead();
-        is_dead.then(|| SubmitError::ImporterDead { buffer: buffer() })
+        if self.mapping.core().is_dead() {
+            return Some(SubmitError::ImporterDead { buffer: buffer() });
+        }
+        let is_foreign_write = self.access == Access::Write
+            && self
+                .buffer()
+                .only_writer
+                .get()
+                .is_some_and(|writer| *writer != self.attachment());
+        is_foreign_write.then(|| SubmitError::WriteToShadow { buffer: buffer() })
     }
 
     /// Whose mapping it is, if that is an `I`: a backend checks that it is its own.

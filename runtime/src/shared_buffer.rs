@@ -1,6 +1,7 @@
 //! A buffer that several devices use.
 
 mod creation;
+mod shadowing;
 
 use std::any::Any;
 use std::fmt;
@@ -13,8 +14,9 @@ use crate::callback_gate::CallbackGate;
 use crate::sync::Ordering;
 use crate::{
     Access, AccessConstraint, AttachError, AttachmentReport, Backing, BufferDesc, BufferReport,
-    DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet, Importer, Invalidate,
-    Move, MoveError, Reservation, Revocation, RevokeError, StaticAttachment, SubmitError,
+    Damage, DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet, Importer,
+    Invalidate, Move, MoveError, Reservation, Revocation, RevokeError, StaticAttachment,
+    SubmitError,
 };
 
 /// How often an attachment begins anew because the buffer moved meanwhile.
@@ -298,7 +300,18 @@ impl SharedBuffer {
         let removed = reservation.add(access.into(), fence, None);
         drop(locked);
         drop(removed);
+        if access == Access::Write {
+            self.inner.content.written(None);
+        }
         Ok(())
+    }
+
+    /// The content was changed by someone of whom the library does not know: the CPU
+    /// ([`CpuAccess`](crate::CpuAccess)), a camera, a client. Copies of the buffer ([`route`](crate::route))
+    /// are brought up to date before their next use. Writes of submissions tell that by themselves, and
+    /// so does [`add_fence`](Self::add_fence) of a write.
+    pub fn written(&self, damage: &Damage) {
+        self.inner.content.written(Some(damage));
     }
 
     /// Waits on the CPU until an access of this kind may begin, for `timeout` at most. Not to be

@@ -67,6 +67,7 @@ impl Contended {
 #[derive(Debug)]
 pub struct Submission {
     uses: UsedMappings,
+    is_locked: bool,
     // The locks belong to the thread that took them.
     _of_this_thread: PhantomData<*const ()>,
 }
@@ -131,6 +132,7 @@ impl Submission {
     fn of_locked(uses: UsedMappings) -> Result<Self, SubmitError> {
         let submission = Self {
             uses,
+            is_locked: true,
             _of_this_thread: PhantomData,
         };
         match submission.uses.iter().find_map(MappingUse::refusal) {
@@ -165,7 +167,7 @@ impl Submission {
 
     /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
     /// a writer, and unlocks them.
-    pub fn commit(self, fence: &Fence) {
+    pub fn commit(mut self, fence: &Fence) {
         // They go when everything is unlocked: the last fence of a device takes the device along.
         let mut removed = SmallVec::<[Fence; 16]>::new();
         for used in self.uses.iter() {
@@ -173,13 +175,14 @@ impl Submission {
             let attachment = Some(used.attachment());
             reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
         }
-        drop(self);
+        self.unlock();
+        self.uses.iter().for_each(MappingUse::tell_written);
     }
 
     /// The same for work that is done with each buffer at a time of its own: adds each fence to the
     /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
     /// that the submission did not lock is left alone.
-    pub fn commit_each(self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
+    pub fn commit_each(mut self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
         let mut removed = SmallVec::<[Fence; 16]>::new();
         for (used, fence) in fences {
             let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());
@@ -189,15 +192,22 @@ impl Submission {
                 reservation.add_into(used.access.into(), fence, attachment, &mut removed);
             }
         }
-        drop(self);
+        self.unlock();
+        self.uses.iter().for_each(MappingUse::tell_written);
+    }
+
+    fn unlock(&mut self) {
+        if std::mem::take(&mut self.is_locked) {
+            for (_, used) in one_of_each_buffer(&self.uses) {
+                used.buffer().reservation().unlock();
+            }
+        }
     }
 }
 
 impl Drop for Submission {
     fn drop(&mut self) {
-        for (_, used) in one_of_each_buffer(&self.uses) {
-            used.buffer().reservation().unlock();
-        }
+        self.unlock();
     }
 }
 

@@ -142,7 +142,8 @@ impl Device {
         Transfer::new(self)
     }
 
-    /// How many bytes of pixels this library has copied on this device, all by [`Transfer`].
+    /// How many bytes of pixels this library has copied on this device, by [`Transfer`] and for shadows
+    /// ([`dmashare::route`]).
     pub fn bytes_copied(&self) -> u64 {
         self.core().bytes_copied.load(Ordering::Relaxed)
     }

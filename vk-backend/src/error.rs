@@ -149,7 +149,7 @@ pub enum PlainBufferError {
 }
 
 /// Views as sRGB were asked for, and Vulkan has no sRGB format with these pixels. The cause in
-/// [`ExportError::Device`] and [`ImportError::Device`].
+/// [`ExportError::Device`] and [`ImportError::Refused`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "Vulkan has no sRGB format with the pixels of {format}: leave `srgb_views` of the description false"
@@ -171,7 +171,7 @@ impl NoSrgbFormat {
     }
 
     pub(crate) fn import(self, importer: &str) -> ImportError {
-        ImportError::Device {
+        ImportError::Refused {
             importer: importer.to_owned(),
             operation: Self::OPERATION,
             source: self.into(),
@@ -218,11 +218,26 @@ impl Failure {
         }
     }
 
+    /// Results that say that the driver does not take this image or memory, whenever it is asked, are a
+    /// refusal.
     pub(crate) fn import(self, importer: &str) -> ImportError {
-        ImportError::Device {
-            importer: importer.to_owned(),
-            operation: self.operation,
-            source: self.source.into(),
+        let (importer, operation) = (importer.to_owned(), self.operation);
+        let source = self.source.into();
+        match self.source {
+            vk::Result::ERROR_INVALID_EXTERNAL_HANDLE
+            | vk::Result::ERROR_FORMAT_NOT_SUPPORTED
+            | vk::Result::ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT => {
+                ImportError::Refused {
+                    importer,
+                    operation,
+                    source,
+                }
+            }
+            _ => ImportError::Device {
+                importer,
+                operation,
+                source,
+            },
         }
     }
 

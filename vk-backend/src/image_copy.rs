@@ -1,7 +1,7 @@
-//! Copying one image to another, all planes of it.
+//! Copying one image to another, or parts of it, in all planes.
 
 use ash::vk;
-use dmashare::{Extent, Fourcc};
+use dmashare::{Damage, Extent, Fourcc};
 use smallvec::SmallVec;
 
 use crate::Image;
@@ -10,39 +10,74 @@ use crate::format::plane_aspect;
 
 const COPY: vk::PipelineStageFlags2 = vk::PipelineStageFlags2::COPY;
 
-fn regions(format: Fourcc, extent: Extent) -> SmallVec<[vk::ImageCopy; 4]> {
+/// The damaged samples of every plane, of an image of this format and extent.
+fn regions(format: Fourcc, extent: Extent, damage: &Damage) -> SmallVec<[vk::ImageCopy; 4]> {
     // Every format of an image is in the table (`vk_format`).
     let infos = format.info().map_or(&[][..], |info| info.planes);
-    let planes = infos.iter().enumerate().map(|(index, info)| {
-        let layers = vk::ImageSubresourceLayers::default()
-            .aspect_mask(plane_aspect(format, index))
-            .layer_count(1);
-        vk::ImageCopy::default()
-            .src_subresource(layers)
-            .dst_subresource(layers)
-            .extent(vk::Extent3D {
-                width: extent
-                    .width
-                    .div_ceil(u32::from(info.horizontal_subsampling)),
-                height: info.rows(extent.height),
-                depth: 1,
-            })
+    let pieces = damage.within(extent);
+    let copies = pieces.flat_map(|piece| {
+        infos.iter().enumerate().map(move |(index, info)| {
+            let layers = vk::ImageSubresourceLayers::default()
+                .aspect_mask(plane_aspect(format, index))
+                .layer_count(1);
+            let samples = info.samples(piece);
+            let offset = vk::Offset3D {
+                x: samples.x,
+                y: samples.y,
+                z: 0,
+            };
+            vk::ImageCopy::default()
+                .src_subresource(layers)
+                .src_offset(offset)
+                .dst_subresource(layers)
+                .dst_offset(offset)
+                .extent(vk::Extent3D {
+                    width: samples.width,
+                    height: samples.height,
+                    depth: 1,
+                })
+        })
     });
-    planes.collect()
+    copies.collect()
 }
 
 /// Bytes of pixels in all planes, without padding.
 pub(crate) fn pixel_bytes(format: Fourcc, extent: Extent) -> u64 {
+    damaged_bytes(format, extent, &Damage::whole())
+}
+
+/// Bytes of the damaged samples of all planes.
+pub(crate) fn damaged_bytes(format: Fourcc, extent: Extent, damage: &Damage) -> u64 {
     let infos = format.info().map_or(&[][..], |info| info.planes);
-    let planes = infos.iter();
-    planes
-        .map(|info| info.row_bytes(extent.width) * u64::from(info.rows(extent.height)))
+    let pieces = damage.within(extent);
+    pieces
+        .flat_map(|piece| {
+            infos
+                .iter()
+                .map(move |info| info.samples(piece).pixels() * u64::from(info.bytes_per_sample))
+        })
         .sum()
 }
 
-/// Records the copy of `from` to `to`, which have one format and extent: both are acquired from the
-/// world outside, and released to it afterwards.
+/// Records the copy of all of `from` to `to`, as [`record_damage`].
 pub(crate) fn record(device: &ash::Device, commands: &OneTimeCommands, from: &Image, to: &Image) {
+    record_damage(device, commands, from, to, &Damage::whole());
+}
+
+/// Records the copy of the damaged parts of `from` to `to`, which have one format and extent: both are
+/// acquired from the world outside, and released to it afterwards.
+pub(crate) fn record_damage(
+    device: &ash::Device,
+    commands: &OneTimeCommands,
+    from: &Image,
+    to: &Image,
+    damage: &Damage,
+) {
+    let regions = regions(from.format(), from.extent(), damage);
+    // VUID-vkCmdCopyImage-regionCount-arraylength
+    if regions.is_empty() {
+        return;
+    }
     let (read, write) = (
         vk::AccessFlags2::TRANSFER_READ,
         vk::AccessFlags2::TRANSFER_WRITE,
@@ -57,7 +92,7 @@ pub(crate) fn record(device: &ash::Device, commands: &OneTimeCommands, from: &Im
             vk::ImageLayout::GENERAL,
             to.raw(),
             vk::ImageLayout::GENERAL,
-            &regions(from.format(), from.extent()),
+            &regions,
         );
     }
     commands.image_barriers(&[from.release(COPY, read), to.release(COPY, write)]);

@@ -121,6 +121,7 @@ mod queue_lock;
 mod retire;
 mod selector;
 mod semaphore_pool;
+mod shadow_copy;
 mod staging;
 mod submission;
 mod submit_failure;

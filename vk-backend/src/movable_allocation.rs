@@ -129,6 +129,9 @@ fn export_error(exporter: &str, error: ImportError) -> ExportError {
     match error {
         ImportError::Device {
             operation, source, ..
+        }
+        | ImportError::Refused {
+            operation, source, ..
         } => ExportError::Device {
             exporter: exporter.to_owned(),
             operation,

@@ -70,7 +70,7 @@ fn formats_without_an_srgb_counterpart_are_refused() {
     let foreign = SharedBuffer::new(&support::heap(), described, &[Modifier::LINEAR]).unwrap();
     match foreign.attach(&device) {
         Err(AttachError::Import {
-            source: ImportError::Device { source, .. },
+            source: ImportError::Refused { source, .. },
             ..
         }) => assert_eq!(source.downcast_ref(), Some(&expected)),
         other => panic!("{other:?}"),

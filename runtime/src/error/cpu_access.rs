@@ -22,6 +22,9 @@ pub enum CpuAccessError {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// Rows are copied between images of one format and extent only.
+    #[error("the two images differ in format or extent")]
+    Mismatch,
     /// The guard was taken for reading.
     #[error("this CPU access is for reading only")]
     ReadOnly,

@@ -103,6 +103,17 @@ pub enum ImportError {
         /// The extension or capability.
         missing: &'static str,
     },
+    /// The driver looked at the memory and its layout and refused them, without a reason that can be
+    /// told apart. It would refuse them again.
+    #[error("{importer} refuses the buffer in {operation}")]
+    Refused {
+        /// The importer.
+        importer: String,
+        /// The device's operation.
+        operation: &'static str,
+        /// Its error.
+        source: BoxError,
+    },
     /// A dma-buf operation failed.
     #[error(transparent)]
     DmaBuf(#[from] DmaBufError),
@@ -116,4 +127,12 @@ pub enum ImportError {
         /// Its error.
         source: BoxError,
     },
+}
+
+impl ImportError {
+    /// Whether the device cannot use such a buffer at all, now or later: a shadow is the way then
+    /// ([`route`](crate::route)). The others are failures that may pass, of memory or descriptors.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::DmaBuf(_) | Self::Device { .. })
+    }
 }

@@ -27,6 +27,13 @@ pub enum SubmitError {
         /// The buffer's name.
         buffer: String,
     },
+    /// The buffer is a shadow, which is kept like the buffer that it is a copy of: what is written into
+    /// it would be lost.
+    #[error("'{buffer}' is a copy of another buffer, for reading only: write to that one")]
+    WriteToShadow {
+        /// The buffer's name.
+        buffer: String,
+    },
     /// This thread already holds the buffer's reservation: waiting for it would never end.
     #[error(
         "this thread has a submission that was neither committed nor dropped, or is in an invalidate callback: waiting for '{buffer}' might never end"

@@ -1,0 +1,174 @@
+//! Copies by the CPU, row by row.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::route::{Copier, CopyEngine};
+use crate::sync::{Mutex, lock};
+use crate::{
+    Access, AttachmentId, Backing, BoxError, BufferDesc, CopyError, CpuAccessError, CpuMapping,
+    Damage, DynamicAttachment, FenceError, FenceSet, ImportError, Importer, SharedBuffer,
+    SoftwareTimeline, Submission, Usage,
+};
+
+const NAME: &str = "CPU rows";
+/// How long a copy waits for the buffer's writers and the shadow's readers.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The CPU as a [`CopyEngine`]: for linear images, on any machine. It copies on the thread that maps the
+/// shadow, after waiting there for the buffer's writers and the shadow's readers: five seconds at most,
+/// or what [`with_patience`](Self::with_patience) says.
+#[derive(Clone, Debug)]
+pub struct CpuRows {
+    patience: Duration,
+}
+
+impl CpuRows {
+    /// An engine that waits so long for those who use the two buffers.
+    pub fn with_patience(patience: Duration) -> Self {
+        Self { patience }
+    }
+}
+
+impl Default for CpuRows {
+    fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
+}
+
+impl CopyEngine for CpuRows {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn shadow_usage(&self) -> Usage {
+        Usage::CPU_WRITE
+    }
+
+    fn connect(
+        &self,
+        source: &SharedBuffer,
+        shadow: &SharedBuffer,
+    ) -> Result<Box<dyn Copier>, CopyError> {
+        // Mappings carry their generation, so nobody needs to be told.
+        let attach = |buffer: &SharedBuffer, access| {
+            let never_read = Arc::new(AtomicBool::new(false));
+            buffer.attach_dynamic(&Cpu { access }, never_read)
+        };
+        let connected = Connected {
+            source: attach(source, Access::Read)?,
+            shadow: attach(shadow, Access::Write)?,
+            buffers: (source.clone(), shadow.clone()),
+            turn: Mutex::new(Turn {
+                timeline: SoftwareTimeline::new(NAME),
+                copies: 0,
+            }),
+            patience: self.patience,
+        };
+        // What is not linear is found out now.
+        drop((connected.source.map()?, connected.shadow.map()?));
+        Ok(Box::new(connected))
+    }
+}
+
+/// One copy at a time.
+struct Turn {
+    timeline: SoftwareTimeline,
+    copies: u64,
+}
+
+struct Connected {
+    source: DynamicAttachment<Cpu>,
+    shadow: DynamicAttachment<Cpu>,
+    buffers: (SharedBuffer, SharedBuffer),
+    turn: Mutex<Turn>,
+    patience: Duration,
+}
+
+impl Copier for Connected {
+    fn copy(&self, damage: &Damage) -> Result<u64, CopyError> {
+        let mut turn = lock(&self.turn);
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.buffers.0.wait_ready(Access::Read, left)?;
+            self.buffers.1.wait_ready(Access::Write, left)?;
+            let (from, to) = (self.source.map()?, self.shadow.map()?);
+            let (mut from_memory, mut to_memory) = (lock(from.object()), lock(to.object()));
+            let source = from_memory.begin(Access::Read)?;
+            let mut target = to_memory.begin(Access::Write)?;
+            // As work on any device: whoever comes meanwhile waits for its fence, and a buffer that
+            // has moved since it was mapped is found out here.
+            let submission = match Submission::begin([from.read(), to.write()]) {
+                Ok(submission) => submission,
+                Err(crate::SubmitError::Stale { .. }) if !left.is_zero() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let is_ready = submission.visit_waits(|_, _, _| Err(())).is_ok();
+            if !is_ready {
+                drop(submission);
+                if left.is_zero() {
+                    return Err(FenceError::Timeout {
+                        producer: NAME.to_owned(),
+                    }
+                    .into());
+                }
+                continue;
+            }
+            turn.copies += 1;
+            submission.commit(&turn.timeline.fence(turn.copies));
+            let copied = source.copy_to(&mut target, damage);
+            // Before the fence: it makes what was written visible to devices.
+            drop((source, target));
+            turn.timeline.signal(turn.copies);
+            return Ok(copied?);
+        }
+    }
+
+    fn writer(&self) -> AttachmentId {
+        self.shadow.id()
+    }
+}
+
+/// The CPU as a device that maps buffers.
+#[derive(Clone, Debug)]
+struct Cpu {
+    access: Access,
+}
+
+impl Importer for Cpu {
+    type Object = Mutex<CpuMapping>;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn import(
+        &self,
+        _desc: &BufferDesc,
+        backing: &Backing,
+    ) -> Result<Mutex<CpuMapping>, ImportError> {
+        match CpuMapping::new(backing.dmabuf(), self.access) {
+            Ok(mapping) => Ok(Mutex::new(mapping)),
+            Err(CpuAccessError::DmaBuf(error)) => Err(error.into()),
+            Err(error) => Err(ImportError::Refused {
+                importer: NAME.to_owned(),
+                operation: "mapping rows",
+                source: BoxError::from(error),
+            }),
+        }
+    }
+
+    /// The CPU is done with it: a copy never outlives the call that makes it.
+    fn retire(&self, object: Mutex<CpuMapping>, _after: FenceSet) {
+        drop(object);
+    }
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connected").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! How a shadow is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::route::CopyEngine;
+use crate::{
+    AccessConstraint, BufferDesc, CopyError, DynamicExporter, ExportError, Exporter, Priority,
+    Residency, SharedBuffer,
+};
+
+/// Makes the memory of a shadow.
+type Make =
+    dyn Fn(BufferDesc, &AccessConstraint) -> Result<SharedBuffer, ExportError> + Send + Sync;
+
+/// A way around: who makes the memory of shadows, and who copies into it.
+#[derive(Clone)]
+pub struct Detour {
+    exporter: Arc<str>,
+    make: Arc<Make>,
+    engine: Arc<dyn CopyEngine>,
+}
+
+impl Detour {
+    /// Shadows in memory of an exporter that does not move it, such as a display's dumb buffers. Their
+    /// modifier is one that the exporter has and the device's constraint allows.
+    pub fn fixed<E, C>(exporter: &E, engine: C) -> Self
+    where
+        E: Exporter + Clone + 'static,
+        C: CopyEngine + 'static,
+    {
+        let (name, exporter) = (exporter.name().into(), exporter.clone());
+        let make = move |desc: BufferDesc, wanted: &AccessConstraint| {
+            let mut modifiers = exporter.modifiers(&desc)?;
+            if let Some(taken) = &wanted.modifiers {
+                modifiers.retain(|modifier| taken.contains(modifier));
+            }
+            SharedBuffer::new(&exporter, desc, &modifiers)
+        };
+        Self::new(name, Arc::new(make), engine)
+    }
+
+    /// Shadows in memory that can move, in a place and with strides that the device demands.
+    pub fn moving<E, C>(exporter: &E, engine: C) -> Self
+    where
+        E: DynamicExporter + Clone + 'static,
+        C: CopyEngine + 'static,
+    {
+        let (name, exporter) = (exporter.name().into(), exporter.clone());
+        let make = move |desc: BufferDesc, wanted: &AccessConstraint| {
+            SharedBuffer::new_dynamic(&exporter, desc, wanted)
+        };
+        Self::new(name, Arc::new(make), engine)
+    }
+
+    /// The same within a budget: shadows count in it, and are moved out of the way like other buffers.
+    pub fn within<E, C>(residency: &Residency, priority: Priority, exporter: &E, engine: C) -> Self
+    where
+        E: DynamicExporter + Clone + 'static,
+        C: CopyEngine + 'static,
+    {
+        let (name, exporter) = (exporter.name().into(), exporter.clone());
+        let residency = residency.clone();
+        let make = move |desc: BufferDesc, wanted: &AccessConstraint| {
+            residency.create(&exporter, desc, wanted, priority)
+        };
+        Self::new(name, Arc::new(make), engine)
+    }
+
+    fn new(exporter: Arc<str>, make: Arc<Make>, engine: impl CopyEngine + 'static) -> Self {
+        Self {
+            exporter,
+            make,
+            engine: Arc::new(engine),
+        }
+    }
+
+    pub(super) fn exporter(&self) -> &str {
+        &self.exporter
+    }
+
+    pub(super) fn engine(&self) -> &Arc<dyn CopyEngine> {
+        &self.engine
+    }
+
+    /// Memory that meets the demand.
+    pub(super) fn make(
+        &self,
+        desc: BufferDesc,
+        wanted: &AccessConstraint,
+    ) -> Result<SharedBuffer, CopyError> {
+        let buffer = (self.make)(desc, wanted)?;
+        // Exporters without a choice do not look at the demand.
+        match wanted.objection(&buffer.backing()) {
+            Some(reason) => Err(CopyError::Unfit { reason }),
+            None => Ok(buffer),
+        }
+    }
+}
+
+impl fmt::Display for Detour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} copied by {}", self.exporter, self.engine.name())
+    }
+}
+
+impl fmt::Debug for Detour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detour")
+            .field("exporter", &self.exporter)
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A detour that leads nowhere, and why.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RefusedDetour {
+    /// Who would have made the memory, and who would have copied.
+    pub detour: String,
+    /// Why not.
+    pub error: CopyError,
+}
+
+impl fmt::Display for RefusedDetour {
+    /// With all causes, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.detour, self.error)?;
+        let mut cause = std::error::Error::source(&self.error);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! An attachment by whatever route there is.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::route::routes::{Shared, SharedCallback};
+use crate::route::shadow::Shadow;
+use crate::route::{Route, RoutePolicy, Routes, ShadowReason};
+use crate::sync::{Mutex, lock};
+use crate::{DynamicAttachment, Importer, MapError, Mapping, PinError, PinGuard, SharedBuffer};
+
+/// A device's attachment to a buffer itself, or to a copy of it that is kept fresh; see
+/// [`Routes::attach`]. It is used like a [`DynamicAttachment`].
+pub struct RoutedAttachment<I: Importer> {
+    /// To the buffer itself; there at first, unless it began with a shadow.
+    direct: Option<DynamicAttachment<I>>,
+    shadow: OnceLock<Shadow<I>>,
+    /// Only one thread makes the shadow.
+    switching: Mutex<()>,
+    buffer: SharedBuffer,
+    importer: I,
+    policy: RoutePolicy,
+    callback: SharedCallback,
+    routes: Arc<Shared>,
+}
+
+impl<I: Importer> RoutedAttachment<I> {
+    pub(super) fn new(
+        (direct, shadow): (Option<DynamicAttachment<I>>, Option<Shadow<I>>),
+        buffer: &SharedBuffer,
+        importer: &I,
+        policy: RoutePolicy,
+        callback: SharedCallback,
+        routes: &Arc<Shared>,
+    ) -> Self {
+        Self {
+            direct,
+            shadow: shadow.map_or_else(OnceLock::new, OnceLock::from),
+            switching: Mutex::new(()),
+            buffer: buffer.clone(),
+            importer: importer.clone(),
+            policy,
+            callback,
+            routes: routes.clone(),
+        }
+    }
+
+    /// The buffer that was attached.
+    pub fn buffer(&self) -> &SharedBuffer {
+        &self.buffer
+    }
+
+    /// Whose attachment it is.
+    pub fn importer(&self) -> &I {
+        &self.importer
+    }
+
+    /// How the device gets at the buffer now, and why.
+    pub fn route(&self) -> Route {
+        match self.shadow.get() {
+            Some(shadow) => Route::Shadow(shadow.route()),
+            None => Route::Direct,
+        }
+    }
+
+    /// The copy, if there is one: for its reports and its fences.
+    pub fn shadow(&self) -> Option<&SharedBuffer> {
+        self.shadow.get().map(Shadow::buffer)
+    }
+
+    /// Bytes that were copied for this device so far; 0 for a direct route.
+    pub fn bytes_copied(&self) -> u64 {
+        self.shadow.get().map_or(0, Shadow::bytes)
+    }
+
+    /// The device's object for the buffer's memory, or for the copy's, which is brought up to date
+    /// first: it has all that was submitted or [told](SharedBuffer::written) before. A direct route
+    /// costs what [`DynamicAttachment::map`] costs; a copy that lacks nothing, a lock more.
+    ///
+    /// # Errors
+    /// - Those of [`DynamicAttachment::map`].
+    /// - [`MapError::Shadow`]: the copy could not be brought up to date; the next map tries again.
+    /// - [`MapError::Route`]: the device refuses the buffer where it is now, and no shadow can be made.
+    /// - [`MapError::WouldDeadlock`]: also when something must be copied.
+    pub fn map(&self) -> Result<Mapping<I>, MapError> {
+        if let Some(shadow) = self.shadow.get() {
+            return shadow.map(&self.buffer, &self.routes);
+        }
+        let Some(direct) = &self.direct else {
+            // One of the two is there from the beginning.
+            return Err(MapError::Detached {
+                buffer: self.buffer.desc().name.clone(),
+            });
+        };
+        if self.policy == RoutePolicy::KeepInPlace
+            && let Some(demand) = self.buffer.objection_in_place(&self.importer)
+        {
+            return self.map_by_shadow(ShadowReason::WouldMove { demand });
+        }
+        match direct.map() {
+            Err(error) if self.policy != RoutePolicy::DirectOnly => {
+                let backing = self.buffer.backing();
+                let reason = self
+                    .routes
+                    .reason(&self.buffer, &self.importer, &backing, error)?;
+                self.map_by_shadow(reason)
+            }
+            mapped => mapped,
+        }
+    }
+
+    #[cold]
+    fn map_by_shadow(&self, reason: ShadowReason) -> Result<Mapping<I>, MapError> {
+        let switching = lock(&self.switching);
+        if self.shadow.get().is_none() {
+            let made = Routes::make_shadow(
+                &self.routes,
+                &self.buffer,
+                &self.importer,
+                &self.callback,
+                reason,
+            );
+            let made = made.map_err(|error| MapError::Route {
+                buffer: self.buffer.desc().name.clone(),
+                source: Box::new(error),
+            })?;
+            if let Some(direct) = &self.direct {
+                direct.unmap();
+            }
+            // Nobody else sets it: `switching` is locked.
+            drop(self.shadow.set(made).err());
+        }
+        drop(switching);
+        match self.shadow.get() {
+            Some(shadow) => shadow.map(&self.buffer, &self.routes),
+            None => Err(MapError::Detached {
+                buffer: self.buffer.desc().name.clone(),
+            }),
+        }
+    }
+
+    /// Lets go of the mapping that the attachment keeps.
+    pub fn unmap(&self) {
+        match (self.shadow.get(), &self.direct) {
+            (Some(shadow), _) => shadow.unmap(),
+            (None, Some(direct)) => direct.unmap(),
+            (None, None) => {}
+        }
+    }
+
+    /// Holds the buffer, or its copy, where it is; see [`DynamicAttachment::pin`]. A buffer whose copy is
+    /// pinned stays free to move.
+    ///
+    /// # Errors
+    /// Those of [`DynamicAttachment::pin`].
+    pub fn pin(&self, label: impl Into<Arc<str>>) -> Result<PinGuard, PinError> {
+        let label = label.into();
+        match (self.shadow.get(), &self.direct) {
+            (Some(shadow), _) => shadow.pin(&label),
+            (None, Some(direct)) => direct.pin(label),
+            (None, None) => Err(PinError::Detached {
+                buffer: self.buffer.desc().name.clone(),
+            }),
+        }
+    }
+}
+
+impl<I: Importer> fmt::Debug for RoutedAttachment<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoutedAttachment")
+            .field("buffer", &self.buffer.desc().name)
+            .field("importer", &self.importer.name())
+            .field("route", &self.route())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! A copy of a buffer that is kept fresh.
+
+use std::sync::Arc;
+
+use crate::content_watch::UnseenDamage;
+use crate::held;
+use crate::route::routes::{Shared, SharedCallback};
+use crate::route::{Copier, Detour, ShadowReason, ShadowRoute};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::{
+    BufferDesc, CopyError, Damage, DynamicAttachment, Importer, MapError, Mapping, PinError,
+    PinGuard, SharedBuffer, Usage,
+};
+
+/// What nobody does with a shadow.
+const WRITES: Usage = Usage::RENDER
+    .union(Usage::STORAGE)
+    .union(Usage::TRANSFER_DESTINATION)
+    .union(Usage::CPU_WRITE);
+
+pub(super) struct Shadow<I: Importer> {
+    reason: ShadowReason,
+    exporter: String,
+    engine: String,
+    // Before the buffer: it is attached to it.
+    attachment: DynamicAttachment<I>,
+    copier: Box<dyn Copier>,
+    buffer: SharedBuffer,
+    /// What the copy lacks.
+    unseen: Arc<UnseenDamage>,
+    /// One thread at a time brings it up to date; the others then find it so.
+    turn: Mutex<()>,
+    bytes: AtomicU64,
+}
+
+impl<I: Importer> Shadow<I> {
+    /// Makes a shadow and has the device look at it. On error nothing is left behind.
+    pub(super) fn new(
+        source: &SharedBuffer,
+        importer: &I,
+        callback: SharedCallback,
+        detour: &Detour,
+        reason: ShadowReason,
+    ) -> Result<Self, CopyError> {
+        let engine = detour.engine();
+        let mut desc: BufferDesc = source.desc().clone();
+        desc.name = format!("{}, shadow for {}", desc.name, importer.name());
+        desc.usage = desc.usage.difference(WRITES) | engine.shadow_usage();
+        let constraint = importer.constraint(&desc);
+        let buffer = detour.make(desc, &constraint)?;
+        let copier = engine.connect(source, &buffer)?;
+        let _first: Result<(), _> = buffer.restrict_writes(copier.writer());
+        let attachment = buffer.attach_dynamic(importer, callback)?;
+        drop(attachment.map()?);
+        Ok(Self {
+            reason,
+            exporter: detour.exporter().to_owned(),
+            engine: engine.name().to_owned(),
+            attachment,
+            copier,
+            buffer,
+            unseen: source.watch(),
+            turn: Mutex::new(()),
+            bytes: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn route(&self) -> ShadowRoute {
+        ShadowRoute {
+            reason: self.reason.clone(),
+            shadow: self.buffer.desc().name.clone(),
+            exporter: self.exporter.clone(),
+            placement: self.buffer.backing().placement(),
+            engine: self.engine.clone(),
+        }
+    }
+
+    pub(super) fn buffer(&self) -> &SharedBuffer {
+        &self.buffer
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn unmap(&self) {
+        self.attachment.unmap();
+    }
+
+    /// Brings the copy up to date, and maps it.
+    pub(super) fn map(
+        &self,
+        source: &SharedBuffer,
+        shared: &Shared,
+    ) -> Result<Mapping<I>, MapError> {
+        if source.is_exported() {
+            self.unseen.add(&Damage::whole());
+        }
+        if !self.unseen.is_nothing() {
+            self.refresh(source, shared)?;
+        }
+        self.attachment.map()
+    }
+
+    #[cold]
+    fn refresh(&self, source: &SharedBuffer, shared: &Shared) -> Result<(), MapError> {
+        if held::any() {
+            return Err(MapError::WouldDeadlock {
+                buffer: source.desc().name.clone(),
+            });
+        }
+        let _turn = lock(&self.turn);
+        // Taken before the copy looks at the fences: whoever adds damage has added its fence.
+        let damage = self.unseen.take();
+        if damage.is_nothing() {
+            return Ok(());
+        }
+        match self.copier.copy(&damage) {
+            Ok(bytes) => {
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                shared.copied(bytes);
+                tracing::trace!(shadow = self.buffer.desc().name, bytes, "copied");
+                Ok(())
+            }
+            Err(error) => {
+                self.unseen.add(&damage);
+                Err(MapError::Shadow {
+                    buffer: source.desc().name.clone(),
+                    source: Box::new(error),
+                })
+            }
+        }
+    }
+
+    pub(super) fn pin(&self, label: &Arc<str>) -> Result<PinGuard, PinError> {
+        self.attachment.pin(label.clone())
+    }
+}
