@@ -12,11 +12,12 @@ use dmashare_vk::{Device, Instance, InstanceOptions};
 
 pub use drm::{CardReport, NodeReport, OutputReport, ShownFormat};
 pub use options::Options;
-pub use pairs::{PairReport, Refusal, SharedFormat};
+pub use pairs::{FrameCost, PairReport, Refusal, SharedFormat};
 pub use report::{Report, Unusable};
 pub use vulkan::{VulkanFormat, VulkanReport};
 
 use crate::program::Outcome;
+use crate::progress::Progress;
 use exporters::{Source, chain};
 use pairs::{Sink, SinkKind};
 
@@ -25,7 +26,13 @@ use pairs::{Sink, SinkKind};
 /// # Errors
 /// A device or node that was there could not be examined. That there are none is no error.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let report = examine()?;
+    if options.schema {
+        return Ok(Outcome {
+            output: Report::schema()?,
+            status: 0,
+        });
+    }
+    let report = examine(options.measure)?;
     Ok(Outcome {
         output: match options.json {
             true => serde_json::to_string(&report)?,
@@ -35,7 +42,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     })
 }
 
-fn examine() -> Result<Report> {
+fn examine(measure: bool) -> Result<Report> {
     let (instance, no_vulkan, vulkan_failed) = match Instance::new(&InstanceOptions::new("info")) {
         Ok(instance) => (Some(instance), None, false),
         // A machine without Vulkan may still have displays and heaps.
@@ -90,13 +97,19 @@ fn examine() -> Result<Report> {
         }));
     }
     let mut pairs = Vec::new();
+    let mut progress = Progress::new((sources.len() * sinks.len()) as u64, "pairs");
     for source in &sources {
-        pairs.extend(sinks.iter().map(|sink| PairReport::of(source, sink)));
+        for sink in &sinks {
+            progress.step();
+            pairs.push(PairReport::of(source, sink, measure));
+        }
     }
     let examination_errors = usize::from(vulkan_failed)
         + drm_nodes.iter().filter(|node| node.failed).count()
         + unusable.iter().filter(|unusable| unusable.failed).count();
     Ok(Report {
+        dmashare: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: kernel(),
         vulkan_devices: devices.into_iter().map(|(_, report)| report).collect(),
         no_vulkan,
         drm_nodes,
@@ -104,4 +117,16 @@ fn examine() -> Result<Report> {
         examination_errors,
         pairs,
     })
+}
+
+/// "Linux 6.12.107".
+fn kernel() -> String {
+    match nix::sys::utsname::uname() {
+        Ok(name) => format!(
+            "{} {}",
+            name.sysname().to_string_lossy(),
+            name.release().to_string_lossy()
+        ),
+        Err(error) => format!("unknown: {error}"),
+    }
 }

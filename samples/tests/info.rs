@@ -90,7 +90,7 @@ fn devices_nodes_and_pairs_are_there() {
     // Who cannot share has a reason, and who can has none.
     for pair in json["pairs"].as_array().unwrap() {
         assert_eq!(
-            pair["direct"] == false,
+            pair["formats"].as_array().unwrap().is_empty(),
             pair["reason"].is_string(),
             "{pair}"
         );
@@ -108,7 +108,8 @@ fn the_tables_name_everyone() {
         "udmabuf",
         "dma-heap",
         "Virtual-1",
-        "yes",
+        "direct",
+        "Linux ",
     ] {
         assert!(said.stdout.contains(part), "no {part} in:\n{}", said.stdout);
     }
@@ -142,6 +143,44 @@ fn what_may_not_be_opened_is_counted() {
     }
     let failed = unusable.iter().filter(|entry| entry["failed"] == true);
     assert_eq!(json["examination_errors"], failed.count(), "{json}");
+}
+
+/// The schema in the docs is that of this program: `info --schema > docs/info.schema.json`.
+#[test]
+fn the_schema_is_in_the_docs() {
+    let said = run("info", &["--schema"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let kept: Value = serde_json::from_str(include_str!("../../docs/info.schema.json")).unwrap();
+    assert_eq!(said.json_document(), kept);
+    // And it knows every key that a report has.
+    let report = run("info", &["--json"]).good_json();
+    for key in report.as_object().unwrap().keys() {
+        assert!(kept["properties"][key].is_object(), "{key}");
+    }
+    for pair in report["pairs"].as_array().unwrap() {
+        for key in pair.as_object().unwrap().keys() {
+            assert!(
+                kept["$defs"]["PairReport"]["properties"][key].is_object(),
+                "{key}"
+            );
+        }
+    }
+}
+
+/// Directly, nothing is copied, whatever the size.
+#[test]
+fn what_is_measured_copies_nothing_directly_and_a_frame_by_a_shadow() {
+    let json = run("info", &["--json", "--measure"]).good_json();
+    let mut measured = 0;
+    for pair in json["pairs"].as_array().unwrap() {
+        for shared in pair["formats"].as_array().unwrap() {
+            let copied = shared["frame"]["bytes_copied"].as_u64().unwrap();
+            assert_eq!(shared["route"] == "direct", copied == 0, "{pair}");
+            assert!(shared["frame"]["microseconds"].as_f64().unwrap() > 0.0);
+            measured += 1;
+        }
+    }
+    assert!(measured > 20, "{json}");
 }
 
 #[test]

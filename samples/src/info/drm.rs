@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use dmashare_drm::{Card, FormatSet, Node, NodeKind, OpenError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exporters::chain;
@@ -15,7 +16,7 @@ use crate::program;
 const NODES: &str = "/dev/dri";
 
 /// What a DRM node can do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NodeReport {
     /// Its path.
     pub path: PathBuf,
@@ -35,7 +36,7 @@ pub struct NodeReport {
 }
 
 /// What a card can do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CardReport {
     /// Whether dma-bufs can be imported (`DRM_PRIME_CAP_IMPORT`).
     pub prime_import: bool,
@@ -59,7 +60,7 @@ pub struct CardReport {
 }
 
 /// A format that a display can show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ShownFormat {
     /// The four-character code.
     pub format: String,
@@ -68,7 +69,7 @@ pub struct ShownFormat {
 }
 
 /// A connector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OutputReport {
     /// Its name.
     pub name: String,

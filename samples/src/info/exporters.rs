@@ -2,7 +2,8 @@
 
 use std::{fs, io};
 
-use dmashare::host::{DmaHeap, Udmabuf};
+use dmashare::host::{DmaHeap, HostMemory, Udmabuf};
+use dmashare::route::{CpuRows, Detour, Routes};
 use dmashare::{Allocation, BufferDesc, ExportError, Exporter, Modifier, Usage};
 use dmashare_drm::DumbBuffers;
 use dmashare_vk::{Device, PhysicalDevice};
@@ -83,8 +84,8 @@ impl Source {
     /// What it has to be asked for when it is to write the pixels.
     pub(super) fn usage(&self, is_yuv: bool) -> Usage {
         match self.kind {
-            Kind::Vulkan(_) if is_yuv => Usage::TRANSFER_DESTINATION,
-            Kind::Vulkan(_) => Usage::RENDER,
+            Kind::Vulkan(_) if is_yuv => Usage::TRANSFER_DESTINATION | Usage::TRANSFER_SOURCE,
+            Kind::Vulkan(_) => Usage::RENDER | Usage::TRANSFER_SOURCE,
             Kind::Dumb(_) | Kind::Heap(_) | Kind::Udmabuf(_) => Usage::CPU_WRITE,
         }
     }
@@ -95,6 +96,17 @@ impl Source {
             Kind::Vulkan(device) => Some(device),
             _ => None,
         }
+    }
+
+    /// The ways around for those who do not take its memory: copies in host memory, by its own queue if
+    /// it has one.
+    pub(super) fn routes(&self) -> Routes {
+        let memory = HostMemory::open().unwrap_or_else(|_| HostMemory::new(None, None));
+        let routes = match self.device() {
+            Some(device) => Routes::new().with_detour(Detour::moving(&memory, device.clone())),
+            None => Routes::new(),
+        };
+        routes.with_detour(Detour::moving(&memory, CpuRows::default()))
     }
 
     fn exporter(&self) -> &dyn Exporter {

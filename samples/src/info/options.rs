@@ -1,7 +1,7 @@
 //! The command line of `info`.
 
 /// Show every Vulkan device and DRM node, what each can export and import, and which of them can
-/// share memory directly; each pair is tried with a small buffer
+/// share memory, directly or by a copy; each pair is tried with a small buffer
 ///
 /// Nothing on screen changes: no display is taken over. What cannot be examined is counted and
 /// named; the exit status is 0 even so.
@@ -11,4 +11,10 @@ pub struct Options {
     /// Print one JSON object on one line instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Measure what handing over a frame of 1920x1080 costs, for each pair and format
+    #[arg(long)]
+    pub measure: bool,
+    /// Print the JSON schema of what --json prints, and look at nothing
+    #[arg(long, conflicts_with_all = ["json", "measure"])]
+    pub schema: bool,
 }

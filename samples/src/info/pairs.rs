@@ -1,15 +1,23 @@
-//! Whether two can share memory directly: tried, not guessed.
+//! Whether two can share memory, and by which route: tried, not guessed.
 
-use dmashare::{BufferDesc, Extent, Fourcc, Importer, Modifier, SharedBuffer, Usage};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use dmashare::route::{Route, RoutePolicy, RoutedAttachment, Routes};
+use dmashare::{
+    Access, BufferDesc, Damage, Extent, Fourcc, Importer, Modifier, SharedBuffer, Usage,
+};
 use dmashare_drm::Card;
 use dmashare_vk::{Device, PhysicalDevice};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exporters::{Source, chain};
 use crate::pixel_format::list;
 
 /// The formats that are tried, each where both sides have it.
-const FORMATS: [Fourcc; 12] = [
+const FORMATS: [Fourcc; 15] = [
     Fourcc::XRGB8888,
     Fourcc::ARGB8888,
     Fourcc::XBGR8888,
@@ -21,40 +29,64 @@ const FORMATS: [Fourcc; 12] = [
     Fourcc::ABGR16161616,
     Fourcc::ABGR16161616F,
     Fourcc::NV12,
+    Fourcc::NV16,
     Fourcc::P010,
+    Fourcc::YUV420,
+    Fourcc::R8,
 ];
 
 /// Small, but within what every display takes.
 const EXTENT: Extent = Extent::new(64, 64);
+/// What is measured is a frame of this size.
+const MEASURED: Extent = Extent::new(1920, 1080);
+/// So many frames are measured; the median counts.
+const FRAMES: usize = 15;
+/// A frame that takes longer is not waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The verdict on an exporter and an importer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PairReport {
     /// Who allocates.
     pub exporter: String,
     /// Who uses the memory.
     pub importer: String,
-    /// Whether the importer can use the exporter's memory as it is.
+    /// Whether the importer can use the exporter's memory as it is, in one format at least.
     pub direct: bool,
-    /// The formats with which it can, each with the modifier that was chosen.
+    /// The formats that reach the importer, by whatever route.
     pub formats: Vec<SharedFormat>,
-    /// Why it cannot, if it cannot.
+    /// Why none does, if none does.
     pub reason: Option<String>,
-    /// Formats that both have and that were refused, with the reason.
+    /// Formats that both have and that no route leads for, with the reason.
     pub refused: Vec<Refusal>,
 }
 
 /// A format that was shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct SharedFormat {
     /// The four-character code.
     pub format: String,
-    /// The modifier.
+    /// The modifier of the exporter's memory.
     pub modifier: String,
+    /// "direct", or "shadow": the importer uses a copy.
+    pub route: &'static str,
+    /// Of a shadow: who makes the copy and why it is needed.
+    pub shadow: Option<String>,
+    /// With `--measure`: what a frame costs.
+    pub frame: Option<FrameCost>,
+}
+
+/// What it costs to hand a frame of 1920x1080 pixels, all of which have changed, to the importer.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FrameCost {
+    /// The time until the importer may use it, in microseconds: the median of several frames.
+    pub microseconds: f64,
+    /// Bytes that were copied.
+    pub bytes_copied: u64,
 }
 
 /// A format that could not be shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refusal {
     /// The four-character code.
     pub format: String,
@@ -96,8 +128,9 @@ impl Sink {
 }
 
 impl PairReport {
-    /// Tries every format that both have.
-    pub(super) fn of(source: &Source, sink: &Sink) -> Self {
+    /// Tries every format that both have, and measures a frame of each if asked to.
+    pub(super) fn of(source: &Source, sink: &Sink, measure: bool) -> Self {
+        let routes = source.routes();
         let mut report = Self {
             exporter: source.name.clone(),
             importer: sink.name.clone(),
@@ -108,11 +141,14 @@ impl PairReport {
         };
         let mut seen = Seen::default();
         for format in FORMATS {
-            match try_format(source, sink, format, &mut seen) {
-                Ok(Some(modifier)) => report.formats.push(SharedFormat {
-                    format: format.to_string(),
-                    modifier: modifier.to_string(),
-                }),
+            let tried = Trial {
+                source,
+                sink,
+                routes: &routes,
+                format,
+            };
+            match tried.share(&mut seen, measure) {
+                Ok(Some(shared)) => report.formats.push(shared),
                 Ok(None) => {}
                 Err(reason) => report.refused.push(Refusal {
                     format: format.to_string(),
@@ -120,8 +156,8 @@ impl PairReport {
                 }),
             }
         }
-        report.direct = !report.formats.is_empty();
-        if !report.direct {
+        report.direct = report.formats.iter().any(|shared| shared.route == DIRECT);
+        if report.formats.is_empty() {
             let refused = report.refused.first().map(|refusal| refusal.reason.clone());
             report.reason = Some(refused.unwrap_or_else(|| seen.nothing_common()));
         }
@@ -152,47 +188,114 @@ impl Seen {
     }
 }
 
-/// Allocates, exports and imports a buffer. `Ok(None)` if one of the two does not have the format,
-/// or no modifier is in both lists.
-fn try_format(
-    source: &Source,
-    sink: &Sink,
+const DIRECT: &str = "direct";
+const SHADOW: &str = "shadow";
+
+/// One format between two.
+struct Trial<'a> {
+    source: &'a Source,
+    sink: &'a Sink,
+    routes: &'a Routes,
     format: Fourcc,
-    seen: &mut Seen,
-) -> Result<Option<Modifier>, String> {
-    let is_yuv = format.info().is_some_and(|info| info.is_yuv);
-    let usage = source.usage(is_yuv) | sink.usage();
-    let desc = BufferDesc::new("info", EXTENT, format, usage);
-    let takes = sink.modifiers(format, usage)?;
-    seen.taken.extend((!takes.is_empty()).then_some(format));
-    // An error here says that the exporter does not have the format for these uses.
-    let makes = dmashare::Exporter::modifiers(source, &desc).unwrap_or_else(|error| {
-        seen.not_made.get_or_insert_with(|| chain(error));
-        Vec::new()
-    });
-    seen.made.extend((!makes.is_empty()).then_some(format));
-    let both: Vec<Modifier> = makes.into_iter().filter(|m| takes.contains(m)).collect();
-    if both.is_empty() {
-        return Ok(None);
-    }
-    let buffer = SharedBuffer::new(source, desc, &both).map_err(chain)?;
-    match &sink.kind {
-        SinkKind::Vulkan(device, _) => attach(&buffer, device)?,
-        SinkKind::Card(card) => attach(&buffer, card)?,
-    }
-    let modifier = buffer.backing().dmabuf().layout().modifier();
-    drop(buffer);
-    if let SinkKind::Vulkan(device, _) = &sink.kind {
-        device.dispatch();
-    }
-    if let Some(device) = source.device() {
-        device.dispatch();
-    }
-    Ok(Some(modifier))
 }
 
-fn attach<I: Importer>(buffer: &SharedBuffer, importer: &I) -> Result<(), String> {
-    let attachment = buffer.attach(importer).map_err(chain)?;
-    attachment.map().map_err(chain)?;
-    Ok(())
+impl Trial<'_> {
+    /// Allocates a buffer and attaches the importer by the best route. `Ok(None)` if one of the two does
+    /// not have the format.
+    fn share(&self, seen: &mut Seen, measure: bool) -> Result<Option<SharedFormat>, String> {
+        let (source, format) = (self.source, self.format);
+        let is_yuv = format.info().is_some_and(|info| info.is_yuv);
+        let usage = source.usage(is_yuv) | self.sink.usage();
+        let desc = BufferDesc::new("info", EXTENT, format, usage);
+        let takes = self.sink.modifiers(format, usage)?;
+        seen.taken.extend((!takes.is_empty()).then_some(format));
+        // An error here says that the exporter does not have the format for these uses.
+        let makes = dmashare::Exporter::modifiers(source, &desc).unwrap_or_else(|error| {
+            seen.not_made.get_or_insert_with(|| chain(error));
+            Vec::new()
+        });
+        seen.made.extend((!makes.is_empty()).then_some(format));
+        if makes.is_empty() || takes.is_empty() {
+            return Ok(None);
+        }
+        let both = makes.iter().copied().filter(|m| takes.contains(m));
+        let mut modifiers: Vec<Modifier> = both.collect();
+        if modifiers.is_empty() {
+            // Not directly, but a copy has another modifier.
+            modifiers = makes;
+        }
+        let mut shared = self.try_with(desc.clone(), &modifiers, false)?;
+        if measure {
+            let mut large = desc;
+            large.extent = MEASURED;
+            shared.frame = self.try_with(large, &modifiers, true)?.frame;
+        }
+        Ok(Some(shared))
+    }
+
+    fn try_with(
+        &self,
+        desc: BufferDesc,
+        modifiers: &[Modifier],
+        measure: bool,
+    ) -> Result<SharedFormat, String> {
+        let buffer = SharedBuffer::new(self.source, desc, modifiers).map_err(chain)?;
+        let shared = match &self.sink.kind {
+            SinkKind::Vulkan(device, _) => self.attach(&buffer, device, measure),
+            SinkKind::Card(card) => self.attach(&buffer, card, measure),
+        };
+        drop(buffer);
+        if let SinkKind::Vulkan(device, _) = &self.sink.kind {
+            device.dispatch();
+        }
+        if let Some(device) = self.source.device() {
+            device.dispatch();
+        }
+        shared
+    }
+
+    fn attach<I: Importer>(
+        &self,
+        buffer: &SharedBuffer,
+        importer: &I,
+        measure: bool,
+    ) -> Result<SharedFormat, String> {
+        let never_read = Arc::new(AtomicBool::new(false));
+        let attached = self
+            .routes
+            .attach(buffer, importer, RoutePolicy::Automatic, never_read)
+            .map_err(chain)?;
+        let (route, shadow) = match attached.route() {
+            Route::Direct => (DIRECT, None),
+            route @ Route::Shadow(_) => (SHADOW, Some(route.to_string())),
+        };
+        Ok(SharedFormat {
+            format: self.format.to_string(),
+            modifier: buffer.backing().dmabuf().layout().modifier().to_string(),
+            route,
+            shadow,
+            frame: measure.then(|| frame_cost(&attached)).transpose()?,
+        })
+    }
+}
+
+/// Hands over one frame after the other.
+fn frame_cost<I: Importer>(attached: &RoutedAttachment<I>) -> Result<FrameCost, String> {
+    drop(attached.map().map_err(chain)?);
+    let before = attached.bytes_copied();
+    let mut times = Vec::with_capacity(FRAMES);
+    for _ in 0..FRAMES {
+        attached.buffer().written(&Damage::whole());
+        let begun = Instant::now();
+        drop(attached.map().map_err(chain)?);
+        if let Some(shadow) = attached.shadow() {
+            shadow.wait_ready(Access::Read, PATIENCE).map_err(chain)?;
+        }
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    Ok(FrameCost {
+        microseconds: times[FRAMES / 2].as_secs_f64() * 1e6,
+        bytes_copied: (attached.bytes_copied() - before) / FRAMES as u64,
+    })
 }

@@ -2,15 +2,20 @@
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::drm::NodeReport;
-use super::pairs::PairReport;
+use super::pairs::{PairReport, SharedFormat};
 use super::vulkan::VulkanReport;
 
 /// The report; with `--json` its fields are the object's keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
+    /// The version of this program and of the library.
+    pub dmashare: String,
+    /// The kernel and its version.
+    pub kernel: String,
     /// Every Vulkan device.
     pub vulkan_devices: Vec<VulkanReport>,
     /// Why there are none, if Vulkan can't be used at all.
@@ -27,7 +32,7 @@ pub struct Report {
 }
 
 /// Someone who might share, and can't.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unusable {
     /// Who.
     pub name: String,
@@ -38,9 +43,17 @@ pub struct Unusable {
 }
 
 impl Report {
+    /// The JSON schema of the report.
+    pub(super) fn schema() -> serde_json::Result<String> {
+        serde_json::to_string_pretty(&schemars::schema_for!(Self))
+    }
+
     /// The report for people.
     pub fn to_text(&self) -> String {
-        let mut text = String::from("Vulkan devices\n");
+        let mut text = format!(
+            "dmashare {} on {}\n\nVulkan devices\n",
+            self.dmashare, self.kernel
+        );
         text += &table(
             ["device", "driver", "type", "exports", "imports"],
             self.vulkan_devices.iter().map(|device| {
@@ -63,7 +76,7 @@ impl Report {
         );
         text += "\nSharing, exporter to importer\n";
         text += &table(
-            ["exporter", "importer", "direct", "formats, or the reason"],
+            ["exporter", "importer", "route", "formats, or the reason"],
             self.pairs.iter().map(pair),
         );
         for Unusable { name, reason, .. } in &self.unusable {
@@ -157,25 +170,55 @@ fn node(node: &NodeReport) -> [String; 5] {
 }
 
 fn pair(pair: &PairReport) -> [String; 4] {
-    let formats = pair
-        .formats
-        .iter()
-        .map(|shared| match shared.modifier.as_str() {
-            "LINEAR" => shared.format.clone(),
-            modifier => format!("{}:{modifier}", shared.format),
-        });
-    let mut last = formats.collect::<Vec<_>>().join(" ");
-    if let Some(reason) = &pair.reason {
-        last = reason.clone();
-    } else {
-        for refusal in &pair.refused {
-            last += &format!("\nbut not {}: {}", refusal.format, refusal.reason);
+    let named = |shared: &SharedFormat| {
+        let mut text = shared.format.clone();
+        if shared.modifier != "LINEAR" {
+            text += &format!(":{}", shared.modifier);
+        }
+        if let Some(frame) = &shared.frame {
+            text += &format!(" ({:.1} us", frame.microseconds);
+            if frame.bytes_copied > 0 {
+                text += &format!(", {} bytes copied", frame.bytes_copied);
+            }
+            text += ")";
+        }
+        text
+    };
+    let direct = pair.formats.iter().filter(|shared| shared.shadow.is_none());
+    let mut lines = vec![direct.map(named).collect::<Vec<_>>().join(" ")];
+    for shared in &pair.formats {
+        if let Some(shadow) = &shared.shadow {
+            lines.push(format!("{} by {shadow}", named(shared)));
         }
     }
+    lines.extend(pair.reason.clone());
+    if pair.reason.is_none() {
+        // Formats that fail for the same reason share a line.
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for refusal in &pair.refused {
+            match reasons
+                .iter_mut()
+                .find(|(reason, _)| *reason == refusal.reason)
+            {
+                Some((_, formats)) => formats.push(&refusal.format),
+                None => reasons.push((&refusal.reason, vec![&refusal.format])),
+            }
+        }
+        let told = reasons.into_iter();
+        lines.extend(told.map(|(reason, of)| format!("but not {}: {reason}", of.join(" "))));
+    }
+    lines.retain(|line| !line.is_empty());
+    let has_shadow = pair.formats.iter().any(|shared| shared.shadow.is_some());
+    let route = match (pair.direct, has_shadow) {
+        (true, false) => "direct",
+        (true, true) => "direct, shadow",
+        (false, true) => "shadow",
+        (false, false) => "none",
+    };
     [
         pair.exporter.clone(),
         pair.importer.clone(),
-        if pair.direct { "yes" } else { "no" }.to_owned(),
-        last,
+        route.to_owned(),
+        lines.join("\n"),
     ]
 }

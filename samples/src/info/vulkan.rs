@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result};
 use dmashare::{Fourcc, Modifier, Usage};
 use dmashare_vk::ash::vk;
 use dmashare_vk::{DeviceError, Instance, PhysicalDevice};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a Vulkan device says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct VulkanReport {
     /// Its name.
     pub name: String,
@@ -32,7 +33,7 @@ pub struct VulkanReport {
 }
 
 /// A format with a modifier that a Vulkan device can export or import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct VulkanFormat {
     /// The four-character code.
     pub format: String,

@@ -52,6 +52,12 @@ impl Said {
         }
     }
 
+    /// All of standard output as one JSON document.
+    #[track_caller]
+    pub fn json_document(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     /// The JSON object of a run in which nothing went wrong.
     #[track_caller]
     pub fn good_json(&self) -> Value {
