@@ -1,9 +1,9 @@
 //! What device, display and picture can all do.
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use dmashare::{Extent, Fourcc, Modifier, Usage};
+use anyhow::{Context as _, Result, bail, ensure};
+use dmashare::{BufferDesc, Extent, Fourcc, Modifier, Negotiation, Usage};
 use dmashare_drm::{Card, Mode, Output};
-use dmashare_vk::PhysicalDevice;
+use dmashare_vk::Device;
 
 use std::path::Path;
 
@@ -62,113 +62,49 @@ pub(crate) fn choose_output(
     Ok((output, mode))
 }
 
-/// The format that was asked for, or the first that device, display and picture all have, with the
-/// modifiers that device and display share.
+/// What suits device, display and picture: the format that was asked for, or the best of all that the
+/// picture can be drawn in, with the modifiers that device and display share.
 pub(crate) fn choose_format(
-    device: &PhysicalDevice,
+    device: &Device,
+    card: &Card,
     output: &Output,
     extent: Extent,
     asked: Option<Fourcc>,
 ) -> Result<(&'static PixelFormat, Vec<Modifier>)> {
-    if let Some(fourcc) = asked {
-        let format = PixelFormat::of(fourcc).with_context(|| {
-            let all = PixelFormat::all().iter().map(|format| format.fourcc());
+    let drawn: Vec<Fourcc> = match asked {
+        Some(fourcc) => vec![fourcc],
+        None => {
+            let others = PixelFormat::all().iter().map(|format| format.fourcc());
+            let others = others.filter(|format| !USUAL.contains(format));
+            USUAL.into_iter().chain(others).collect()
+        }
+    };
+    ensure!(
+        drawn
+            .iter()
+            .all(|format| PixelFormat::of(*format).is_some()),
+        "the picture cannot be drawn in {}, only in {}",
+        list(drawn),
+        list(PixelFormat::all().iter().map(|format| format.fourcc()))
+    );
+    let desc = BufferDesc::new("the picture", extent, drawn[0], Usage::RENDER);
+    let parties = Negotiation::new(desc)
+        .party(device.exporter_party(&drawn, Usage::RENDER)?)
+        .party(card.scanout_party(output));
+    let negotiation = drawn[1..].iter().copied();
+    let negotiated = negotiation
+        .fold(parties, Negotiation::or_format)
+        .solve()
+        .with_context(|| {
             format!(
-                "the picture cannot be drawn in {fourcc}, only in {}",
-                list(all)
+                "device and display share no way to store the picture: choose another --format, --mode \
+                 or --device (the display shows {})",
+                list(output.formats().fourccs())
             )
         })?;
-        let modifiers = shared_modifiers(device, output, extent, format)?;
-        if modifiers.is_empty() {
-            return Err(no_way(device, output, extent, fourcc));
-        }
-        return Ok((format, modifiers));
-    }
-    let usual = USUAL.into_iter().filter_map(PixelFormat::of);
-    for format in usual.chain(PixelFormat::all()) {
-        let modifiers = shared_modifiers(device, output, extent, format)?;
-        if !modifiers.is_empty() {
-            return Ok((format, modifiers));
-        }
-    }
-    bail!(
-        "{} and {} share no format: the display takes {}, the device draws into {}",
-        device.name(),
-        output.name(),
-        list(output.formats().fourccs()),
-        list(device.formats(USAGE)),
-    )
-}
-
-/// Why device and display share no way to store a format.
-fn no_way(
-    device: &PhysicalDevice,
-    output: &Output,
-    extent: Extent,
-    fourcc: Fourcc,
-) -> anyhow::Error {
-    let taken = output.formats().modifiers(fourcc);
-    if taken.is_empty() {
-        return anyhow!(
-            "{} does not show {fourcc}, only {}",
-            output.name(),
-            list(output.formats().fourccs())
-        );
-    }
-    let offered = device.modifiers(fourcc, USAGE).unwrap_or_default();
-    let exportable: Vec<_> = offered
-        .iter()
-        .filter(|support| support.exportable)
-        .collect();
-    if exportable.is_empty() {
-        return anyhow!(
-            "{} cannot draw into and export {fourcc}, only {}",
-            device.name(),
-            list(device.formats(USAGE))
-        );
-    }
-    if !exportable
-        .iter()
-        .any(|support| extent.fits(support.max_extent))
-    {
-        return anyhow!(
-            "{} cannot draw {extent} pixels: choose a smaller --mode",
-            device.name()
-        );
-    }
-    let names = |modifiers: &mut dyn Iterator<Item = Modifier>| {
-        modifiers
-            .map(|modifier| modifier.to_string())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    anyhow!(
-        "{} and {} share no modifier of {fourcc}: the display takes {}, the device exports {}; try \
-         another --format",
-        output.name(),
-        device.name(),
-        names(&mut taken.iter().copied()),
-        names(&mut exportable.iter().map(|support| support.modifier)),
-    )
-}
-
-fn shared_modifiers(
-    device: &PhysicalDevice,
-    output: &Output,
-    extent: Extent,
-    format: &PixelFormat,
-) -> Result<Vec<Modifier>> {
-    let taken = output.formats().modifiers(format.fourcc());
-    if taken.is_empty() {
-        return Ok(Vec::new());
-    }
-    let offered = device.modifiers(format.fourcc(), USAGE)?;
-    Ok(offered
-        .iter()
-        .filter(|support| support.exportable && extent.fits(support.max_extent))
-        .map(|support| support.modifier)
-        .filter(|modifier| taken.contains(modifier))
-        .collect())
+    let format = PixelFormat::of(negotiated.format());
+    let format = format.context("the negotiation chose a format that was not asked for")?;
+    Ok((format, negotiated.modifier_list()))
 }
 
 /// The format in which frames are captured: one that loses nothing of what is shown. Narrower

@@ -99,9 +99,8 @@ fn evict(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let instance = Instance::new(&InstanceOptions::new("evict"))?;
     let physical = instance.select(&options.device)?;
     let extent = mode.extent();
-    let (format, modifiers) = agreement::choose_format(&physical, &output, extent, None)?;
-
     let first = Device::open(&physical)?;
+    let (format, modifiers) = agreement::choose_format(&first, &card, &output, extent, None)?;
     let faults = Faults::new(options.faults, options.seed);
     let plain = Device::open(&physical)?;
     let second = match options.faults {

@@ -77,13 +77,14 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let instance = Instance::new(&InstanceOptions::new("scanout"))?;
     let physical = instance.select(&options.device)?;
     let extent = mode.extent();
-    let (format, modifiers) = agreement::choose_format(&physical, &output, extent, options.format)?;
+    let device = Device::open(&physical)?;
+    let (format, modifiers) =
+        agreement::choose_format(&device, &card, &output, extent, options.format)?;
     let capture_format = match (options.verify, &options.png, output.has_writeback()) {
         (None, None, _) | (None, Some(_), false) => None,
         _ => Some(agreement::choose_capture_format(&output, format)?),
     };
 
-    let device = Device::open(&physical)?;
     let mut painter = Painter::new(&device, format.fourcc())?;
     let buffers = (0..BUFFERS)
         .map(|index| {

@@ -129,7 +129,9 @@ fn every_format_of_the_display_is_exact() {
     }
     for format in formats
         .into_iter()
-        .filter(|format| !["NV12", "P010"].contains(format))
+        // The picture is not drawn in luma and chroma, and no writeback holds R8 (it has no other
+        // channels, which a display takes for 0).
+        .filter(|format| !["NV12", "NV16", "P010", "YU12", "R8"].contains(format))
     {
         let arguments = [
             "--card", card, "--mode", "640x480", "--verify", "2", "--format", format,
