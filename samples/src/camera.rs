@@ -204,7 +204,10 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         pixels_checked: checks.pixels_checked,
         pixel_errors: checks.pixel_errors,
         first_pixel_error: checks.first_pixel_error.clone(),
-        pattern_errors: pattern.as_ref().map(|_| checks.pattern_errors),
+        pattern_errors: pattern
+            .as_ref()
+            .filter(|_| checks.captured > 0)
+            .map(|_| checks.pattern_errors),
         pattern_places: checks.pattern_places.len(),
         vulkan_import: match &import {
             Ok(()) => "the camera's own buffers".to_owned(),

@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How far a channel may be from what was drawn. FWHT at its best quality leaves out coefficients whose
 /// steps are 4 to 256, of a transform that multiplies a pixel by 64; so an edge of single pixels is
 /// blurred, and nothing else is.
-pub(super) const CHANNEL_TOLERANCE: u8 = 48;
+pub(super) const CHANNEL_TOLERANCE: u8 = 40;
 /// The least ratio of signal to noise, in decibels. Another frame of the picture has 25 at most.
-pub(super) const LEAST_PSNR: f64 = 38.0;
+pub(super) const LEAST_PSNR: f64 = 45.0;
 
 /// An encoder and a decoder, and where the decoder writes.
 #[derive(Debug)]

@@ -40,7 +40,8 @@ pub struct Report {
     /// The first of them.
     pub first_pixel_error: Option<String>,
     /// Pixels of the camera's frames that are not those of the known test pattern; `None` for a camera
-    /// that sees the world.
+    /// that sees the world, and if none was compared. The JSON object does not have the key then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern_errors: Option<u64>,
     /// At how many places the moving pattern was seen.
     pub pattern_places: usize,

@@ -1,0 +1,332 @@
+//! Video devices as exporters and importers, with the kernel's own (vivid, vicodec): what each takes,
+//! when a buffer is free again, and that a video output sees everyone's pixels.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dmashare::host::DmaHeap;
+use dmashare::{
+    Access, AttachError, BufferDesc, CpuMapping, ExportError, Exporter, Extent, FenceStatus,
+    Fourcc, ImportError, Modifier, SharedBuffer, Usage,
+};
+use dmashare_drm::{Card, PlaneKind};
+use dmashare_samples::v4l2::{Encoder, V4l2Capture, V4l2Device, V4l2Error, V4l2Output};
+use support::{cards, displays};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const SMALL: Extent = Extent::new(640, 360);
+/// What the HDMI input and output of vivid have at first.
+const HDMI: Extent = Extent::new(1280, 720);
+
+/// The camera is there for one test at a time.
+fn camera_alone() -> MutexGuard<'static, ()> {
+    static CAMERA: Mutex<()> = Mutex::new(());
+    CAMERA.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn path(fits: fn(&V4l2Device) -> bool) -> PathBuf {
+    let device = V4l2Device::find("device of the lab", fits)
+        .unwrap_or_else(|error| panic!("{error}; run this test with `cargo lab test`"));
+    device.path().to_owned()
+}
+
+fn desc(name: &str, extent: Extent, format: Fourcc) -> BufferDesc {
+    BufferDesc::new(name, extent, format, Usage::SCANOUT | Usage::CPU_READ)
+}
+
+fn heap_buffer(extent: Extent, format: Fourcc) -> SharedBuffer {
+    let heap = DmaHeap::open("system").unwrap();
+    SharedBuffer::new(
+        &heap,
+        desc("of a heap", extent, format),
+        &[Modifier::LINEAR],
+    )
+    .unwrap()
+}
+
+fn refusal(error: AttachError) -> ImportError {
+    match error {
+        AttachError::Import(refusal) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_camera_exports_its_own_format_only() {
+    let _guard = camera_alone();
+    let camera = V4l2Capture::open(None, Fourcc::NV12, SMALL).unwrap();
+    let frame = desc("frame", SMALL, Fourcc::NV12);
+    assert_eq!(camera.modifiers(&frame).unwrap(), [Modifier::LINEAR]);
+    let buffer = SharedBuffer::new(&camera, frame, &[Modifier::LINEAR]).unwrap();
+    let planes = camera.format().planes();
+    assert_eq!(buffer.backing().dmabuf().layout().planes(), planes);
+    let refused = |desc: BufferDesc, modifiers: &[Modifier]| {
+        SharedBuffer::new(&camera, desc, modifiers)
+            .map(drop)
+            .unwrap_err()
+    };
+    let linear = [Modifier::LINEAR];
+    assert!(matches!(
+        refused(desc("frame", SMALL, Fourcc::XRGB8888), &linear),
+        ExportError::UnsupportedFormat { .. }
+    ));
+    assert!(matches!(
+        refused(desc("frame", HDMI, Fourcc::NV12), &linear),
+        ExportError::TooLarge { maximum: SMALL, .. }
+    ));
+    assert!(matches!(
+        refused(desc("frame", SMALL, Fourcc::NV12), &[]),
+        ExportError::UnsupportedModifier { .. }
+    ));
+    let foreign = heap_buffer(SMALL, Fourcc::NV12)
+        .attach(&camera)
+        .unwrap_err();
+    assert!(matches!(refusal(foreign), ImportError::Unreachable { .. }));
+    let other = V4l2Capture::open(Some(camera.device().path()), Fourcc::NV12, SMALL);
+    assert!(
+        matches!(other, Err(V4l2Error::Ioctl { .. })),
+        "another open file has the camera's buffers: {other:?}"
+    );
+}
+
+#[test]
+fn a_buffer_goes_back_to_the_camera_when_the_display_has_let_go_of_it() {
+    let _displays = displays();
+    let _guard = camera_alone();
+    let camera = V4l2Capture::open(None, Fourcc::XRGB8888, SMALL).unwrap();
+    let card = Card::open(&cards("vkms")[0]).unwrap();
+    let outputs = card.outputs().unwrap();
+    let output = outputs.iter().find(|output| output.is_connected()).unwrap();
+    let overlays = output.planes().iter();
+    assert_eq!(
+        overlays
+            .filter(|plane| plane.kind() == PlaneKind::Overlay)
+            .count(),
+        2
+    );
+
+    let frames: Vec<_> = (0..2)
+        .map(|_| {
+            let desc = desc("camera frame", SMALL, Fourcc::XRGB8888);
+            let buffer = SharedBuffer::new(&camera, desc, &[Modifier::LINEAR]).unwrap();
+            let filled = buffer.attach(&camera).unwrap().map().unwrap();
+            let shown = buffer.attach(&card).unwrap().map().unwrap();
+            (buffer, filled, shown)
+        })
+        .collect();
+    for (_, filled, _) in &frames {
+        camera.queue(filled, Duration::ZERO).unwrap();
+    }
+    let (first, filled, shown) = &frames[0];
+    assert_eq!(first.ready(Access::Read).status(), FenceStatus::Pending);
+    let twice = camera.queue(filled, Duration::ZERO);
+    assert!(
+        matches!(twice, Err(V4l2Error::NotReady { .. })),
+        "{twice:?}"
+    );
+    camera.start().unwrap();
+    for expected in 0..2 {
+        let frame = camera.wait_frame(TIMEOUT).unwrap().unwrap();
+        assert_eq!(frame.index, expected);
+        assert!(!frame.damaged);
+    }
+    assert_eq!(first.ready(Access::Read).status(), FenceStatus::Signalled);
+    assert_eq!(camera.queued(), 0);
+
+    let until_flip = || {
+        let begun = Instant::now();
+        while card.wait_events(TIMEOUT).unwrap().is_empty() {
+            assert!(begun.elapsed() < TIMEOUT, "no flip");
+        }
+    };
+    card.present(output, shown, None).unwrap();
+    until_flip();
+    let early = camera.queue(filled, Duration::from_millis(100));
+    assert!(
+        matches!(early, Err(V4l2Error::NotReady { .. })),
+        "{early:?}"
+    );
+    assert_eq!(camera.queued(), 0);
+    card.present(output, &frames[1].2, None).unwrap();
+    until_flip();
+    camera.queue(filled, Duration::ZERO).unwrap();
+    assert_eq!(camera.wait_frame(TIMEOUT).unwrap().unwrap().index, 0);
+    camera.stop().unwrap();
+}
+
+#[test]
+fn a_reader_of_dma_bufs_refuses_what_it_would_read_wrongly() {
+    let encoder = Encoder::open(None, Fourcc::NV12, SMALL).unwrap();
+    let refused = |buffer: SharedBuffer| refusal(buffer.attach(encoder.input()).unwrap_err());
+    // Rows of the heap are a multiple of 256 bytes apart, those of the encoder 640.
+    let strides = refused(heap_buffer(SMALL, Fourcc::NV12));
+    let ImportError::Device { source, .. } = &strides else {
+        panic!("{strides:?}");
+    };
+    let source = source.to_string();
+    assert!(
+        source.contains("768 bytes apart") && source.contains("takes 640"),
+        "{source}"
+    );
+    assert!(matches!(
+        refused(heap_buffer(SMALL, Fourcc::XRGB8888)),
+        ImportError::UnsupportedFormat { .. }
+    ));
+    assert!(matches!(
+        refused(heap_buffer(HDMI, Fourcc::NV12)),
+        ImportError::TooLarge { .. }
+    ));
+    assert!(matches!(
+        refused(heap_buffer(Extent::new(256, 360), Fourcc::NV12)),
+        ImportError::TooSmall { .. }
+    ));
+}
+
+#[test]
+fn slots_are_used_again_when_their_buffers_are_detached() {
+    let encoder = Encoder::open(None, Fourcc::XRGB8888, SMALL).unwrap();
+    let buffers: Vec<_> = (0..40)
+        .map(|_| heap_buffer(SMALL, Fourcc::XRGB8888))
+        .collect();
+    let mut attached = Vec::new();
+    let full = loop {
+        match buffers[attached.len()].attach(encoder.input()) {
+            Ok(attachment) => attached.push(attachment),
+            Err(error) => break refusal(error),
+        }
+    };
+    assert!(attached.len() >= 8, "{}", attached.len());
+    assert!(matches!(full, ImportError::Device { .. }), "{full:?}");
+    attached.pop();
+    attached.push(buffers[39].attach(encoder.input()).unwrap());
+}
+
+/// The control "HDMI 000-0 Is Connected To" (`vivid-ctrls.c`), and its value for the only HDMI output.
+const HDMI_IS_CONNECTED_TO: u32 = 0x00f0_f000 + 113;
+const TEST_PATTERN_GENERATOR: i32 = 0;
+const HDMI_OUTPUT: i32 = 2;
+/// "OSD Text Mode", and its value "None".
+const OSD_TEXT_MODE: u32 = 0x00f0_f000 + 1;
+
+/// Vivid with a cable from its HDMI output to its HDMI input; unplugged when dropped.
+struct Loopback {
+    input: V4l2Device,
+}
+
+impl Loopback {
+    fn new() -> Self {
+        let input = V4l2Device::open(&path(V4l2Device::is_camera)).unwrap();
+        input.set_input(3).unwrap();
+        input.set_control(OSD_TEXT_MODE, 2).unwrap();
+        input
+            .set_control(HDMI_IS_CONNECTED_TO, HDMI_OUTPUT)
+            .unwrap();
+        let output = V4l2Device::open(&path(V4l2Device::is_output)).unwrap();
+        output.set_output(1).unwrap();
+        Self { input }
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        let _ = self
+            .input
+            .set_control(HDMI_IS_CONNECTED_TO, TEST_PATTERN_GENERATOR);
+        let _ = self.input.set_control(OSD_TEXT_MODE, 0);
+        let _ = self.input.set_input(0);
+    }
+}
+
+fn rows(mapping: &mut CpuMapping, format: Fourcc) -> Vec<u8> {
+    let access = mapping.begin(Access::Read).unwrap();
+    let mut bytes = Vec::new();
+    for (plane, info) in format.info().unwrap().planes.iter().enumerate() {
+        for row in 0..info.rows(HDMI.height) {
+            let mut row_bytes = vec![0; access.row_bytes(plane).unwrap()];
+            access.read_row(plane, row, &mut row_bytes).unwrap();
+            bytes.extend(row_bytes);
+        }
+    }
+    bytes
+}
+
+fn fill(mapping: &mut CpuMapping, format: Fourcc, seed: u32) {
+    let mut access = mapping.begin(Access::Write).unwrap();
+    let mut number = seed;
+    for (plane, info) in format.info().unwrap().planes.iter().enumerate() {
+        for row in 0..info.rows(HDMI.height) {
+            let noise = (0..access.row_bytes(plane).unwrap()).map(|_| {
+                number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                number.to_be_bytes()[0]
+            });
+            let noise: Vec<u8> = noise.collect();
+            access.write_row(plane, row, &noise).unwrap();
+        }
+    }
+}
+
+/// Sends a buffer's noise through the cable and demands the same bytes at the other end.
+#[track_caller]
+fn comes_through(buffer: &SharedBuffer, format: Fourcc, seed: u32) {
+    let mut source = CpuMapping::new(buffer.backing().dmabuf(), Access::Write).unwrap();
+    fill(&mut source, format, seed);
+    let output = V4l2Output::open(None, format, HDMI).unwrap();
+    let sent = buffer.attach(&output).unwrap().map().unwrap();
+    let camera = V4l2Capture::open(None, format, HDMI).unwrap();
+    let frames: Vec<_> = (0..3)
+        .map(|_| {
+            let desc = desc("looped", HDMI, format);
+            let frame = SharedBuffer::new(&camera, desc, &[Modifier::LINEAR]).unwrap();
+            let filled = frame.attach(&camera).unwrap().map().unwrap();
+            let cpu = CpuMapping::new(frame.backing().dmabuf(), Access::Read).unwrap();
+            (filled, cpu)
+        })
+        .collect();
+    output.queue(&sent, TIMEOUT).unwrap();
+    assert_eq!(buffer.ready(Access::Write).status(), FenceStatus::Pending);
+    assert_eq!(buffer.ready(Access::Read).status(), FenceStatus::Signalled);
+    output.start().unwrap();
+    for (filled, _) in &frames {
+        camera.queue(filled, TIMEOUT).unwrap();
+    }
+    camera.start().unwrap();
+    let expected = rows(&mut source, format);
+    let mut frames = frames;
+    let mut arrived = 0;
+    for _ in 0..frames.len() {
+        let frame = camera.wait_frame(TIMEOUT).unwrap().unwrap();
+        let (_, cpu) = &mut frames[frame.index as usize];
+        arrived += u32::from(rows(cpu, format) == expected);
+    }
+    // The output may not have begun when the first frame was captured.
+    assert!(
+        arrived >= 2,
+        "{arrived} of 3 frames of {format} came through"
+    );
+    camera.stop().unwrap();
+    output.stop().unwrap();
+    assert_eq!(buffer.ready(Access::Write).status(), FenceStatus::Signalled);
+}
+
+#[test]
+fn a_video_output_sends_everyones_pixels() {
+    let _displays = displays();
+    let _guard = camera_alone();
+    let _cable = Loopback::new();
+    comes_through(&heap_buffer(HDMI, Fourcc::XRGB8888), Fourcc::XRGB8888, 1);
+    comes_through(&heap_buffer(HDMI, Fourcc::NV12), Fourcc::NV12, 2);
+
+    let device = support::device();
+    let of_vulkan = BufferDesc::new("of Vulkan", HDMI, Fourcc::XRGB8888, Usage::RENDER);
+    let of_vulkan = SharedBuffer::new(&device, of_vulkan, &[Modifier::LINEAR]).unwrap();
+    comes_through(&of_vulkan, Fourcc::XRGB8888, 3);
+
+    let card = Card::open(&cards("vkms")[0]).unwrap();
+    let desc = desc("of a display", HDMI, Fourcc::XRGB8888);
+    let dumb = SharedBuffer::new(&card.dumb_buffers(), desc, &[Modifier::LINEAR]).unwrap();
+    comes_through(&dumb, Fourcc::XRGB8888, 4);
+}
