@@ -50,7 +50,7 @@ fn heap_buffer(extent: Extent, format: Fourcc) -> SharedBuffer {
 
 fn refusal(error: AttachError) -> ImportError {
     match error {
-        AttachError::Import(refusal) => refusal,
+        AttachError::Import { source, .. } => source,
         other => panic!("{other:?}"),
     }
 }
@@ -160,20 +160,24 @@ fn a_buffer_goes_back_to_the_camera_when_the_display_has_let_go_of_it() {
 
 #[test]
 fn a_reader_of_dma_bufs_refuses_what_it_would_read_wrongly() {
-    let encoder = Encoder::open(None, Fourcc::NV12, SMALL).unwrap();
+    // The codec takes whole blocks of 8x8 samples of chroma.
+    let extent = Extent::new(656, 368);
+    let odd = Encoder::open(None, Fourcc::NV12, SMALL).unwrap_err();
+    assert!(matches!(odd, V4l2Error::Size { .. }), "{odd:?}");
+    let encoder = Encoder::open(None, Fourcc::NV12, extent).unwrap();
     let refused = |buffer: SharedBuffer| refusal(buffer.attach(encoder.input()).unwrap_err());
-    // Rows of the heap are a multiple of 256 bytes apart, those of the encoder 640.
-    let strides = refused(heap_buffer(SMALL, Fourcc::NV12));
+    // Rows of the heap are a multiple of 256 bytes apart, those of the encoder 656.
+    let strides = refused(heap_buffer(extent, Fourcc::NV12));
     let ImportError::Device { source, .. } = &strides else {
         panic!("{strides:?}");
     };
     let source = source.to_string();
     assert!(
-        source.contains("768 bytes apart") && source.contains("takes 640"),
+        source.contains("768 bytes apart") && source.contains("takes 656"),
         "{source}"
     );
     assert!(matches!(
-        refused(heap_buffer(SMALL, Fourcc::XRGB8888)),
+        refused(heap_buffer(extent, Fourcc::XRGB8888)),
         ImportError::UnsupportedFormat { .. }
     ));
     assert!(matches!(

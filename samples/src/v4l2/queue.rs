@@ -63,7 +63,8 @@ pub(super) fn queue_when_ready(
         buffer: buffer(),
         source,
     };
-    let deadline = Instant::now() + timeout;
+    // A clock is asked only if there is something to wait for.
+    let mut begun = None;
     loop {
         let submission = Submission::begin([used.clone()]).map_err(|source| V4l2Error::Submit {
             device: device.name().to_owned(),
@@ -82,7 +83,8 @@ pub(super) fn queue_when_ready(
             return Ok(());
         }
         drop(submission);
-        let left = deadline.saturating_duration_since(Instant::now());
+        let begun = begun.get_or_insert_with(Instant::now);
+        let left = timeout.saturating_sub(begun.elapsed());
         waits.wait(left).map_err(not_ready)?;
     }
 }
