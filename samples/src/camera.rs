@@ -23,10 +23,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use dmashare::{BufferDesc, Fourcc, Mapping, Modifier, SharedBuffer};
 use dmashare_drm::Card;
+use dmashare_lab_probe::read_bufinfo;
 use dmashare_vk::{Device, Instance, InstanceOptions};
 
 pub use options::Options;
-pub use report::Report;
+pub use report::{DmabufReport, Report};
 
 use crate::agreement;
 use crate::interrupt::{self, Interrupt};
@@ -180,6 +181,8 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         let shown = show.run()?;
         (shown, show.damaged)
     };
+    // While the last frame is on screen and all buffers are attached.
+    let dmabufs = kernel_list(&frames);
     let colour = camera.format().colour;
     let result = coding
         .as_ref()
@@ -209,6 +212,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
             .filter(|_| checks.captured > 0)
             .map(|_| checks.pattern_errors),
         pattern_places: checks.pattern_places.len(),
+        dmabufs,
         vulkan_import: match &import {
             Ok(()) => "the camera's own buffers".to_owned(),
             Err(reason) => format!("none of them: {reason}"),
@@ -240,6 +244,21 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(report)
+}
+
+/// What the kernel knows of the camera's dma-bufs; nothing where its list can't be read.
+fn kernel_list(frames: &[CameraFrame]) -> Vec<DmabufReport> {
+    let list = read_bufinfo().unwrap_or_default();
+    let ours = list.into_iter().filter(|entry| {
+        let mut frames = frames.iter();
+        frames.any(|frame| frame.inode() == entry.inode)
+    });
+    let reports = ours.map(|entry| DmabufReport {
+        inode: entry.inode,
+        exporter: entry.exporter,
+        attached: entry.attached,
+    });
+    reports.collect()
 }
 
 /// A still picture on the primary plane, drawn once.

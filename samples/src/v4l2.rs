@@ -26,6 +26,7 @@ mod device;
 mod error;
 mod format;
 mod output;
+mod party;
 mod queue;
 mod sys;
 

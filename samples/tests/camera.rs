@@ -35,6 +35,20 @@ fn shows(format: &str, more: &[&str]) -> Value {
     assert_eq!(json["dmabufs_leaked"], 0, "{json}");
     // The test pattern moves, so frames that are shown again and again are found out.
     assert!(json["pattern_places"].as_u64().unwrap() >= 4, "{json}");
+    // The kernel's own word: the camera's memory, and the display reads that.
+    let dmabufs = json["dmabufs"].as_array().unwrap();
+    assert_eq!(dmabufs.len(), 4, "{json}");
+    for dmabuf in dmabufs {
+        assert!(
+            dmabuf["exporter"].as_str().unwrap().contains("videobuf2"),
+            "{json}"
+        );
+        assert_eq!(
+            dmabuf["attached"],
+            serde_json::json!(["display0"]),
+            "{json}"
+        );
+    }
     json
 }
 
@@ -44,7 +58,7 @@ fn the_cameras_own_buffers_are_on_an_overlay_under_a_drawn_layer() {
     let json = shows("NV12", &[]);
     let planes = json["planes"].as_str().unwrap();
     assert_eq!(planes.matches("(Overlay)").count(), 2, "{json}");
-    assert!(dmabufs_named("camera ") == 0, "dma-bufs are left over");
+    assert_eq!(dmabufs_named("camera "), 0);
 }
 
 #[test]
@@ -130,6 +144,7 @@ fn what_is_no_camera_is_refused_by_name() {
         &["--frames"],
     );
     run("camera", &["--json", "--camera", "/dev/null"]).failed_as_json(&["is no video device"]);
+    assert_eq!(dmabufs_named("camera "), 0);
 }
 
 #[test]
@@ -147,6 +162,7 @@ fn frames_that_the_camera_has_not_are_refused() {
         &["333x77", "the nearest is 320x180"],
     );
     fails(&["--extent", "320x180", "--encode", "1"], &["640x360"]);
+    assert_eq!(dmabufs_named("camera "), 0);
 }
 
 #[test]

@@ -2,6 +2,17 @@
 
 use std::fmt::Write as _;
 
+/// One of the camera's dma-bufs as the kernel sees it while it is shown.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct DmabufReport {
+    /// Its inode.
+    pub inode: u64,
+    /// Who the kernel says has exported it.
+    pub exporter: String,
+    /// Devices that are attached to it.
+    pub attached: Vec<String>,
+}
+
 /// The report; with `--json` its fields are the object's keys.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
@@ -45,6 +56,8 @@ pub struct Report {
     pub pattern_errors: Option<u64>,
     /// At how many places the moving pattern was seen.
     pub pattern_places: usize,
+    /// The camera's dma-bufs, each with who is attached to it; empty where the kernel's list can't be read.
+    pub dmabufs: Vec<DmabufReport>,
     /// Whether Vulkan imported the camera's buffers, and if not why.
     pub vulkan_import: String,
     /// Bytes of the camera's frames that Vulkan read and that were compared with what the CPU reads.
@@ -127,6 +140,16 @@ impl Report {
             "frames       {}, flips {}, dropped by the camera {}, damaged {}",
             self.frames, self.flips, self.dropped, self.damaged
         )?;
+        for dmabuf in &self.dmabufs {
+            let DmabufReport {
+                inode, exporter, ..
+            } = dmabuf;
+            let attached = dmabuf.attached.join(", ");
+            writeln!(
+                text,
+                "dma-buf      inode {inode} of {exporter}, attached: {attached}"
+            )?;
+        }
         writeln!(text, "copied       {} bytes", self.copied_bytes)?;
         if self.captured > 0 {
             writeln!(

@@ -6,9 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use dmashare::Fourcc;
 use nix::libc;
 
 use super::V4l2Error;
+use super::format::offered;
 use super::sys::{self, BufferType, capability};
 
 /// An open video device node. Queues, formats and controls of a codec belong to the open file, so each
@@ -166,6 +168,18 @@ impl V4l2Device {
     pub(super) fn codes(&self, queue: BufferType) -> Vec<u32> {
         let codes = (0..).map(|index| sys::enumerate_format(self.as_fd(), queue, index));
         codes.map_while(|code| code.ok().flatten()).collect()
+    }
+
+    /// The formats that it can give, of those that are known here: those of a camera, or those that a
+    /// decoder writes. A node without such a queue has none.
+    pub fn formats_out(&self) -> Vec<Fourcc> {
+        offered(self, BufferType::Capture)
+    }
+
+    /// The formats that it takes, of those that are known here: those of a video output, or those that an
+    /// encoder reads.
+    pub fn formats_in(&self) -> Vec<Fourcc> {
+        offered(self, BufferType::Output)
     }
 
     /// A control's value; `None` if the device has no such control.
