@@ -6,6 +6,7 @@ mod support;
 use std::path::Path;
 
 use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
+use dmashare_lab_probe::VkmsDisplay;
 use dmashare_samples::v4l2::{V4l2Capture, V4l2Device};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -59,6 +60,22 @@ fn the_cameras_own_buffers_are_on_an_overlay_under_a_drawn_layer() {
     let planes = json["planes"].as_str().unwrap();
     assert_eq!(planes.matches("(Overlay)").count(), 2, "{json}");
     assert_eq!(dmabufs_named("camera "), 0);
+}
+
+/// Of a display with one overlay, the primary plane shows the camera.
+#[test]
+fn one_overlay_is_enough() {
+    let _guard = displays();
+    let display = VkmsDisplay::new();
+    let node = display.node().display().to_string();
+    let arguments = ["--json", "--frames", "6", "--verify", "2", "--card", &node];
+    let arguments = arguments.iter().chain(&["--mode", "640x480"]);
+    let json = run("camera", &arguments.copied().collect::<Vec<_>>()).good_json();
+    assert_eq!(json["pixels_checked"], 3 * 640 * 480, "{json}");
+    assert!(
+        json["planes"].as_str().unwrap().contains("(Primary)"),
+        "{json}"
+    );
 }
 
 #[test]
