@@ -88,6 +88,12 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let camera = V4l2Capture::open(options.camera.as_deref(), options.format, options.extent)
         .context("no camera can be used")?;
     ensure!(
+        !options.format.info().is_some_and(|info| info.has_alpha),
+        "the alpha of {} is whatever the camera's driver writes there, and a display would blend with it: \
+         choose a --format without alpha, such as XR24",
+        options.format
+    );
+    ensure!(
         options.verify.is_none() || FramePixels::knows(options.format),
         "frames of {} cannot be compared: leave --verify out, or choose another --format",
         options.format

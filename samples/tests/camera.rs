@@ -174,6 +174,15 @@ fn frames_that_the_camera_has_not_are_refused() {
         &[&camera, "has no AB4H", "NV12", "XR24"],
     );
     fails(&["--format", "AB4H"], &["no camera with AB4H", "a camera"]);
+    fails(&["--format", "AR24"], &["alpha", "XR24"]);
+    fails(
+        &["--format", "RG16", "--verify", "1"],
+        &["RG16", "leave --verify out"],
+    );
+    fails(
+        &["--extent", "1280x720"],
+        &["1280x720", "1024x768", "--mode"],
+    );
     fails(
         &["--extent", "333x77"],
         &["333x77", "the nearest is 320x180"],

@@ -25,7 +25,7 @@ pub struct Options {
     /// Pixel format of the camera's frames, such as NV12 or XR24
     #[arg(long, value_name = "FOURCC", default_value = "NV12")]
     pub format: Fourcc,
-    /// Size of the camera's frames in pixels; the drawn layer is as large
+    /// Size of the camera's frames in pixels; the drawn layer is as large, and a quarter of it is shown
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = extent)]
     pub extent: Extent,
     /// DRM node of the display, such as /dev/dri/card0 [default: the first with a display connected]

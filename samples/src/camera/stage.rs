@@ -1,7 +1,7 @@
-//! What goes on which plane, and where: a background, the camera's frame over it, the drawn layer over
-//! both.
+//! What goes on which plane, and where: a background, the camera's frame over it, and the upper left quarter
+//! of the drawn layer over the lower right quarter of that.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use dmashare::{Extent, Fence, Fourcc, Mapping};
 use dmashare_drm::{Card, Output, Plane, PlaneCommit, PlaneKind, Rectangle};
 
@@ -30,6 +30,11 @@ impl Stage {
         layer_format: Fourcc,
         extent: Extent,
     ) -> Result<Self> {
+        ensure!(
+            extent.fits(screen),
+            "frames of {extent} do not fit on a screen of {screen}: choose a smaller --extent or a larger \
+             --mode"
+        );
         let takes = |plane: &Plane, format| !plane.formats().modifiers(format).is_empty();
         let overlays = || {
             let planes = output.planes().iter();
@@ -57,27 +62,32 @@ impl Stage {
                 )
             }
         };
-        let part = |whole: u32, part: u32| {
-            // Half a chroma sample is not to be cut off.
-            i32::try_from(whole.saturating_sub(part) & !1).unwrap_or(0)
+        // Half a chroma sample is not to be cut off.
+        let even = |pixels: u32| pixels & !1;
+        let offset = |whole: u32, part: u32| i32::try_from(even(whole - part)).unwrap_or(0);
+        let (x, y) = if has_background {
+            (
+                offset(screen.width, extent.width) / 4,
+                offset(screen.height, extent.height) / 4,
+            )
+        } else {
+            (0, 0)
         };
-        let (right, below) = (
-            part(screen.width, extent.width),
-            part(screen.height, extent.height),
+        let quarter = Extent::new(
+            even(extent.width / 2).max(1),
+            even(extent.height / 2).max(1),
         );
-        let at = |x, y| Rectangle::new(x, y, extent.width, extent.height);
+        let inner = (
+            x + offset(extent.width, quarter.width),
+            y + offset(extent.height, quarter.height),
+        );
         Ok(Self {
             screen,
             has_background,
             camera: camera.clone(),
             layer: layer.clone(),
-            camera_at: if has_background {
-                at(right / 4, below / 4)
-            } else {
-                at(0, 0)
-            },
-            // It covers a part of the camera's frame wherever both are smaller than the screen.
-            layer_at: at(right / 2, below / 2),
+            camera_at: Rectangle::new(x, y, extent.width, extent.height),
+            layer_at: Rectangle::new(inner.0, inner.1, quarter.width, quarter.height),
         })
     }
 
@@ -107,7 +117,9 @@ impl Stage {
     ) -> Vec<PlaneCommit> {
         let background = background.map(PlaneCommit::primary);
         let camera = PlaneCommit::on(&self.camera, camera).destination(self.camera_at);
+        let shown = Rectangle::new(0, 0, self.layer_at.width, self.layer_at.height);
         let layer = PlaneCommit::on(&self.layer, layer)
+            .source(shown)
             .destination(self.layer_at)
             .fence(drawn);
         background.into_iter().chain([camera, layer]).collect()
