@@ -120,6 +120,35 @@ fn a_sigint_ends_it_and_everything_is_closed() {
 }
 
 #[test]
+fn the_kernel_cleans_up_after_one_that_is_killed() {
+    let _guard = displays();
+    let mut child = program("camera")
+        .args(["--frames", "100000", "--encode", "1"])
+        .spawn()
+        .unwrap();
+    let name = format!("camera {} frame", child.id());
+    eventually("the camera's buffers", || dmabufs_named(&name) == 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("every dma-buf is gone", || dmabufs_named("camera ") == 0);
+    run("camera", &["--json", "--frames", "2"]).good_json();
+}
+
+#[test]
+fn the_cameras_controls_are_as_before() {
+    let _guard = displays();
+    let controls = || {
+        let device = V4l2Device::find("camera", V4l2Device::is_camera).unwrap();
+        // Test Pattern, OSD Text Mode, Horizontal Movement.
+        [0, 1, 2].map(|id| device.control(0x00f0_f000 + id).unwrap())
+    };
+    let before = controls();
+    assert_eq!(before, [0, 0, 3]);
+    run("camera", &["--json", "--frames", "1"]).good_json();
+    assert_eq!(controls(), before);
+}
+
+#[test]
 fn what_is_no_camera_is_refused_by_name() {
     let _guard = displays();
     let fails = |arguments: &[&str], parts: &[&str]| run("camera", arguments).failed_with(parts);

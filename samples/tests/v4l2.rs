@@ -85,6 +85,39 @@ fn a_camera_exports_its_own_format_only() {
     );
 }
 
+/// A driver's table of buffers has a few dozen places.
+#[test]
+fn buffers_that_are_let_go_leave_the_drivers_table() {
+    let _guard = camera_alone();
+    let camera = V4l2Capture::open(None, Fourcc::NV12, SMALL).unwrap();
+    let make = || {
+        let desc = desc("let go", SMALL, Fourcc::NV12);
+        SharedBuffer::new(&camera, desc, &[Modifier::LINEAR])
+    };
+    for _ in 0..80 {
+        let buffer = make().unwrap();
+        let filled = buffer.attach(&camera).unwrap().map().unwrap();
+        camera.queue(&filled, Duration::ZERO).unwrap();
+        camera.start().unwrap();
+        assert!(camera.wait_frame(TIMEOUT).unwrap().is_some());
+        camera.stop().unwrap();
+    }
+    let mut held = Vec::new();
+    let refused = loop {
+        match make() {
+            Ok(buffer) => held.push(buffer),
+            Err(error) => break error,
+        }
+        assert!(held.len() < 1000);
+    };
+    let ExportError::Device { operation, .. } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(*operation, "VIDIOC_CREATE_BUFS");
+    held.pop();
+    drop(make().unwrap());
+}
+
 #[test]
 fn a_buffer_goes_back_to_the_camera_when_the_display_has_let_go_of_it() {
     let _displays = displays();

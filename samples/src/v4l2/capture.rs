@@ -22,8 +22,9 @@ const CAMERA: &str = "a camera";
 /// and the last buffer are gone.
 ///
 /// As an [`Exporter`] it makes one buffer of the driver's memory after the other
-/// (`VIDIOC_CREATE_BUFS`, `VIDIOC_EXPBUF`), in the camera's format only. A buffer that is let go stays
-/// in the driver's table until the camera is closed; its memory goes with the last who has it.
+/// (`VIDIOC_CREATE_BUFS`, `VIDIOC_EXPBUF`), in the camera's format only. A buffer that is let go leaves
+/// the driver's table (`VIDIOC_REMOVE_BUFS`); before Linux 6.10, or while the camera has it, it stays there
+/// until the camera is closed. Its memory goes with the last who has it.
 ///
 /// As an [`Importer`] it takes its own buffers only: attach each, and [`queue`](Self::queue) the mapping
 /// to have it filled.
@@ -48,12 +49,33 @@ struct State {
     dropped: u64,
 }
 
-/// A buffer of the camera: what its backing came from, and what a mapping holds.
+/// A buffer of the camera, as a mapping holds it.
 #[derive(Clone, Debug)]
 pub struct CameraBuffer {
     index: u32,
-    /// Which camera's: its state's address, kept alive by the exporter that the buffer has.
+    /// Which camera's: its state's address, which the buffer's backing keeps alive.
     camera: usize,
+}
+
+/// What a backing came from: a buffer in the driver's table, taken out when the backing goes.
+struct Made {
+    index: u32,
+    camera: Arc<Inner>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let device = &self.camera.device;
+        let removed = sys::remove_buffer(device.as_fd(), BufferType::Capture, self.index);
+        if let Err(error) = removed {
+            tracing::debug!(
+                device = device.name(),
+                index = self.index,
+                %error,
+                "a buffer stays in the driver's table until the camera is closed"
+            );
+        }
+    }
 }
 
 impl CameraBuffer {
@@ -129,7 +151,8 @@ impl V4l2Capture {
         Ok(())
     }
 
-    /// Stops (`VIDIOC_STREAMOFF`): the camera lets go of every buffer that it has.
+    /// Stops (`VIDIOC_STREAMOFF`): the camera lets go of every buffer that it has; the fences of those uses
+    /// signal, although nothing new is in the buffers.
     ///
     /// # Errors
     /// [`V4l2Error::Ioctl`].
@@ -279,6 +302,10 @@ impl Exporter for V4l2Capture {
         let device = &self.inner.device;
         let index = sys::create_buffer(device.as_fd(), BufferType::Capture, self.inner.pix)
             .map_err(self.failed("VIDIOC_CREATE_BUFS"))?;
+        let made = Made {
+            index,
+            camera: self.inner.clone(),
+        };
         while state.slots.len() <= index as usize {
             state.slots.push(SlotUses::new(device));
         }
@@ -293,12 +320,8 @@ impl Exporter for V4l2Capture {
                 actual: memory.size(),
             });
         }
-        let origin = CameraBuffer {
-            index,
-            camera: self.identity(),
-        };
         let dmabuf = self.inner.format.dmabuf(memory)?;
-        Ok(Allocation::new(dmabuf, Placement::Host, Arc::new(origin)))
+        Ok(Allocation::new(dmabuf, Placement::Host, Arc::new(made)))
     }
 }
 
@@ -310,18 +333,21 @@ impl Importer for V4l2Capture {
     }
 
     fn import(&self, _desc: &BufferDesc, backing: &Backing) -> Result<CameraBuffer, ImportError> {
-        let own = backing.origin::<CameraBuffer>();
-        let own = own.filter(|buffer| buffer.camera == self.identity());
+        let own = backing.origin::<Made>();
+        let own = own.filter(|made| Arc::ptr_eq(&made.camera, &self.inner));
         let own = own.ok_or_else(|| ImportError::Unreachable {
             importer: self.inner.device.name().to_owned(),
             placement: backing.placement(),
             reason: "a camera fills the buffers that it made itself".to_owned(),
         })?;
-        Ok(CameraBuffer::clone(&own))
+        Ok(CameraBuffer {
+            index: own.index,
+            camera: self.identity(),
+        })
     }
 
     fn retire(&self, _object: CameraBuffer, _after: FenceSet) {
-        // It is a number; the driver's buffer stays until the camera is closed.
+        // It is a number; the driver's buffer goes with the backing.
     }
 }
 

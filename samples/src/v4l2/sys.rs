@@ -16,13 +16,13 @@ use nix::libc;
 pub(super) use structures::{BUFFER_ERROR, BufferType, Capability, Memory, PixFormat, capability};
 use structures::{
     Buffer, Control, CreateBuffers, ExportBuffer, FIELD_NONE, Format, FormatDescription,
-    RequestBuffers,
+    RemoveBuffers, RequestBuffers,
 };
 
 mod ioctls {
     use super::{
         Buffer, Capability, Control, CreateBuffers, ExportBuffer, Format, FormatDescription,
-        RequestBuffers,
+        RemoveBuffers, RequestBuffers,
     };
 
     nix::ioctl_read!(query_capability, b'V', 0, Capability);
@@ -39,6 +39,7 @@ mod ioctls {
     nix::ioctl_readwrite!(set_input, b'V', 39, i32);
     nix::ioctl_readwrite!(set_output, b'V', 47, i32);
     nix::ioctl_readwrite!(create_buffers, b'V', 92, CreateBuffers);
+    nix::ioctl_readwrite!(remove_buffers, b'V', 104, RemoveBuffers);
 }
 
 /// Calls again what a signal has interrupted.
@@ -149,6 +150,23 @@ pub(super) fn create_buffer(
         0 => Err(Errno::ENOBUFS.into()),
         _ => Ok(argument.index),
     }
+}
+
+/// `VIDIOC_REMOVE_BUFS` (Linux 6.10): takes a buffer out of the driver's table. Who has mapped or exported
+/// it keeps its memory.
+pub(super) fn remove_buffer(
+    device: BorrowedFd<'_>,
+    kind: BufferType,
+    index: u32,
+) -> io::Result<()> {
+    let mut argument = RemoveBuffers {
+        index,
+        count: 1,
+        kind: kind as u32,
+        reserved: [0; 13],
+    };
+    // SAFETY: as in `query_capability`, for `struct v4l2_remove_buffers`.
+    retry(|| unsafe { ioctls::remove_buffers(device.as_raw_fd(), &raw mut argument) })
 }
 
 /// `VIDIOC_EXPBUF`: a dma-buf over a buffer of the driver's memory.

@@ -161,6 +161,15 @@ pub(super) struct CreateBuffers {
     pub(super) reserved: [u32; 5],
 }
 
+/// `struct v4l2_remove_buffers`.
+#[repr(C)]
+pub(super) struct RemoveBuffers {
+    pub(super) index: u32,
+    pub(super) count: u32,
+    pub(super) kind: u32,
+    pub(super) reserved: [u32; 13],
+}
+
 /// `struct v4l2_buffer`.
 #[repr(C)]
 #[derive(Default)]
@@ -210,6 +219,7 @@ const _: () = {
     assert!(size_of::<Format>() == 208);
     assert!(size_of::<RequestBuffers>() == 20);
     assert!(size_of::<CreateBuffers>() == 256);
+    assert!(size_of::<RemoveBuffers>() == 64);
     assert!(size_of::<Buffer>() == 88);
     assert!(size_of::<ExportBuffer>() == 64);
 };
