@@ -14,6 +14,7 @@ pub mod camera;
 pub mod capture;
 mod capture_target;
 pub mod evict;
+mod extent_argument;
 pub mod info;
 pub mod interrupt;
 pub mod leaks;

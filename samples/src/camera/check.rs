@@ -7,7 +7,7 @@ use dmashare_vk::Device;
 
 use super::Options;
 use super::buffers::CameraFrame;
-use super::frame_pixels::{FramePixels, Rgb8, near};
+use super::frame_pixels::{FramePixels, near};
 use super::pattern::Bars;
 use super::stage::{Stage, inside};
 use crate::agreement;
@@ -132,15 +132,15 @@ impl Checks {
         for y in 0..height {
             for x in 0..width {
                 let (of, expected, tolerance) = if let Some((x, y)) = inside(stage.layer_at, x, y) {
-                    ("layer", eight_bits(layer.pixel(x, y)), 0)
+                    ("layer", layer.pixel(x, y).eight_bits(), 0)
                 } else if let Some((x, y)) = inside(stage.camera_at, x, y) {
                     ("camera", pixels.pixel(x, y)?, tolerance)
                 } else if stage.has_background {
-                    ("background", eight_bits(self.background.pixel(x, y)), 0)
+                    ("background", self.background.pixel(x, y).eight_bits(), 0)
                 } else {
                     ("background", [0, 0, 0], 0)
                 };
-                let found = eight_bits(capture.pixel(x, y));
+                let found = capture.pixel(x, y).eight_bits();
                 if !near(found, expected, tolerance) {
                     self.pixel_errors += 1;
                     self.first_pixel_error.get_or_insert_with(|| {
@@ -154,8 +154,4 @@ impl Checks {
         self.pixels_checked += u64::from(width) * u64::from(height);
         Ok(())
     }
-}
-
-fn eight_bits(colour: crate::picture::Rgb) -> Rgb8 {
-    [colour.red, colour.green, colour.blue].map(|channel| channel.to_be_bytes()[0])
 }

@@ -10,7 +10,6 @@ use dmashare::{
 };
 
 use super::Options;
-use super::frame_pixels::Rgb8;
 use crate::capture::Capture;
 use crate::picture::Picture;
 use crate::v4l2::{Decoder, Encoder, V4l2Output};
@@ -118,8 +117,8 @@ impl CodingResult {
         let (mut squares, mut worst) = (0_u64, 0);
         for y in 0..extent.height {
             for x in 0..extent.width {
-                let found = eight_bits(decoded.pixel(x, y));
-                let expected = eight_bits(picture.pixel(x, y));
+                let found = decoded.pixel(x, y).eight_bits();
+                let expected = picture.pixel(x, y).eight_bits();
                 for (found, expected) in found.into_iter().zip(expected) {
                     let difference = found.abs_diff(expected);
                     worst = difference.max(worst);
@@ -154,10 +153,6 @@ fn psnr(squares: u64, channels: u64) -> f64 {
         0 => 99.0,
         _ => 10.0 * (255.0 * 255.0 * channels as f64 / squares as f64).log10(),
     }
-}
-
-fn eight_bits(colour: crate::picture::Rgb) -> Rgb8 {
-    [colour.red, colour.green, colour.blue].map(|channel| channel.to_be_bytes()[0])
 }
 
 #[cfg(test)]

@@ -96,9 +96,7 @@ impl FramePixels {
                     .iter()
                     .rev()
                     .fold(0, |n, byte| n << 8 | u64::from(*byte));
-                let colour = format.decode(number);
-                let high = |channel: u16| channel.to_be_bytes()[0];
-                return Ok([high(colour.red), high(colour.green), high(colour.blue)]);
+                return Ok(format.decode(number).eight_bits());
             }
         };
         let (red_weight, blue_weight) = match self.colour.matrix {

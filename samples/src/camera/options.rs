@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use dmashare::{Extent, Fourcc};
 use dmashare_vk::DeviceSelector;
 
+use crate::extent_argument::extent;
+
 /// Show a camera's own buffers on a display, under a layer drawn by Vulkan, without copying a pixel;
 /// and let a video encoder read what Vulkan has drawn
 ///
@@ -56,13 +58,6 @@ pub struct Options {
     /// Print one JSON object on one line instead of text
     #[arg(long)]
     pub json: bool,
-}
-
-fn extent(text: &str) -> Result<Extent, String> {
-    let side = |side: &str| side.parse().ok().filter(|side| (1..=16384).contains(side));
-    text.split_once('x')
-        .and_then(|(width, height)| Some(Extent::new(side(width)?, side(height)?)))
-        .ok_or_else(|| "give a width and a height of 1 to 16384, such as 640x360".to_owned())
 }
 
 #[cfg(test)]
