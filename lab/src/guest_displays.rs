@@ -11,10 +11,16 @@ use anyhow::{Context, Result};
 const CONFIGFS: &str = "/sys/kernel/config/vkms";
 
 /// Planes of a display, with what `type` says of each (`DRM_PLANE_TYPE_…`).
-const PLANES: [(&str, &str); 3] = [("primary", "1"), ("overlay", "0"), ("cursor", "2")];
+/// Later ones lie over earlier ones.
+const PLANES: [(&str, &str); 4] = [
+    ("primary", "1"),
+    ("overlay", "0"),
+    ("overlay-above", "0"),
+    ("cursor", "2"),
+];
 
-/// Makes `count` displays, each a DRM device of its own: primary, overlay and cursor plane, one CRTC with
-/// writeback, one connected connector (write 2 or 1 to its `status` to unplug it or plug it in).
+/// Makes `count` displays, each a DRM device of its own: a primary plane, two overlays, a cursor plane, one
+/// CRTC with writeback, one connected connector (write 2 or 1 to its `status` to unplug it or plug it in).
 ///
 /// # Errors
 /// When the kernel refuses a part of one; it names the part.

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use dmashare::{Access, CpuMapping, Extent, Fourcc};
 
-use crate::picture::Picture;
+use crate::picture::{Picture, Rgb};
 use crate::pixel_format::PixelFormat;
 
 /// A copy of an image's pixels, row after row without padding.
@@ -89,6 +89,22 @@ impl Capture {
         }
         comparison.pixels_checked = u64::from(self.extent.width) * u64::from(self.extent.height);
         comparison
+    }
+
+    /// Size in pixels.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// The colour of a pixel, each channel spread over 16 bits.
+    ///
+    /// # Panics
+    /// If there is no such pixel.
+    pub fn pixel(&self, x: u32, y: u32) -> Rgb {
+        assert!(x < self.extent.width, "column {x} of {}", self.extent);
+        let start = y as usize * self.row_bytes() + x as usize * self.format.bytes();
+        let bytes = &self.bytes[start..start + self.format.bytes()];
+        self.format.decode(little_endian(bytes))
     }
 
     /// Writes a PNG file: RGB of 8 bits, or of 16 where the format has more than 8.

@@ -1,17 +1,20 @@
-//! What the programs `scanout`, `share`, `evict` and `info` are made of.
+//! What the programs `scanout`, `share`, `evict`, `camera` and `info` are made of.
 //!
 //! - [`picture`] is the moving picture that they draw, computed on the CPU; [`painter`] draws it
 //!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a
 //!   colour has in each format; [`capture`] compares pixels that were read back, and writes them to
 //!   PNG files.
 //! - [`leaks`] asks the kernel what is left over at the end.
-//! - [`scanout`], [`share`], [`mod@evict`] and [`info`] are the programs; [`program`], [`interrupt`] and
+//! - [`v4l2`] has video devices as exporters and importers.
+//! - [`scanout`], [`share`], [`mod@evict`], [`camera`] and [`info`] are the programs; [`program`], [`interrupt`] and
 //!   [`progress`] are what they have in common.
 
 mod agreement;
+pub mod camera;
 pub mod capture;
 mod capture_target;
 pub mod evict;
+mod extent_argument;
 pub mod info;
 pub mod interrupt;
 pub mod leaks;
@@ -23,6 +26,7 @@ pub mod progress;
 pub mod scanout;
 mod screen;
 pub mod share;
+pub mod v4l2;
 
 /// The example of README.md, compiled as it stands there.
 #[cfg(doctest)]

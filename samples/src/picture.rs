@@ -35,6 +35,11 @@ impl Rgb {
     pub const fn new(red: u16, green: u16, blue: u16) -> Self {
         Self { red, green, blue }
     }
+
+    /// The highest eight bits of red, green and blue: the colour in formats that have no more.
+    pub fn eight_bits(self) -> [u8; 3] {
+        [self.red, self.green, self.blue].map(|channel| channel.to_be_bytes()[0])
+    }
 }
 
 const FULL: u16 = u16::MAX;

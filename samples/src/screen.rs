@@ -62,10 +62,36 @@ impl Screen {
         fence: &Fence,
         capture: Option<&Mapping<Card>>,
     ) -> Result<CommitId> {
+        self.commit_soon(|screen| screen.commit(framebuffer, fence, capture))
+    }
+
+    /// The same with several planes in one commit; those that are not named are switched off.
+    pub(crate) fn show_planes(
+        &mut self,
+        planes: &[PlaneCommit],
+        capture: Option<&Mapping<Card>>,
+    ) -> Result<CommitId> {
+        self.commit_soon(|screen| {
+            let mut output = OutputCommit::new(&screen.output).mode(screen.mode);
+            for plane in planes {
+                output = output.plane(plane.clone());
+            }
+            if let Some(target) = capture {
+                output = output.writeback(target);
+            }
+            screen.card.commit(Commit::new().output(output))
+        })
+    }
+
+    /// Commits once the flip before is done and the display is not busy.
+    fn commit_soon(
+        &mut self,
+        commit: impl Fn(&Self) -> Result<CommitId, CommitError>,
+    ) -> Result<CommitId> {
         self.wait_for_flip()?;
         let deadline = Instant::now() + SILENCE;
         let commit = loop {
-            match self.commit(framebuffer, fence, capture) {
+            match commit(self) {
                 // A flip of whoever had the display before us, or a capture that is being written.
                 Err(CommitError::Busy { .. }) if Instant::now() < deadline => {
                     self.dispatch(LOOK / 10)?;

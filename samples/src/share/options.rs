@@ -3,6 +3,8 @@
 use dmashare::{Extent, Fourcc};
 use dmashare_vk::DeviceSelector;
 
+use crate::extent_argument::extent;
+
 /// Let one Vulkan device draw and another read the same memory, and check every pixel; then the
 /// other way round
 #[derive(Clone, Debug, clap::Parser)]
@@ -39,27 +41,5 @@ impl Options {
     /// The device that imports.
     pub fn importer(&self) -> &DeviceSelector {
         self.importer.as_ref().unwrap_or(&self.device)
-    }
-}
-
-fn extent(text: &str) -> Result<Extent, String> {
-    let side = |side: &str| side.parse().ok().filter(|side| (1..=16384).contains(side));
-    text.split_once('x')
-        .and_then(|(width, height)| Some(Extent::new(side(width)?, side(height)?)))
-        .ok_or_else(|| "give a width and a height of 1 to 16384, such as 1920x1080".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn extents() {
-        assert_eq!(extent("333x77"), Ok(Extent::new(333, 77)));
-        for wrong in [
-            "", "x", "0x4", "4x0", "4", "4x4x4", "-1x4", "16385x1", "4 x 4",
-        ] {
-            assert!(extent(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -110,6 +110,7 @@ impl Said {
 
 pub fn program(name: &str) -> Command {
     let path = match name {
+        "camera" => env!("CARGO_BIN_EXE_camera"),
         "evict" => env!("CARGO_BIN_EXE_evict"),
         "scanout" => env!("CARGO_BIN_EXE_scanout"),
         "share" => env!("CARGO_BIN_EXE_share"),

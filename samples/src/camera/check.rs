@@ -1,0 +1,157 @@
+//! Whether the display really showed what the camera captured and what Vulkan drew.
+
+use anyhow::{Context as _, Result};
+use dmashare::Extent;
+use dmashare_drm::{Card, CommitId, Output};
+use dmashare_vk::Device;
+
+use super::Options;
+use super::buffers::CameraFrame;
+use super::frame_pixels::{FramePixels, near};
+use super::pattern::Bars;
+use super::stage::{Stage, inside};
+use crate::agreement;
+use crate::capture::Capture;
+use crate::capture_target::CaptureTarget;
+use crate::picture::Picture;
+use crate::pixel_format::PixelFormat;
+use crate::screen::Screen;
+
+/// Compares one frame in so many.
+#[derive(Debug)]
+pub(super) struct Checks {
+    every: Option<u32>,
+    target: Option<CaptureTarget>,
+    device: Device,
+    background: Picture,
+    /// Whether the camera's picture is known.
+    has_pattern: bool,
+    pub(super) captured: u64,
+    pub(super) pixels_checked: u64,
+    pub(super) pixel_errors: u64,
+    pub(super) first_pixel_error: Option<String>,
+    pub(super) pattern_errors: u64,
+    pub(super) pattern_places: Vec<u32>,
+    pub(super) vulkan_bytes: u64,
+    pub(super) vulkan_errors: u64,
+}
+
+impl Checks {
+    /// Makes the buffer for captures, if there are any.
+    pub(super) fn new(
+        options: &Options,
+        name: &str,
+        card: &Card,
+        output: &Output,
+        screen: Extent,
+        device: &Device,
+        has_pattern: bool,
+    ) -> Result<Self> {
+        let target = options.verify.map(|_| {
+            let shown = PixelFormat::of(dmashare::Fourcc::XRGB8888);
+            let shown = shown.context("XR24 is in the table")?;
+            let format = agreement::choose_capture_format(output, shown)?;
+            CaptureTarget::new(card, name.to_owned(), screen, format)
+        });
+        Ok(Self {
+            every: options.verify,
+            target: target.transpose()?,
+            device: device.clone(),
+            background: Picture::new(screen, 0),
+            has_pattern,
+            captured: 0,
+            pixels_checked: 0,
+            pixel_errors: 0,
+            first_pixel_error: None,
+            pattern_errors: 0,
+            pattern_places: Vec::new(),
+            vulkan_bytes: 0,
+            vulkan_errors: 0,
+        })
+    }
+
+    /// Where the display is to write a frame that is to be compared.
+    pub(super) fn target_for(&self, frame: u32) -> Option<&CaptureTarget> {
+        let wanted = self.every.is_some_and(|every| frame.is_multiple_of(every));
+        self.target.as_ref().filter(|_| wanted)
+    }
+
+    /// The inode of the capture buffer.
+    pub(super) fn inode(&self) -> Option<u64> {
+        self.target.as_ref().map(CaptureTarget::inode)
+    }
+
+    /// Waits for the capture of a commit, and compares everything. The frame is on the screen, so the
+    /// camera does not have its buffer.
+    pub(super) fn finish(
+        &mut self,
+        screen: &mut Screen,
+        commit: CommitId,
+        number: u32,
+        stage: &Stage,
+        camera: &mut CameraFrame,
+    ) -> Result<()> {
+        let Some(target) = &mut self.target else {
+            return Ok(());
+        };
+        screen
+            .wait_for_capture(commit)
+            .with_context(|| format!("frame {number} was not captured"))?;
+        let capture = target.read(number)?;
+        let pixels = camera.read()?;
+        self.captured += 1;
+        self.compare(&capture, &pixels, number, stage)?;
+        if self.has_pattern {
+            let bars = Bars::find(&pixels)?;
+            self.pattern_errors += bars.errors;
+            if let Some(begin) = bars.begin
+                && !self.pattern_places.contains(&begin)
+            {
+                self.pattern_places.push(begin);
+            }
+        }
+        if let Some(image) = &camera.image {
+            let read = self.device.transfer().download(image)?;
+            let expected = pixels.bytes();
+            self.vulkan_bytes += read.len() as u64;
+            self.vulkan_errors += u64::from(read != expected);
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        capture: &Capture,
+        pixels: &FramePixels,
+        number: u32,
+        stage: &Stage,
+    ) -> Result<()> {
+        let layer = Picture::new(pixels.extent(), number);
+        let tolerance = pixels.tolerance();
+        let Extent { width, height } = stage.screen();
+        for y in 0..height {
+            for x in 0..width {
+                let (of, expected, tolerance) = if let Some((x, y)) = inside(stage.layer_at, x, y) {
+                    ("layer", layer.pixel(x, y).eight_bits(), 0)
+                } else if let Some((x, y)) = inside(stage.camera_at, x, y) {
+                    ("camera", pixels.pixel(x, y)?, tolerance)
+                } else if stage.has_background {
+                    ("background", self.background.pixel(x, y).eight_bits(), 0)
+                } else {
+                    ("background", [0, 0, 0], 0)
+                };
+                let found = capture.pixel(x, y).eight_bits();
+                if !near(found, expected, tolerance) {
+                    self.pixel_errors += 1;
+                    self.first_pixel_error.get_or_insert_with(|| {
+                        format!(
+                            "frame {number}, {of}, at ({x}, {y}): {found:?} instead of {expected:?}"
+                        )
+                    });
+                }
+            }
+        }
+        self.pixels_checked += u64::from(width) * u64::from(height);
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! A camera's frame as the CPU reads it, and the colours that its bytes mean.
+
+use anyhow::{Context as _, Result, bail};
+use dmashare::{Access, Colour, ColourRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
+
+use crate::pixel_format::PixelFormat;
+
+/// A copy of a frame: its planes' rows, without padding.
+#[derive(Clone, Debug)]
+pub(super) struct FramePixels {
+    format: Fourcc,
+    extent: Extent,
+    colour: Colour,
+    planes: Vec<Vec<u8>>,
+}
+
+/// Eight bits a channel: red, green, blue.
+pub(super) type Rgb8 = [u8; 3];
+
+impl FramePixels {
+    /// Whether frames of this format can be read.
+    pub(super) fn knows(format: Fourcc) -> bool {
+        [Fourcc::NV12, Fourcc::NV16, Fourcc::YUV420].contains(&format)
+            || PixelFormat::of(format).is_some_and(|known| known.bytes() == 4 && !known.is_deep())
+    }
+
+    /// Reads a frame. Fences that only the library knows must be over.
+    pub(super) fn read(mapping: &mut CpuMapping, colour: Colour) -> Result<Self> {
+        let dmabuf = mapping.dmabuf().clone();
+        let (format, extent) = (dmabuf.format(), dmabuf.extent());
+        let info = format.info().context("a camera's format is known")?;
+        let access = mapping
+            .begin(Access::Read)
+            .context("the camera's buffer cannot be read by the CPU")?;
+        let mut planes = Vec::new();
+        for (plane, info) in info.planes.iter().enumerate() {
+            let row_bytes = access.row_bytes(plane)?;
+            let mut bytes = vec![0; row_bytes * info.rows(extent.height) as usize];
+            for (row, destination) in (0..).zip(bytes.chunks_exact_mut(row_bytes)) {
+                access.read_row(plane, row, destination)?;
+            }
+            planes.push(bytes);
+        }
+        Ok(Self {
+            format,
+            extent,
+            colour,
+            planes,
+        })
+    }
+
+    /// Size in pixels.
+    pub(super) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// How far the channels that a display makes of it may be from [`pixel`](Self::pixel): displays
+    /// convert in fixed point.
+    pub(super) fn tolerance(&self) -> u8 {
+        u8::from(self.format.info().is_some_and(|info| info.is_yuv))
+    }
+
+    /// Bytes of the planes, one after the other.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.planes.concat()
+    }
+
+    /// The colour of a pixel: for YUV by the formula of its matrix and range (ITU-T H.273, equations 38
+    /// to 56), with the chroma sample that belongs to it.
+    pub(super) fn pixel(&self, x: u32, y: u32) -> Result<Rgb8> {
+        let (x, y) = (x as usize, y as usize);
+        let width = self.extent.width as usize;
+        let chroma_width = width.div_ceil(2);
+        let (luma, cb, cr) = match self.format {
+            Fourcc::NV12 | Fourcc::NV16 => {
+                let row = if self.format == Fourcc::NV12 {
+                    y / 2
+                } else {
+                    y
+                };
+                let at = (row * chroma_width + x / 2) * 2;
+                let chroma = &self.planes[1];
+                (self.planes[0][y * width + x], chroma[at], chroma[at + 1])
+            }
+            Fourcc::YUV420 => {
+                let at = y / 2 * chroma_width + x / 2;
+                let luma = self.planes[0][y * width + x];
+                (luma, self.planes[1][at], self.planes[2][at])
+            }
+            format => {
+                let format = PixelFormat::of(format).filter(|known| known.bytes() == 4);
+                let format = format.context("the format was checked before")?;
+                let at = (y * width + x) * 4;
+                let bytes = &self.planes[0][at..at + 4];
+                let number = bytes
+                    .iter()
+                    .rev()
+                    .fold(0, |n, byte| n << 8 | u64::from(*byte));
+                return Ok(format.decode(number).eight_bits());
+            }
+        };
+        let (red_weight, blue_weight) = match self.colour.matrix {
+            MatrixCoefficients::Bt601 => (0.299, 0.114),
+            MatrixCoefficients::Bt709 => (0.2126, 0.0722),
+            MatrixCoefficients::Bt2020 => (0.2627, 0.0593),
+            other => bail!("a camera's YUV cannot have the matrix {other:?}"),
+        };
+        let (black, luma_range, chroma_range) = match self.colour.range {
+            ColourRange::Full => (0.0, 255.0, 255.0),
+            ColourRange::Limited => (16.0, 219.0, 224.0),
+        };
+        let luma = (f64::from(luma) - black) / luma_range;
+        let chroma = |sample: u8| (f64::from(sample) - 128.0) / chroma_range;
+        let red = luma + 2.0 * (1.0 - red_weight) * chroma(cr);
+        let blue = luma + 2.0 * (1.0 - blue_weight) * chroma(cb);
+        let green_weight = 1.0 - red_weight - blue_weight;
+        let green = (luma - red_weight * red - blue_weight * blue) / green_weight;
+        Ok([red, green, blue].map(eight_bits))
+    }
+}
+
+/// The nearest of 256 values.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the value is within 0 and 255 before it is converted"
+)]
+fn eight_bits(value: f64) -> u8 {
+    (value * 255.0).round().clamp(0.0, 255.0) as u8
+}
+
+/// Whether all channels are within a tolerance.
+pub(super) fn near(found: Rgb8, expected: Rgb8, tolerance: u8) -> bool {
+    let mut pairs = found.into_iter().zip(expected);
+    pairs.all(|(found, expected)| found.abs_diff(expected) <= tolerance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(luma: u8, cb: u8, cr: u8, matrix: MatrixCoefficients, range: ColourRange) -> Rgb8 {
+        let mut colour = Colour::default();
+        colour.matrix = matrix;
+        colour.range = range;
+        let pixels = FramePixels {
+            format: Fourcc::NV12,
+            extent: Extent::new(2, 2),
+            colour,
+            planes: vec![vec![luma; 4], vec![cb, cr]],
+        };
+        pixels.pixel(1, 1).unwrap()
+    }
+
+    #[test]
+    fn known_colours_of_the_standards() {
+        use ColourRange::{Full, Limited};
+        use MatrixCoefficients::{Bt601, Bt709};
+        assert_eq!(frame(235, 128, 128, Bt601, Limited), [255, 255, 255]);
+        assert_eq!(frame(16, 128, 128, Bt709, Limited), [0, 0, 0]);
+        assert_eq!(frame(255, 128, 128, Bt601, Full), [255, 255, 255]);
+        // Pure red and blue of the two matrices, as their tables give them.
+        assert!(near(frame(81, 90, 240, Bt601, Limited), [255, 0, 0], 1));
+        assert!(near(frame(41, 240, 110, Bt601, Limited), [0, 0, 255], 1));
+        assert!(near(frame(63, 102, 240, Bt709, Limited), [255, 0, 0], 2));
+        assert!(!near(frame(81, 90, 240, Bt709, Limited), [255, 0, 0], 2));
+    }
+}

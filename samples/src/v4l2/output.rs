@@ -1,0 +1,331 @@
+//! Devices that read video from anyone's dma-bufs.
+
+use std::fmt;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dmashare::{
+    Backing, BufferDesc, DmaBuf, Extent, FenceSet, Fourcc, ImportError, Importer, Mapping,
+    Modifier, RetireQueue,
+};
+
+use super::format::offered;
+use super::queue::{SlotUses, dequeue_good, queue_when_ready};
+use super::sys::{self, BufferType, Memory, Queued};
+use super::{V4l2Device, V4l2Error, VideoFormat};
+
+/// Buffers that can be attached at once; drivers give as many slots at least.
+const SLOTS: u32 = 8;
+
+/// A device that reads uncompressed video in one format: a video output, or the side of an encoder where
+/// video goes in. Clones share the open device.
+///
+/// As an [`Importer`] it takes linear dma-bufs of that format, in one memory, whose rows lie exactly as
+/// the driver's format says: the single-planar interface can tell it nothing else. Each attached buffer
+/// has a slot of its own, so that the driver attaches to a dma-buf once and not with every frame. The
+/// kernel keeps a slot's dma-buf, also after the buffer was detached, until another takes the slot or the
+/// device is closed.
+#[derive(Clone)]
+pub struct V4l2Output {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    device: Arc<V4l2Device>,
+    format: VideoFormat,
+    slots: Mutex<Vec<SlotState>>,
+    retired: RetireQueue<Slot>,
+}
+
+#[derive(Debug)]
+struct SlotState {
+    uses: SlotUses,
+    taken: bool,
+}
+
+/// A buffer's place in the queue: what a mapping holds.
+#[derive(Debug)]
+pub struct Slot {
+    index: u32,
+    fd: OwnedFd,
+    length: u32,
+}
+
+/// Why a buffer's layout cannot be told to the device.
+#[derive(Debug, thiserror::Error)]
+enum LayoutRefusal {
+    #[error("plane {plane} has rows {given} bytes apart, and the device takes {taken}")]
+    Stride {
+        plane: usize,
+        given: u32,
+        taken: u32,
+    },
+    #[error("plane {plane} begins at byte {given}, and the device takes {taken}")]
+    Offset {
+        plane: usize,
+        given: u64,
+        taken: u64,
+    },
+}
+
+impl V4l2Output {
+    /// Opens a video output, or the first that has the format, and sets its format.
+    ///
+    /// # Errors
+    /// As [`V4l2Capture::open`](super::V4l2Capture::open).
+    pub fn open(path: Option<&Path>, format: Fourcc, extent: Extent) -> Result<Self, V4l2Error> {
+        let device = match path {
+            Some(path) => V4l2Device::open(path)?,
+            None => V4l2Device::find(&format!("video output with {format}"), |device| {
+                device.is_output() && offered(device, BufferType::Output).contains(&format)
+            })?,
+        };
+        device.require(V4l2Device::is_output, "a video output")?;
+        let (format, _) = VideoFormat::set(&device, BufferType::Output, format, extent)?;
+        Self::of_device(Arc::new(device), format)
+    }
+
+    /// The output queue of a device whose format is set.
+    pub(super) fn of_device(
+        device: Arc<V4l2Device>,
+        format: VideoFormat,
+    ) -> Result<Self, V4l2Error> {
+        let slots = sys::request_buffers(device.as_fd(), BufferType::Output, Memory::DmaBuf, SLOTS);
+        let slots = slots.map_err(device.failed("VIDIOC_REQBUFS (V4L2_MEMORY_DMABUF)"))?;
+        let slots = (0..slots).map(|_| SlotState {
+            uses: SlotUses::new(&device),
+            taken: false,
+        });
+        let slots = Mutex::new(slots.collect());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                device,
+                format,
+                slots,
+                retired: RetireQueue::new(),
+            }),
+        })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &V4l2Device {
+        &self.inner.device
+    }
+
+    /// What it takes.
+    pub fn format(&self) -> VideoFormat {
+        self.inner.format
+    }
+
+    /// Begins to read what is queued (`VIDIOC_STREAMON`).
+    ///
+    /// # Errors
+    /// [`V4l2Error::Ioctl`].
+    pub fn start(&self) -> Result<(), V4l2Error> {
+        sys::stream(self.inner.device.as_fd(), BufferType::Output, true)
+            .map_err(self.inner.device.failed("VIDIOC_STREAMON"))
+    }
+
+    /// Stops (`VIDIOC_STREAMOFF`): the device lets go of every buffer.
+    ///
+    /// # Errors
+    /// [`V4l2Error::Ioctl`].
+    pub fn stop(&self) -> Result<(), V4l2Error> {
+        let mut slots = self.slots();
+        sys::stream(self.inner.device.as_fd(), BufferType::Output, false)
+            .map_err(self.inner.device.failed("VIDIOC_STREAMOFF"))?;
+        slots.iter_mut().for_each(|slot| slot.uses.end());
+        Ok(())
+    }
+
+    /// Gives a frame to the device (`VIDIOC_QBUF`), after whoever writes it: they are waited for on the
+    /// CPU, up to `timeout`. From here on the buffer carries a read fence, until
+    /// [`finish`](Self::finish) has it back.
+    ///
+    /// # Errors
+    /// As [`V4l2Capture::queue`](super::V4l2Capture::queue).
+    pub fn queue(&self, mapping: &Mapping<Self>, timeout: Duration) -> Result<(), V4l2Error> {
+        let device = &self.inner.device;
+        if !Arc::ptr_eq(&mapping.importer().inner, &self.inner) {
+            return Err(V4l2Error::NotAttached {
+                device: device.name().to_owned(),
+                buffer: mapping.buffer_name().to_owned(),
+            });
+        }
+        let slot = mapping.object();
+        queue_when_ready(device, &mapping.read(), timeout, || {
+            let mut slots = self.slots();
+            let uses = &mut slots[slot.index as usize].uses;
+            let fence = uses.begin();
+            let queued = Queued {
+                index: slot.index,
+                dmabuf: Some((slot.fd.as_fd(), slot.length)),
+                bytes_used: self.inner.format.size,
+            };
+            let result = sys::queue_buffer(device.as_fd(), BufferType::Output, queued);
+            result.map_err(|source| {
+                uses.cancel();
+                device.failed("VIDIOC_QBUF")(source)
+            })?;
+            Ok(fence)
+        })
+    }
+
+    /// Waits until the device has read a frame, and ends its use of the buffer (`VIDIOC_DQBUF`).
+    ///
+    /// # Errors
+    /// [`V4l2Error::Silence`]: it has not, in time; [`V4l2Error::Driver`], [`V4l2Error::Ioctl`].
+    pub fn finish(&self, timeout: Duration) -> Result<(), V4l2Error> {
+        let device = &self.inner.device;
+        let taken = dequeue_good(device, BufferType::Output, Memory::DmaBuf, timeout)?;
+        if let Some(slot) = self.slots().get_mut(taken.index as usize) {
+            slot.uses.end();
+        }
+        Ok(())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<SlotState>> {
+        self.inner
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn let_go(&self, slot: &Slot) {
+        if let Some(state) = self.slots().get_mut(slot.index as usize) {
+            state.taken = false;
+        }
+    }
+
+    /// Refuses what the device cannot read, or could only read wrongly.
+    fn check(&self, dmabuf: &DmaBuf) -> Result<(), ImportError> {
+        let format = &self.inner.format;
+        let importer = || self.inner.device.name().to_owned();
+        if dmabuf.format() != format.format {
+            return Err(ImportError::UnsupportedFormat {
+                importer: importer(),
+                format: dmabuf.format(),
+                supported: vec![format.format],
+            });
+        }
+        if !dmabuf.extent().fits(format.extent) {
+            return Err(ImportError::TooLarge {
+                importer: importer(),
+                extent: dmabuf.extent(),
+                maximum: format.extent,
+            });
+        }
+        if dmabuf.extent() != format.extent {
+            return Err(ImportError::TooSmall {
+                importer: importer(),
+                extent: dmabuf.extent(),
+                minimum: format.extent,
+            });
+        }
+        let modifier = dmabuf.layout().modifier();
+        if !modifier.is_linear() {
+            return Err(ImportError::UnsupportedModifier {
+                importer: importer(),
+                format: dmabuf.format(),
+                modifier,
+                supported: vec![Modifier::LINEAR],
+            });
+        }
+        let [memory] = dmabuf.memories() else {
+            return Err(ImportError::Disjoint {
+                importer: importer(),
+                format: dmabuf.format(),
+            });
+        };
+        if memory.size() < u64::from(format.size) {
+            return Err(ImportError::MemoryTooSmall {
+                importer: importer(),
+                required: format.size.into(),
+                actual: memory.size(),
+            });
+        }
+        let planes = dmabuf.layout().planes().iter().zip(format.planes());
+        for (plane, (given, taken)) in planes.enumerate() {
+            let refusal = if given.stride != taken.stride {
+                LayoutRefusal::Stride {
+                    plane,
+                    given: given.stride,
+                    taken: taken.stride,
+                }
+            } else if given.offset != taken.offset {
+                LayoutRefusal::Offset {
+                    plane,
+                    given: given.offset,
+                    taken: taken.offset,
+                }
+            } else {
+                continue;
+            };
+            return Err(self.failed("the check of the layout", refusal));
+        }
+        Ok(())
+    }
+
+    fn failed(
+        &self,
+        operation: &'static str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> ImportError {
+        ImportError::Device {
+            importer: self.inner.device.name().to_owned(),
+            operation,
+            source: source.into(),
+        }
+    }
+}
+
+impl Importer for V4l2Output {
+    type Object = Slot;
+
+    fn name(&self) -> &str {
+        self.inner.device.name()
+    }
+
+    fn import(&self, _desc: &BufferDesc, backing: &Backing) -> Result<Slot, ImportError> {
+        self.check(backing.dmabuf())?;
+        self.inner.retired.collect(|slot| self.let_go(&slot));
+        let memory = &backing.dmabuf().memories()[0];
+        let fd = memory.duplicate_fd()?;
+        let mut slots = self.slots();
+        let count = slots.len();
+        let free = slots.iter_mut().zip(0..).find(|(slot, _)| !slot.taken);
+        let Some((slot, index)) = free else {
+            let full = V4l2Error::NoSlot {
+                device: self.inner.device.name().to_owned(),
+                slots: count,
+            };
+            return Err(self.failed("attaching", full));
+        };
+        slot.taken = true;
+        Ok(Slot {
+            index,
+            fd,
+            // A length that does not fit tells the driver of more than enough.
+            length: u32::try_from(memory.size()).unwrap_or(u32::MAX),
+        })
+    }
+
+    fn retire(&self, object: Slot, after: FenceSet) {
+        if after.status().is_over() {
+            self.let_go(&object);
+        } else {
+            self.inner.retired.push(object, after);
+        }
+    }
+}
+
+impl fmt::Debug for V4l2Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("V4l2Output")
+            .field("device", &self.inner.device)
+            .field("format", &self.inner.format)
+            .finish_non_exhaustive()
+    }
+}
