@@ -17,11 +17,12 @@ use crate::v4l2::{Decoder, Encoder, V4l2Output};
 /// Codecs that take longer for a frame do not answer any more.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How far a channel may be from what was drawn. FWHT at its best quality leaves out coefficients whose
-/// steps are 4 to 256, of a transform that multiplies a pixel by 64; so an edge of single pixels is
-/// blurred, and nothing else is.
+/// How far a channel may be from what was drawn. FWHT at its best quality rounds the coefficients of an 8x8
+/// block to steps of 4 to 256 (`quant_table` of `codec-fwht.c`) and leaves out the smallest, which shows
+/// where single pixels differ from their neighbours. The picture's worst channel was seen to be off by 31.
 pub(super) const CHANNEL_TOLERANCE: u8 = 40;
-/// The least ratio of signal to noise, in decibels. Another frame of the picture has 25 at most.
+/// The least ratio of signal to noise of a frame, in decibels: 51 was seen. Against another frame of the
+/// picture it is below 25.
 pub(super) const LEAST_PSNR: f64 = 45.0;
 
 /// An encoder and a decoder, and where the decoder writes.
