@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ash::vk;
 
@@ -171,6 +171,7 @@ impl Device {
             stuck: AtomicBool::new(false),
             allocator: Mutex::new(None),
             bytes_copied: AtomicU64::new(0),
+            memory_planes_told_apart: OnceLock::new(),
             instance: physical.instance().clone(),
             _keep_alive: None,
         };
@@ -227,6 +228,7 @@ impl Device {
             stuck: AtomicBool::new(false),
             allocator: Mutex::new(None),
             bytes_copied: AtomicU64::new(0),
+            memory_planes_told_apart: OnceLock::new(),
             instance,
             _keep_alive: adopted.keep_alive,
         };

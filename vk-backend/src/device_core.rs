@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ash::vk;
 use gpu_allocator::vulkan::Allocator;
@@ -39,6 +39,8 @@ pub(crate) struct DeviceCore {
     /// For staging memory; made at the first transfer.
     pub(crate) allocator: Mutex<Option<Allocator>>,
     pub(crate) bytes_copied: AtomicU64,
+    /// What `memory_planes` has found out, once it was asked.
+    pub(crate) memory_planes_told_apart: OnceLock<bool>,
     // Last: the instance, and what an adopting application asked to be kept.
     pub(crate) instance: Instance,
     pub(crate) _keep_alive: Option<Arc<dyn Any + Send + Sync>>,

@@ -24,8 +24,23 @@ pub struct ModifierSupport {
     pub exportable: bool,
     /// Whether it can import one.
     pub importable: bool,
+    /// Whether it can import one whose planes lie in several dma-bufs
+    /// (`VK_FORMAT_FEATURE_DISJOINT_BIT`), as far as it says; never for formats of one plane.
+    pub disjoint: bool,
     /// The largest image.
     pub max_extent: Extent,
+}
+
+/// One answer of `vkGetPhysicalDeviceImageFormatProperties2`.
+struct Answer {
+    features: vk::ExternalMemoryFeatureFlags,
+    max_extent: Extent,
+}
+
+impl Answer {
+    fn allows(&self, feature: vk::ExternalMemoryFeatureFlags) -> bool {
+        self.features.contains(feature)
+    }
 }
 
 /// More combinations of format and usage than a program has; a bound all the same.
@@ -90,9 +105,7 @@ impl PhysicalDevice {
         }
         let mut supports = Vec::new();
         for properties in self.modifier_properties(plan.format) {
-            let plane_count = properties.drm_format_modifier_plane_count;
-            let modifier = Modifier::new(properties.drm_format_modifier);
-            if let Some(support) = self.modifier_support(plan, modifier, plane_count)?
+            if let Some(support) = self.modifier_support(plan, &properties)?
                 && (support.exportable || support.importable)
             {
                 supports.push(support);
@@ -107,19 +120,51 @@ impl PhysicalDevice {
         Ok(supports)
     }
 
-    /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
-    /// parameters; `None` where the driver says that it does not support them.
+    /// What the device can do with a plan in one modifier; `None` where that is nothing.
     fn modifier_support(
         &self,
         plan: &ImagePlan,
-        modifier: Modifier,
-        plane_count: u32,
+        properties: &vk::DrmFormatModifierPropertiesEXT,
     ) -> Result<Option<ModifierSupport>, Failure> {
+        let modifier = properties.drm_format_modifier;
+        let Some(together) = self.ask(plan, modifier)? else {
+            return Ok(None);
+        };
+        // Both are demanded: the feature by VUID-VkImageCreateInfo-imageCreateFormatFeatures-02260, the
+        // answer for the flags because they are parameters like all others. A memory of a plane cannot
+        // be dedicated (VUID-VkMemoryDedicatedAllocateInfo-image-01797).
+        let is_possible = plan.is_multi_planar()
+            && properties
+                .drm_format_modifier_tiling_features
+                .contains(vk::FormatFeatureFlags::DISJOINT);
+        let apart = if is_possible {
+            self.ask(&plan.disjoint(), modifier)?
+        } else {
+            None
+        };
+        let disjoint = apart.is_some_and(|apart| {
+            apart.allows(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+                && !apart.allows(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
+                && together.max_extent.fits(apart.max_extent)
+        });
+        Ok(Some(ModifierSupport {
+            modifier: Modifier::new(modifier),
+            plane_count: properties.drm_format_modifier_plane_count,
+            exportable: together.allows(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
+            importable: together.allows(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
+            disjoint,
+            max_extent: together.max_extent,
+        }))
+    }
+
+    /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
+    /// parameters; `None` where the driver says that it does not support them.
+    fn ask(&self, plan: &ImagePlan, modifier: u64) -> Result<Option<Answer>, Failure> {
         let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
         let mut external = vk::PhysicalDeviceExternalImageFormatInfo::default()
             .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
         let mut modifier_info = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
-            .drm_format_modifier(modifier.as_raw())
+            .drm_format_modifier(modifier)
             .sharing_mode(vk::SharingMode::EXCLUSIVE);
         let mut info = vk::PhysicalDeviceImageFormatInfo2::default()
             .format(plan.format)
@@ -149,11 +194,8 @@ impl PhysicalDevice {
         let features = external_properties
             .external_memory_properties
             .external_memory_features;
-        Ok(Some(ModifierSupport {
-            modifier,
-            plane_count,
-            exportable: features.contains(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
-            importable: features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
+        Ok(Some(Answer {
+            features,
             max_extent: Extent::new(extent.width, extent.height),
         }))
     }
