@@ -33,6 +33,8 @@ pub(crate) struct DeviceCore {
     pub(crate) queue_lock: QueueLock,
     /// What binary semaphores can do with sync_files here.
     pub(crate) sync_fd: SyncFdSupport,
+    /// Whether the feature `samplerYcbcrConversion` is enabled.
+    pub(crate) sampler_ycbcr_conversion: bool,
     pub(crate) lost: AtomicBool,
     /// Set when work did not end in time at the end: then nothing that it may use is destroyed.
     pub(crate) stuck: AtomicBool,

@@ -129,10 +129,13 @@ mod submission;
 mod submit_failure;
 mod timeline;
 mod transfer;
+mod ycbcr;
 
 pub use adopt::AdoptedDevice;
 pub use device::Device;
-pub use error::{DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError};
+pub use error::{
+    DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError, YcbcrError,
+};
 pub use format::{fourccs, vk_format, vk_srgb_format};
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
@@ -146,3 +149,4 @@ pub use queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
 pub use selector::{DeviceSelector, DrmNode, SelectorError};
 pub use submission::Submission;
 pub use transfer::Transfer;
+pub use ycbcr::YcbcrSampling;

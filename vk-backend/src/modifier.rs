@@ -92,6 +92,20 @@ impl PhysicalDevice {
         modifiers
     }
 
+    /// What a format can be used for in one modifier; nothing if the driver does not know it.
+    pub(crate) fn modifier_features(
+        &self,
+        format: vk::Format,
+        modifier: Modifier,
+    ) -> vk::FormatFeatureFlags {
+        let known = self.modifier_properties(format);
+        known
+            .into_iter()
+            .find(|properties| properties.drm_format_modifier == modifier.as_raw())
+            .map(|properties| properties.drm_format_modifier_tiling_features)
+            .unwrap_or_default()
+    }
+
     /// Everything that the device can do with images of this plan, one entry for each modifier with
     /// which it can export or import them. The driver is asked once for each plan; its answer holds
     /// for the life of the instance.
@@ -157,9 +171,45 @@ impl PhysicalDevice {
         }))
     }
 
+    /// How many descriptors one combined image sampler of such an image takes.
+    pub(crate) fn combined_descriptors(
+        &self,
+        plan: &ImagePlan,
+        modifier: Modifier,
+    ) -> Result<u32, Failure> {
+        let mut ycbcr = vk::SamplerYcbcrConversionImageFormatProperties::default();
+        let mut properties = vk::ImageFormatProperties2::default().push_next(&mut ycbcr);
+        self.image_format_properties(plan, modifier.as_raw(), &mut properties)
+            .named("vkGetPhysicalDeviceImageFormatProperties2")?;
+        Ok(ycbcr.combined_image_sampler_descriptor_count.max(1))
+    }
+
     /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
     /// parameters; `None` where the driver says that it does not support them.
     fn ask(&self, plan: &ImagePlan, modifier: u64) -> Result<Option<Answer>, Failure> {
+        let mut external_properties = vk::ExternalImageFormatProperties::default();
+        let mut properties =
+            vk::ImageFormatProperties2::default().push_next(&mut external_properties);
+        match self.image_format_properties(plan, modifier, &mut properties) {
+            Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => return Ok(None),
+            result => result.named("vkGetPhysicalDeviceImageFormatProperties2")?,
+        }
+        let extent = properties.image_format_properties.max_extent;
+        let features = external_properties
+            .external_memory_properties
+            .external_memory_features;
+        Ok(Some(Answer {
+            features,
+            max_extent: Extent::new(extent.width, extent.height),
+        }))
+    }
+
+    fn image_format_properties(
+        &self,
+        plan: &ImagePlan,
+        modifier: u64,
+        properties: &mut vk::ImageFormatProperties2<'_>,
+    ) -> Result<(), vk::Result> {
         let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
         let mut external = vk::PhysicalDeviceExternalImageFormatInfo::default()
             .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
@@ -177,26 +227,11 @@ impl PhysicalDevice {
         if plan.is_mutable() {
             info = info.push_next(&mut formats);
         }
-        let mut external_properties = vk::ExternalImageFormatProperties::default();
-        let mut properties =
-            vk::ImageFormatProperties2::default().push_next(&mut external_properties);
         // SAFETY: the device is of this instance; all chained structures outlive the call.
-        let result = unsafe {
+        unsafe {
             self.instance()
                 .raw()
-                .get_physical_device_image_format_properties2(self.raw(), &info, &mut properties)
-        };
-        match result {
-            Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => return Ok(None),
-            result => result.named("vkGetPhysicalDeviceImageFormatProperties2")?,
+                .get_physical_device_image_format_properties2(self.raw(), &info, properties)
         }
-        let extent = properties.image_format_properties.max_extent;
-        let features = external_properties
-            .external_memory_properties
-            .external_memory_features;
-        Ok(Some(Answer {
-            features,
-            max_extent: Extent::new(extent.width, extent.height),
-        }))
     }
 }
