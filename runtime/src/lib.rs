@@ -214,6 +214,7 @@ mod pending_move;
 mod pin;
 mod pinning;
 mod placement;
+mod plane_view;
 mod pool;
 mod reach;
 mod registry;
@@ -267,6 +268,7 @@ pub use moving::Move;
 pub use negotiation::{Negotiated, Negotiation, Party, QueryCache, Refusal};
 pub use pin::{PinGuard, PinReport};
 pub use placement::{Placement, Placements};
+pub use plane_view::{PlaneView, PlaneViewMut, Sample};
 pub use pool::BackingPool;
 pub use report::{
     AttachmentKind, AttachmentReport, BufferReport, BufferState, FenceReport, OldBackingReport,
