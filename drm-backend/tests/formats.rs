@@ -258,13 +258,19 @@ fn codes_are_those_of_the_kernels_header() {
         XRGB8888 Xrgb8888; ARGB8888 Argb8888; XBGR8888 Xbgr8888; ABGR8888 Abgr8888;
         XRGB2101010 Xrgb2101010; ARGB2101010 Argb2101010;
         XBGR2101010 Xbgr2101010; ABGR2101010 Abgr2101010;
-        XRGB16161616 Xrgb16161616; ARGB16161616 Argb16161616;
-        XBGR16161616 Xbgr16161616; ABGR16161616 Abgr16161616;
         XRGB16161616F Xrgb16161616f; ARGB16161616F Argb16161616f;
         XBGR16161616F Xbgr16161616f; ABGR16161616F Abgr16161616f;
         NV12 Nv12; NV16 Nv16; P010 P010; YUV420 Yuv420;
     };
-    assert_eq!(pairs.len(), FormatInfo::all().len());
+    // The crate is older than 16-bit integers in the header: those the kernel itself knows, above.
+    let newer = |info: &&FormatInfo| info.name.ends_with("16161616");
+    let newer = FormatInfo::all().iter().filter(newer);
+    assert!(
+        newer
+            .clone()
+            .all(|info| !NOT_IN_THE_LAB.contains(&info.fourcc))
+    );
+    assert_eq!(pairs.len() + newer.count(), FormatInfo::all().len());
     for (ours, name, theirs) in pairs {
         assert_eq!(ours.as_raw(), theirs as u32, "{name}");
         assert_eq!(ours.info().unwrap().name, name);
