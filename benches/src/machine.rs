@@ -78,6 +78,7 @@ impl Machine {
             enabled_extensions: floor::EXTENSIONS.map(CStr::to_owned).to_vec(),
             timeline_semaphore: true,
             synchronization2: true,
+            sampler_ycbcr_conversion: false,
             queue_family,
             queue,
             queue_lock: QueueLock::new(),

@@ -2,13 +2,14 @@
 
 use std::os::fd::AsFd;
 
-use crate::{Access, CpuAccessError, CpuMapping, DmaBuf, DmaBufError, sys};
+use crate::{Access, CpuAccessError, CpuMapping, DmaBuf, DmaBufError, PlaneInfo, sys};
 
 /// CPU access to a linear dma-buf image, from [`CpuAccess::begin`] until it is dropped.
 ///
 /// `DMA_BUF_IOCTL_SYNC` is called around it: its start waits for the dma-buf's own (implicit) fences
-/// and makes device writes visible, its end makes CPU writes visible to devices. Rows are copied;
-/// there is no reference to memory that a device may write.
+/// and makes device writes visible, its end makes CPU writes visible to devices. A start that a signal
+/// interrupts goes on waiting. Rows are copied, as bytes or as samples ([`plane`](Self::plane),
+/// [`plane_mut`](Self::plane_mut)); there is no reference to memory that a device may write.
 #[derive(Debug)]
 pub struct CpuAccess<'a> {
     pub(crate) mapping: Mapped<'a>,
@@ -86,29 +87,74 @@ impl<'a> CpuAccess<'a> {
         &self,
         plane: usize,
         row: u32,
+        from: usize,
         bytes: usize,
     ) -> Result<(usize, usize), CpuAccessError> {
-        let out_of_bounds = || CpuAccessError::OutOfBounds { plane, row, bytes };
-        let layout = self
-            .dmabuf()
-            .layout()
-            .planes()
-            .get(plane)
-            .ok_or_else(out_of_bounds)?;
-        let info = self
-            .dmabuf()
-            .format()
-            .info()
-            .ok_or_else(out_of_bounds)?
-            .planes[plane];
+        let end = from.saturating_add(bytes);
+        let out_of_bounds = || CpuAccessError::OutOfBounds {
+            plane,
+            row,
+            bytes: end,
+        };
+        let info = self.info(plane, row)?;
+        let layout = self.dmabuf().layout().planes()[plane];
         let extent = self.dmabuf().extent();
         let row_bytes = info.row_bytes(extent.width);
-        if row >= info.rows(extent.height) || u64::try_from(bytes).is_ok_and(|b| b > row_bytes) {
+        if row >= info.rows(extent.height) || u64::try_from(end).is_ok_and(|end| end > row_bytes) {
             return Err(out_of_bounds());
         }
         let offset = layout.offset + u64::from(row) * u64::from(layout.stride);
         let offset = usize::try_from(offset).map_err(|_| out_of_bounds())?;
-        Ok((layout.memory, offset))
+        Ok((layout.memory, offset + from))
+    }
+
+    /// What is known of a plane; the row is for the error.
+    fn info(&self, plane: usize, row: u32) -> Result<&'static PlaneInfo, CpuAccessError> {
+        // A linear layout, and no other is mapped, has exactly the planes of its format.
+        let info = self.dmabuf().format().info();
+        info.and_then(|info| info.planes.get(plane))
+            .ok_or(CpuAccessError::OutOfBounds {
+                plane,
+                row,
+                bytes: 0,
+            })
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<(), CpuAccessError> {
+        match self.access {
+            Access::Read => Err(CpuAccessError::ReadOnly),
+            Access::Write => Ok(()),
+        }
+    }
+
+    /// Copies bytes of a row, from the byte `from` on, into `destination`.
+    pub(crate) fn read_at(
+        &self,
+        plane: usize,
+        row: u32,
+        from: usize,
+        destination: &mut [u8],
+    ) -> Result<(), CpuAccessError> {
+        let (memory, offset) = self.locate(plane, row, from, destination.len())?;
+        self.mapping.get().memory(memory).read(offset, destination);
+        Ok(())
+    }
+
+    /// Copies `source` into a row, from the byte `from` on.
+    pub(crate) fn write_at(
+        &mut self,
+        plane: usize,
+        row: u32,
+        from: usize,
+        source: &[u8],
+    ) -> Result<(), CpuAccessError> {
+        self.check_writable()?;
+        let (memory, offset) = self.locate(plane, row, from, source.len())?;
+        self.mapping
+            .get_mut()
+            .memory_mut(memory)
+            .write(offset, source);
+        Ok(())
     }
 
     /// Copies the first bytes of a row into `destination`.
@@ -121,9 +167,7 @@ impl<'a> CpuAccess<'a> {
         row: u32,
         destination: &mut [u8],
     ) -> Result<(), CpuAccessError> {
-        let (memory, offset) = self.locate(plane, row, destination.len())?;
-        self.mapping.get().memory(memory).read(offset, destination);
-        Ok(())
+        self.read_at(plane, row, 0, destination)
     }
 
     /// Copies `source` to the beginning of a row.
@@ -137,15 +181,7 @@ impl<'a> CpuAccess<'a> {
         row: u32,
         source: &[u8],
     ) -> Result<(), CpuAccessError> {
-        if self.access == Access::Read {
-            return Err(CpuAccessError::ReadOnly);
-        }
-        let (memory, offset) = self.locate(plane, row, source.len())?;
-        self.mapping
-            .get_mut()
-            .memory_mut(memory)
-            .write(offset, source);
-        Ok(())
+        self.write_at(plane, row, 0, source)
     }
 
     /// Bytes that a row of `plane` has, without the padding up to its stride.
@@ -153,20 +189,23 @@ impl<'a> CpuAccess<'a> {
     /// # Errors
     /// [`CpuAccessError::OutOfBounds`]: no such plane.
     pub fn row_bytes(&self, plane: usize) -> Result<usize, CpuAccessError> {
-        let none = CpuAccessError::OutOfBounds {
-            plane,
-            row: 0,
-            bytes: 0,
-        };
-        let Some(info) = self
-            .dmabuf()
-            .format()
-            .info()
-            .and_then(|info| info.planes.get(plane))
-        else {
-            return Err(none);
-        };
-        usize::try_from(info.row_bytes(self.dmabuf().extent().width)).map_err(|_| none)
+        let bytes = self.info(plane, 0)?.row_bytes(self.dmabuf().extent().width);
+        // It is mapped, so it fits into the address space.
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Rows of samples that `plane` has.
+    ///
+    /// # Errors
+    /// [`CpuAccessError::OutOfBounds`]: no such plane.
+    pub fn rows(&self, plane: usize) -> Result<u32, CpuAccessError> {
+        let info = self.info(plane, 0)?;
+        Ok(info.rows(self.dmabuf().extent().height))
+    }
+
+    /// Bytes of a sample of `plane`.
+    pub(crate) fn sample_bytes(&self, plane: usize) -> Result<usize, CpuAccessError> {
+        Ok(self.info(plane, 0)?.bytes_per_sample.into())
     }
 }
 

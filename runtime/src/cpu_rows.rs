@@ -32,13 +32,13 @@ impl CpuAccess<'_> {
                 let skipped = columns.start * sample_bytes;
                 let bytes = columns.len() * sample_bytes;
                 for row in samples.y.unsigned_abs()..samples.lower_edge() {
-                    let (from, from_offset) = self.locate(plane, row, skipped + bytes)?;
-                    let (to, to_offset) = target.locate(plane, row, skipped + bytes)?;
+                    let (from, from_offset) = self.locate(plane, row, skipped, bytes)?;
+                    let (to, to_offset) = target.locate(plane, row, skipped, bytes)?;
                     let (source, target) = (self.mapping.get(), target.mapping.get());
                     source.memory(from).copy_to(
-                        from_offset + skipped,
+                        from_offset,
                         target.memory(to),
-                        to_offset + skipped,
+                        to_offset,
                         bytes,
                     );
                     copied += bytes as u64;

@@ -217,6 +217,7 @@ mod pending_move;
 mod pin;
 mod pinning;
 mod placement;
+mod plane_view;
 mod pool;
 mod reach;
 mod rectangle;
@@ -273,6 +274,7 @@ pub use moving::Move;
 pub use negotiation::{Negotiated, Negotiation, Party, QueryCache, Refusal};
 pub use pin::{PinGuard, PinReport};
 pub use placement::{Placement, Placements};
+pub use plane_view::{PlaneView, PlaneViewMut, Sample};
 pub use pool::BackingPool;
 pub use rectangle::Rectangle;
 pub use report::{

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ash::vk;
 
@@ -29,6 +29,9 @@ pub struct AdoptedDevice {
     pub timeline_semaphore: bool,
     /// Whether the feature `synchronization2` was enabled; it must be.
     pub synchronization2: bool,
+    /// Whether the feature `samplerYcbcrConversion` was enabled, for
+    /// [`Image::ycbcr`](crate::Image::ycbcr).
+    pub sampler_ycbcr_conversion: bool,
     /// The family of the queue; it must allow transfers.
     pub queue_family: u32,
     /// The queue that this library submits to.
@@ -167,10 +170,12 @@ impl Device {
             queue,
             queue_family,
             queue_lock: QueueLock::new(),
+            sampler_ycbcr_conversion: offered_11.sampler_ycbcr_conversion == vk::TRUE,
             lost: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             allocator: Mutex::new(None),
             bytes_copied: AtomicU64::new(0),
+            memory_planes_told_apart: OnceLock::new(),
             instance: physical.instance().clone(),
             _keep_alive: None,
         };
@@ -223,10 +228,12 @@ impl Device {
             queue: adopted.queue,
             queue_family: adopted.queue_family,
             queue_lock: adopted.queue_lock,
+            sampler_ycbcr_conversion: adopted.sampler_ycbcr_conversion,
             lost: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             allocator: Mutex::new(None),
             bytes_copied: AtomicU64::new(0),
+            memory_planes_told_apart: OnceLock::new(),
             instance,
             _keep_alive: adopted.keep_alive,
         };

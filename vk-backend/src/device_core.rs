@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ash::vk;
 use gpu_allocator::vulkan::Allocator;
@@ -33,12 +33,16 @@ pub(crate) struct DeviceCore {
     pub(crate) queue_lock: QueueLock,
     /// What binary semaphores can do with sync_files here.
     pub(crate) sync_fd: SyncFdSupport,
+    /// Whether the feature `samplerYcbcrConversion` is enabled.
+    pub(crate) sampler_ycbcr_conversion: bool,
     pub(crate) lost: AtomicBool,
     /// Set when work did not end in time at the end: then nothing that it may use is destroyed.
     pub(crate) stuck: AtomicBool,
     /// For staging memory; made at the first transfer.
     pub(crate) allocator: Mutex<Option<Allocator>>,
     pub(crate) bytes_copied: AtomicU64,
+    /// What `memory_planes` has found out, once it was asked.
+    pub(crate) memory_planes_told_apart: OnceLock<bool>,
     // Last: the instance, and what an adopting application asked to be kept.
     pub(crate) instance: Instance,
     pub(crate) _keep_alive: Option<Arc<dyn Any + Send + Sync>>,

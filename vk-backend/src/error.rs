@@ -1,7 +1,7 @@
 //! Errors of this crate. `vk::Result` is kept as the source, with the name of the Vulkan command.
 
 use ash::vk;
-use dmashare::{BoxError, ExportError, FenceError, Fourcc, ImportError, SubmitError};
+use dmashare::{BoxError, ChromaSiting, ExportError, FenceError, Fourcc, ImportError, SubmitError};
 
 /// Why an instance or a device could not be opened or adopted.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,72 @@ pub enum TransferError {
         operation: &'static str,
         /// Its error.
         source: BoxError,
+    },
+}
+
+/// Why a device cannot sample an image of luma and chroma as RGB.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum YcbcrError {
+    /// The image is RGB: it is sampled through [`Image::sampled_view`](crate::Image::sampled_view).
+    #[error("{format} has no luma and chroma to convert")]
+    NotLumaAndChroma {
+        /// The image's format.
+        format: Fourcc,
+    },
+    /// The buffer was not described for it.
+    #[error(
+        "this {format} image was not made to be sampled: add SAMPLE to the usage of its buffer"
+    )]
+    NotSampled {
+        /// The image's format.
+        format: Fourcc,
+    },
+    /// The feature `samplerYcbcrConversion` is not there, or was not enabled on an adopted device.
+    #[error("{device} cannot convert luma and chroma: samplerYcbcrConversion is not enabled")]
+    FeatureDisabled {
+        /// The device.
+        device: String,
+    },
+    /// The description says nothing of how luma and chroma were computed, and Vulkan has no default.
+    #[error(
+        "the colour of this {format} image names no matrix: set it in the buffer's description"
+    )]
+    MatrixUnsaid {
+        /// The image's format.
+        format: Fourcc,
+    },
+    /// The device does not know chroma in this place
+    /// (VUID-VkSamplerYcbcrConversionCreateInfo-xChromaOffset-01651, -01652).
+    #[error("{device} cannot sample {format} with {asked:?} chroma, but with {offered:?}")]
+    Siting {
+        /// The device.
+        device: String,
+        /// The image's format.
+        format: Fourcc,
+        /// Where the description says that chroma is.
+        asked: ChromaSiting,
+        /// Where the device can have it.
+        offered: Vec<ChromaSiting>,
+    },
+    /// The device reads chroma without interpolation only
+    /// (VUID-VkSamplerYcbcrConversionCreateInfo-chromaFilter-01657).
+    #[error("{device} cannot filter {format}: ask for NEAREST")]
+    LinearFilter {
+        /// The device.
+        device: String,
+        /// The image's format.
+        format: Fourcc,
+    },
+    /// A question to the driver failed.
+    #[error("{operation} failed on {device}")]
+    Device {
+        /// The Vulkan command.
+        operation: &'static str,
+        /// The device.
+        device: String,
+        /// Its result.
+        source: vk::Result,
     },
 }
 

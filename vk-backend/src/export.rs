@@ -18,7 +18,7 @@ use crate::image::{Arrangement, Image, ImageInner};
 use crate::image_plan::ImagePlan;
 use crate::memory::{DeviceMemory, choose_type};
 use crate::retire::Retired;
-use crate::{Device, ModifierSupport, PhysicalDevice};
+use crate::{Device, ModifierSupport, PhysicalDevice, exported_planes};
 
 /// How long an export waits for the queue to reach the image's first release.
 const FIRST_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,8 +110,9 @@ impl Device {
                 offered: PhysicalDevice::modifier_values(supports),
             });
         }
-        let (image, placement) = self.create_exportable(plan, &chosen, place)?;
-        let dmabuf = self.dmabuf_of(&image, supports)?;
+        let (image, planes) = self.create_planes(plan, supports, &chosen)?;
+        let (image, placement) = self.give_memory(image, place)?;
+        let dmabuf = self.dmabuf_of(&image, &planes)?;
         Ok(Exported {
             image: Arc::new(image),
             dmabuf,
@@ -119,19 +120,66 @@ impl Device {
         })
     }
 
-    /// Steps up to a bound image whose modifier is known.
-    fn create_exportable(
+    /// Makes an image without memory whose modifier and planes are known.
+    fn create_planes(
         &self,
         plan: &ImagePlan,
+        supports: &[ModifierSupport],
         modifiers: &[u64],
+    ) -> Result<(ImageInner, SmallVec<[PlaneLayout; 4]>), ExportError> {
+        let core = self.core();
+        let failed = |failure: Failure| failure.export(&core.name);
+        let (_, functions) =
+            core.functions
+                .image_memory()
+                .map_err(|missing| ExportError::MissingFeature {
+                    exporter: core.name.clone(),
+                    missing,
+                })?;
+        let mut image =
+            ImageInner::create(core, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
+        let mut properties = vk::ImageDrmFormatModifierPropertiesEXT::default();
+        // SAFETY: the image is alive and has modifier tiling.
+        let result = unsafe {
+            functions.get_image_drm_format_modifier_properties(image.raw, &mut properties)
+        };
+        core.check("vkGetImageDrmFormatModifierPropertiesEXT", result)
+            .map_err(failed)?;
+        image.modifier = Modifier::new(properties.drm_format_modifier);
+        // The driver chose from our list, so there is an entry; INVALID cannot be in it.
+        let support = supports
+            .iter()
+            .find(|support| support.modifier == image.modifier)
+            .ok_or_else(|| ExportError::UnsupportedModifier {
+                exporter: core.name.clone(),
+                format: plan.fourcc,
+                asked: vec![image.modifier],
+                offered: PhysicalDevice::modifier_values(supports),
+            })?;
+        let planes = exported_planes::reported(&image, support.plane_count);
+        match exported_planes::overlap(plan, &planes) {
+            None => Ok((image, planes)),
+            Some(_) if image.modifier.is_linear() => {
+                exported_planes::placed(plan, image).map_err(failed)
+            }
+            Some(plane) => Err(ExportError::Device {
+                exporter: core.name.clone(),
+                operation: "vkGetImageSubresourceLayout",
+                source: OverlappingPlanes { plane }.into(),
+            }),
+        }
+    }
+
+    /// Steps up to a bound image with its views.
+    fn give_memory(
+        &self,
+        mut image: ImageInner,
         place: Where,
     ) -> Result<(ImageInner, Placement), ExportError> {
         let core = self.core();
         let failed = |failure: Failure| failure.export(&core.name);
-        let mut image =
-            ImageInner::create(core, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
         let requirements = image.requirements();
-        let preferred: &[_] = match (plan.cpu, place) {
+        let preferred: &[_] = match (image.plan.cpu, place) {
             (true, Where::Anywhere) => &[LOCAL | VISIBLE, VISIBLE, LOCAL],
             (true, Where::Local) => &[LOCAL | VISIBLE, LOCAL],
             (false, _) => &[LOCAL],
@@ -150,21 +198,6 @@ impl Device {
                 .map_err(failed)?;
         image.bind(memory).map_err(failed)?;
         image.create_views().map_err(failed)?;
-        let mut properties = vk::ImageDrmFormatModifierPropertiesEXT::default();
-        let (_, functions) =
-            core.functions
-                .image_memory()
-                .map_err(|missing| ExportError::MissingFeature {
-                    exporter: core.name.clone(),
-                    missing,
-                })?;
-        // SAFETY: the image is alive and has modifier tiling.
-        let result = unsafe {
-            functions.get_image_drm_format_modifier_properties(image.raw, &mut properties)
-        };
-        core.check("vkGetImageDrmFormatModifierPropertiesEXT", result)
-            .map_err(failed)?;
-        image.modifier = Modifier::new(properties.drm_format_modifier);
         let placement = if is_local {
             Placement::Device
         } else {
@@ -173,24 +206,10 @@ impl Device {
         Ok((image, placement))
     }
 
-    /// Exports the memory, checks the dma-buf's real size, and reads back where the planes are.
-    fn dmabuf_of(
-        &self,
-        image: &ImageInner,
-        supports: &[ModifierSupport],
-    ) -> Result<DmaBuf, ExportError> {
+    /// Exports the memory and checks the dma-buf's real size.
+    fn dmabuf_of(&self, image: &ImageInner, planes: &[PlaneLayout]) -> Result<DmaBuf, ExportError> {
         let core = self.core();
         let plan = &image.plan;
-        // The driver chose from our list, so there is an entry; INVALID cannot be in it.
-        let support = supports
-            .iter()
-            .find(|support| support.modifier == image.modifier)
-            .ok_or_else(|| ExportError::UnsupportedModifier {
-                exporter: core.name.clone(),
-                format: plan.fourcc,
-                asked: vec![image.modifier],
-                offered: PhysicalDevice::modifier_values(supports),
-            })?;
         let functions =
             core.functions
                 .buffer_memory()
@@ -210,32 +229,11 @@ impl Device {
             .map_err(|failure| failure.export(&core.name))?;
         let memory = DmaBufMemory::new(fd)?;
         check_size(&core.name, &memory, image.requirements().size)?;
-        let planes = usize::try_from(support.plane_count)
-            .unwrap_or(usize::MAX)
-            .min(4);
-        let planes: SmallVec<[PlaneLayout; 4]> = (0..planes)
-            .map(|plane| {
-                let layout = image.memory_plane(plane);
-                PlaneLayout {
-                    memory: 0,
-                    offset: layout.offset,
-                    // A row longer than 4 GiB fits no image; 0 is refused as too small.
-                    stride: u32::try_from(layout.row_pitch).unwrap_or(0),
-                }
-            })
-            .collect();
-        if let Some(plane) = overlap(plan, &planes) {
-            return Err(ExportError::Device {
-                exporter: core.name.clone(),
-                operation: "vkGetImageSubresourceLayout",
-                source: OverlappingPlanes { plane }.into(),
-            });
-        }
         Ok(DmaBuf::from_memories(
             plan.fourcc,
             plan.extent,
             image.modifier,
-            &planes,
+            planes,
             [memory],
         )?)
     }
@@ -305,24 +303,12 @@ pub(crate) fn record_first_release(
     commands.finish()
 }
 
-/// The driver says that a plane lies where the one before it does (Mesa's lavapipe up to 26.1
-/// answers for the first plane whichever is asked for). Importers would read the wrong bytes.
+/// The driver says that a plane lies where the one before it does. Importers would read the wrong
+/// bytes, and nobody but the driver can lay out an image with such a modifier.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the driver reports plane {plane} inside the plane before it, so nobody could import it")]
 struct OverlappingPlanes {
     plane: usize,
-}
-
-/// The first plane that begins before the end of the one before it. Only of format planes, whose
-/// sizes are known; a modifier's own planes may lie anywhere.
-fn overlap(plan: &ImagePlan, planes: &[PlaneLayout]) -> Option<usize> {
-    let infos = plan.fourcc.info()?.planes;
-    (1..planes.len().min(infos.len())).find(|&plane| {
-        let before = planes[plane - 1];
-        let bytes = u64::from(infos[plane - 1].rows(plan.extent.height)) * u64::from(before.stride);
-        planes[plane].offset < before.offset.saturating_add(bytes)
-            && planes[plane].offset >= before.offset
-    })
 }
 
 /// The largest extent among them, by area; `None` if there are none.

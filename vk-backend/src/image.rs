@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Extent, Fourcc, Modifier};
+use dmashare::{Extent, Fourcc, Modifier, PlaneLayout};
+use smallvec::SmallVec;
 
 use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
 use crate::device_core::DeviceCore;
@@ -12,6 +13,14 @@ use crate::error::Failure;
 use crate::format::has_unused_alpha;
 use crate::image_plan::ImagePlan;
 use crate::memory::{Dedicated, DeviceMemory};
+
+/// The planes of an image in memory, whatever its format says of planes.
+const MEMORY_PLANE_ASPECTS: [vk::ImageAspectFlags; 4] = [
+    vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
+    vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
+    vk::ImageAspectFlags::MEMORY_PLANE_2_EXT,
+    vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
+];
 
 /// How the planes of an image that is about to be made are arranged.
 pub(crate) enum Arrangement<'a> {
@@ -24,6 +33,19 @@ pub(crate) enum Arrangement<'a> {
     },
 }
 
+/// Planes in Vulkan's words, for [`Arrangement::Explicit`].
+pub(crate) fn explicit_planes(planes: &[PlaneLayout]) -> SmallVec<[vk::SubresourceLayout; 4]> {
+    let planes = planes.iter().map(|plane| vk::SubresourceLayout {
+        offset: plane.offset,
+        // VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267
+        size: 0,
+        row_pitch: u64::from(plane.stride),
+        array_pitch: 0,
+        depth_pitch: 0,
+    });
+    planes.collect()
+}
+
 /// A `VkImage` with its memory and views. Dropping it at any stage of its making leaves nothing
 /// behind.
 pub(crate) struct ImageInner {
@@ -33,8 +55,8 @@ pub(crate) struct ImageInner {
     pub(crate) raw: vk::Image,
     view: vk::ImageView,
     sampled_view: vk::ImageView,
-    // Dropped after `Drop::drop` has destroyed what is bound to it.
-    memory: Option<DeviceMemory>,
+    /// One, or one for each plane. Dropped after `Drop::drop` has destroyed what is bound to it.
+    memories: SmallVec<[DeviceMemory; 1]>,
 }
 
 impl ImageInner {
@@ -94,7 +116,7 @@ impl ImageInner {
             raw: core.check("vkCreateImage", result)?,
             view: vk::ImageView::null(),
             sampled_view: vk::ImageView::null(),
-            memory: None,
+            memories: SmallVec::new(),
         })
     }
 
@@ -120,25 +142,69 @@ impl ImageInner {
 
     /// Binds the memory and keeps it.
     pub(crate) fn bind(&mut self, memory: DeviceMemory) -> Result<(), Failure> {
-        let raw = self.memory.insert(memory).raw();
+        let raw = memory.raw();
+        self.memories.push(memory);
         // SAFETY: the memory is dedicated to this image, which has none yet.
         let result = unsafe { self.core.raw.bind_image_memory(self.raw, raw, 0) };
         self.core.check("vkBindImageMemory", result)
     }
 
-    pub(crate) fn memory(&self) -> Option<&DeviceMemory> {
-        self.memory.as_ref()
+    /// What memory a plane of a disjoint image needs.
+    pub(crate) fn plane_requirements(&self, plane: usize) -> vk::MemoryRequirements {
+        let mut aspect = vk::ImagePlaneMemoryRequirementsInfo::default()
+            .plane_aspect(MEMORY_PLANE_ASPECTS[plane.min(3)]);
+        let info = vk::ImageMemoryRequirementsInfo2::default()
+            .image(self.raw)
+            .push_next(&mut aspect);
+        let mut requirements = vk::MemoryRequirements2::default();
+        // SAFETY: the image is alive and disjoint, and with modifier tiling its planes are named by
+        // these aspects (VUID-VkImagePlaneMemoryRequirementsInfo-planeAspect-02282).
+        unsafe {
+            self.core
+                .raw
+                .get_image_memory_requirements2(&info, &mut requirements);
+        }
+        requirements.memory_requirements
     }
 
-    /// Where a plane lies in the memory.
+    /// Binds a memory to each plane of a disjoint image, all at once
+    /// (VUID-vkBindImageMemory2-pBindInfos-02858), and keeps them.
+    pub(crate) fn bind_planes(
+        &mut self,
+        memories: SmallVec<[DeviceMemory; 1]>,
+    ) -> Result<(), Failure> {
+        // They stay until the image has gone, also when only some of them were bound.
+        self.memories = memories;
+        let mut aspects: SmallVec<[_; 4]> = MEMORY_PLANE_ASPECTS
+            .iter()
+            .map(|aspect| vk::BindImagePlaneMemoryInfo::default().plane_aspect(*aspect))
+            .take(self.memories.len())
+            .collect();
+        let infos: SmallVec<[_; 4]> = self
+            .memories
+            .iter()
+            .zip(&mut aspects)
+            .map(|(memory, aspect)| {
+                vk::BindImageMemoryInfo::default()
+                    .image(self.raw)
+                    .memory(memory.raw())
+                    .push_next(aspect)
+            })
+            .collect();
+        // SAFETY: the image is alive, disjoint and has no memory yet; there is a memory for each of its
+        // planes, of the type and size that the plane needs.
+        let result = unsafe { self.core.raw.bind_image_memory2(&infos) };
+        self.core.check("vkBindImageMemory2", result)
+    }
+
+    pub(crate) fn memory(&self) -> Option<&DeviceMemory> {
+        self.memories.first()
+    }
+
+    /// Where a plane lies in its memory.
     pub(crate) fn memory_plane(&self, plane: usize) -> vk::SubresourceLayout {
-        const ASPECTS: [vk::ImageAspectFlags; 4] = [
-            vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
-            vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
-            vk::ImageAspectFlags::MEMORY_PLANE_2_EXT,
-            vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
-        ];
-        let subresource = vk::ImageSubresource::default().aspect_mask(ASPECTS[plane.min(3)]);
+        let aspect = MEMORY_PLANE_ASPECTS[plane.min(3)];
+        let subresource = vk::ImageSubresource::default().aspect_mask(aspect);
         // SAFETY: the image has modifier tiling, so its planes are named by these aspects
         // (VUID-vkGetImageSubresourceLayout-tiling-09433).
         unsafe {

@@ -121,6 +121,24 @@ impl ImagePlan {
         })
     }
 
+    /// Whether the format has several planes, which may lie in memories of their own
+    /// (VUID-VkImageCreateInfo-format-01577). Planes that a modifier adds do not count.
+    pub(crate) fn is_multi_planar(&self) -> bool {
+        self.fourcc.info().is_some_and(|info| info.planes.len() > 1)
+    }
+
+    /// The same image with each plane in a memory of its own.
+    pub(crate) fn disjoint(&self) -> Self {
+        let mut plan = self.clone();
+        plan.flags |= vk::ImageCreateFlags::DISJOINT;
+        plan
+    }
+
+    /// Whether each plane lies in a memory of its own.
+    pub(crate) fn is_disjoint(&self) -> bool {
+        self.flags.contains(vk::ImageCreateFlags::DISJOINT)
+    }
+
     /// Whether the format list must be chained
     /// (VUID-VkImageCreateInfo-tiling-02353: a mutable image with modifiers has one).
     pub(crate) fn is_mutable(&self) -> bool {

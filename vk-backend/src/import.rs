@@ -4,14 +4,15 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Backing, BufferDesc, DmaBuf, ImportError, LayoutError, Placement};
+use dmashare::{Backing, BufferDesc, DmaBuf, DmaBufMemory, ImportError, LayoutError, Placement};
 use smallvec::SmallVec;
 
+use crate::device_core::DeviceCore;
 use crate::error::Failure;
-use crate::image::{Arrangement, Image, ImageInner};
+use crate::image::{Arrangement, Image, ImageInner, explicit_planes};
 use crate::image_plan::ImagePlan;
-use crate::memory::{DeviceMemory, choose_type, importable_types};
-use crate::{Device, PhysicalDevice};
+use crate::memory::{Dedicated, DeviceMemory, choose_type, importable_types};
+use crate::{Device, ModifierSupport, PhysicalDevice, memory_planes};
 
 impl Device {
     /// The device's image for a backing: its own image if it exported the memory, else an import.
@@ -116,13 +117,8 @@ impl Device {
                 given: layout.planes().len(),
             });
         }
-        // Planes in several dma-bufs would need `VK_IMAGE_CREATE_DISJOINT_BIT` and a memory for
-        // each plane.
-        if layout.is_disjoint() || dmabuf.memories().len() > 1 {
-            return Err(ImportError::Disjoint {
-                importer: importer(),
-                format,
-            });
+        if layout.is_disjoint() {
+            self.check_disjoint(&plan, support)?;
         }
         if !dmabuf.extent().fits(support.max_extent) {
             return Err(ImportError::TooLarge {
@@ -134,7 +130,37 @@ impl Device {
         if core.physical.driver_name() == "llvmpipe" {
             check_room_for_blocks(&core.name, &plan, dmabuf)?;
         }
-        Ok(plan)
+        Ok(if layout.is_disjoint() {
+            plan.disjoint()
+        } else {
+            plan
+        })
+    }
+
+    /// Whether the device can be given a memory for each plane.
+    fn check_disjoint(
+        &self,
+        plan: &ImagePlan,
+        support: &ModifierSupport,
+    ) -> Result<(), ImportError> {
+        let core = self.core();
+        let reason = if !plan.is_multi_planar() {
+            Some("Vulkan knows this only for formats of several planes, not for a modifier's own")
+        } else if !support.disjoint {
+            Some("the driver offers no VK_FORMAT_FEATURE_DISJOINT_BIT for such an image")
+        } else if !memory_planes::are_told_apart(core).map_err(|e| e.import(&core.name))? {
+            Some("the driver takes every plane for the first one when memory is bound")
+        } else {
+            None
+        };
+        match reason {
+            Some(reason) => Err(ImportError::Disjoint {
+                importer: core.name.clone(),
+                format: plan.fourcc,
+                reason,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Makes the image and imports the memory. Every step is undone when a later one fails.
@@ -146,62 +172,80 @@ impl Device {
     ) -> Result<Arc<ImageInner>, ImportError> {
         let core = self.core();
         let failed = |failure: Failure| failure.import(&core.name);
-        let memory = &dmabuf.memories()[0];
-        let (functions, _) =
-            core.functions
-                .image_memory()
-                .map_err(|missing| ImportError::MissingFeature {
-                    importer: core.name.clone(),
-                    missing,
-                })?;
-        let importable = importable_types(core, functions, memory.as_fd()).map_err(failed)?;
-        let planes: SmallVec<[vk::SubresourceLayout; 4]> = dmabuf
-            .layout()
-            .planes()
-            .iter()
-            .map(|plane| vk::SubresourceLayout {
-                offset: plane.offset,
-                // VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267
-                size: 0,
-                row_pitch: u64::from(plane.stride),
-                array_pitch: 0,
-                depth_pitch: 0,
-            })
-            .collect();
+        let planes = explicit_planes(dmabuf.layout().planes());
         let arrangement = Arrangement::Explicit {
             modifier: dmabuf.layout().modifier().as_raw(),
             planes: &planes,
         };
         let mut image = ImageInner::create(core, plan, &arrangement).map_err(failed)?;
-        let requirements = image.requirements();
-        if memory.size() < requirements.size {
-            return Err(ImportError::MemoryTooSmall {
-                importer: core.name.clone(),
-                required: requirements.size,
-                actual: memory.size(),
-            });
+        let memories = dmabuf.memories();
+        let planes = dmabuf.layout().planes();
+        if plan.is_disjoint() {
+            // A dma-buf that holds several of the planes is imported for each of them: an import is
+            // bound at its beginning, from where the plane's offset counts.
+            let imported: Result<SmallVec<[DeviceMemory; 1]>, ImportError> = (0..)
+                .zip(planes)
+                .map(|(index, plane)| {
+                    let requirements = image.plane_requirements(index);
+                    let memory = &memories[plane.memory];
+                    import_one(core, memory, requirements, None, placement)
+                })
+                .collect();
+            image.bind_planes(imported?).map_err(failed)?;
+        } else {
+            let requirements = image.requirements();
+            let dedicated = Some(image.dedicated());
+            let memory = &memories[planes[0].memory];
+            let imported = import_one(core, memory, requirements, dedicated, placement)?;
+            image.bind(imported).map_err(failed)?;
         }
-        let memory_type = choose_type(
-            core.physical.memory_types(),
-            requirements.memory_type_bits & importable,
-            &[],
-        )
-        .ok_or_else(|| ImportError::Unreachable {
-            importer: core.name.clone(),
-            placement,
-            reason: format!(
-                "no memory type serves both the image ({:#x}) and this dma-buf ({importable:#x})",
-                requirements.memory_type_bits
-            ),
-        })?;
-        let fd = memory.duplicate_fd()?;
-        let memory =
-            DeviceMemory::imported(core, fd, requirements.size, memory_type, image.dedicated())
-                .map_err(failed)?;
-        image.bind(memory).map_err(failed)?;
         image.create_views().map_err(failed)?;
         Ok(Arc::new(image))
     }
+}
+
+/// Imports one dma-buf for an image, or for a plane of one, that has these requirements.
+fn import_one(
+    core: &Arc<DeviceCore>,
+    memory: &DmaBufMemory,
+    requirements: vk::MemoryRequirements,
+    dedicated: Option<Dedicated>,
+    placement: Placement,
+) -> Result<DeviceMemory, ImportError> {
+    let failed = |failure: Failure| failure.import(&core.name);
+    let functions =
+        core.functions
+            .buffer_memory()
+            .map_err(|missing| ImportError::MissingFeature {
+                importer: core.name.clone(),
+                missing,
+            })?;
+    let importable = importable_types(core, functions, memory.as_fd()).map_err(failed)?;
+    if memory.size() < requirements.size {
+        return Err(ImportError::MemoryTooSmall {
+            importer: core.name.clone(),
+            required: requirements.size,
+            actual: memory.size(),
+        });
+    }
+    let memory_type = choose_type(
+        core.physical.memory_types(),
+        requirements.memory_type_bits & importable,
+        &[],
+    )
+    .ok_or_else(|| ImportError::Unreachable {
+        importer: core.name.clone(),
+        placement,
+        reason: format!(
+            "no memory type serves both the image ({:#x}) and this dma-buf ({importable:#x})",
+            requirements.memory_type_bits
+        ),
+    })?;
+    let fd = memory.duplicate_fd()?;
+    // Some drivers need nothing for a plane that holds nothing of its own, and no memory is empty
+    // (VUID-VkMemoryAllocateInfo-allocationSize-07899).
+    let size = requirements.size.max(1);
+    DeviceMemory::imported(core, fd, size, memory_type, dedicated).map_err(failed)
 }
 
 /// llvmpipe draws whole blocks of 4x4 pixels, also past the right and lower edge. It pads memory of

@@ -77,8 +77,9 @@
 //!
 //! # What it cannot do
 //!
-//! - Planes of one image in several dma-bufs (disjoint) are refused, and so are images whose width or
-//!   height leaves half a chroma sample over: Vulkan has none.
+//! - Images whose width or height leaves half a chroma sample over are refused: Vulkan has none.
+//! - Images with planes in several dma-bufs (disjoint) are imported, where the driver can, and never
+//!   exported: an image's memory is one dma-buf.
 //! - Semaphores cannot carry an error: work that waits for a sync_file which then ends in an error
 //!   runs all the same. What has failed before a submission begins is reported by it.
 //! - A fence that only software signals (a display's) is waited for before the submission, not by
@@ -99,6 +100,7 @@ mod device;
 mod device_core;
 mod error;
 mod export;
+mod exported_planes;
 mod extensions;
 mod foreign_fence;
 mod format;
@@ -109,6 +111,7 @@ mod import;
 mod instance;
 mod memory;
 mod memory_budget;
+mod memory_planes;
 mod modifier;
 mod movable_allocation;
 mod movable_images;
@@ -127,10 +130,13 @@ mod submission;
 mod submit_failure;
 mod timeline;
 mod transfer;
+mod ycbcr;
 
 pub use adopt::AdoptedDevice;
 pub use device::Device;
-pub use error::{DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError};
+pub use error::{
+    DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError, YcbcrError,
+};
 pub use format::{fourccs, vk_format, vk_srgb_format};
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
@@ -144,3 +150,4 @@ pub use queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
 pub use selector::{DeviceSelector, DrmNode, SelectorError};
 pub use submission::Submission;
 pub use transfer::Transfer;
+pub use ycbcr::YcbcrSampling;

@@ -1,4 +1,5 @@
-//! Device memory that is exported or imported as a dma-buf: always dedicated to one image or buffer.
+//! Device memory that is exported or imported as a dma-buf: dedicated to one image or buffer, except
+//! where it holds one plane of an image whose planes lie in several dma-bufs.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -63,24 +64,26 @@ impl DeviceMemory {
         Self::allocate(core, &info)
     }
 
-    /// Memory of a dma-buf. The driver owns `fd` from the moment that the import has succeeded; on
-    /// error it is closed here.
+    /// Memory of a dma-buf, for a plane of an image (which allows no dedication) or dedicated. The
+    /// driver owns `fd` from the moment that the import has succeeded; on error it is closed here.
     pub(crate) fn imported(
         core: &Arc<DeviceCore>,
         fd: OwnedFd,
         size: u64,
         memory_type: u32,
-        dedicated: Dedicated,
+        dedicated: Option<Dedicated>,
     ) -> Result<Self, Failure> {
-        let mut dedicated = dedicated.info();
+        let mut dedicated = dedicated.map(Dedicated::info);
         let mut import = vk::ImportMemoryFdInfoKHR::default()
             .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT)
             .fd(fd.as_raw_fd());
-        let info = vk::MemoryAllocateInfo::default()
+        let mut info = vk::MemoryAllocateInfo::default()
             .allocation_size(size)
             .memory_type_index(memory_type)
-            .push_next(&mut dedicated)
             .push_next(&mut import);
+        if let Some(dedicated) = &mut dedicated {
+            info = info.push_next(dedicated);
+        }
         let memory = Self::allocate(core, &info)?;
         let _ = fd.into_raw_fd();
         Ok(memory)

@@ -24,8 +24,23 @@ pub struct ModifierSupport {
     pub exportable: bool,
     /// Whether it can import one.
     pub importable: bool,
+    /// Whether it can import one whose planes lie in several dma-bufs
+    /// (`VK_FORMAT_FEATURE_DISJOINT_BIT`), as far as it says; never for formats of one plane.
+    pub disjoint: bool,
     /// The largest image.
     pub max_extent: Extent,
+}
+
+/// One answer of `vkGetPhysicalDeviceImageFormatProperties2`.
+struct Answer {
+    features: vk::ExternalMemoryFeatureFlags,
+    max_extent: Extent,
+}
+
+impl Answer {
+    fn allows(&self, feature: vk::ExternalMemoryFeatureFlags) -> bool {
+        self.features.contains(feature)
+    }
 }
 
 /// More combinations of format and usage than a program has; a bound all the same.
@@ -77,6 +92,20 @@ impl PhysicalDevice {
         modifiers
     }
 
+    /// What a format can be used for in one modifier; nothing if the driver does not know it.
+    pub(crate) fn modifier_features(
+        &self,
+        format: vk::Format,
+        modifier: Modifier,
+    ) -> vk::FormatFeatureFlags {
+        let known = self.modifier_properties(format);
+        known
+            .into_iter()
+            .find(|properties| properties.drm_format_modifier == modifier.as_raw())
+            .map(|properties| properties.drm_format_modifier_tiling_features)
+            .unwrap_or_default()
+    }
+
     /// Everything that the device can do with images of this plan, one entry for each modifier with
     /// which it can export or import them. The driver is asked once for each plan; its answer holds
     /// for the life of the instance.
@@ -90,9 +119,7 @@ impl PhysicalDevice {
         }
         let mut supports = Vec::new();
         for properties in self.modifier_properties(plan.format) {
-            let plane_count = properties.drm_format_modifier_plane_count;
-            let modifier = Modifier::new(properties.drm_format_modifier);
-            if let Some(support) = self.modifier_support(plan, modifier, plane_count)?
+            if let Some(support) = self.modifier_support(plan, &properties)?
                 && (support.exportable || support.importable)
             {
                 supports.push(support);
@@ -107,19 +134,87 @@ impl PhysicalDevice {
         Ok(supports)
     }
 
-    /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
-    /// parameters; `None` where the driver says that it does not support them.
+    /// What the device can do with a plan in one modifier; `None` where that is nothing.
     fn modifier_support(
         &self,
         plan: &ImagePlan,
-        modifier: Modifier,
-        plane_count: u32,
+        properties: &vk::DrmFormatModifierPropertiesEXT,
     ) -> Result<Option<ModifierSupport>, Failure> {
+        let modifier = properties.drm_format_modifier;
+        let Some(together) = self.ask(plan, modifier)? else {
+            return Ok(None);
+        };
+        // Both are demanded: the feature by VUID-VkImageCreateInfo-imageCreateFormatFeatures-02260, the
+        // answer for the flags because they are parameters like all others. A memory of a plane cannot
+        // be dedicated (VUID-VkMemoryDedicatedAllocateInfo-image-01797).
+        let is_possible = plan.is_multi_planar()
+            && properties
+                .drm_format_modifier_tiling_features
+                .contains(vk::FormatFeatureFlags::DISJOINT);
+        let apart = if is_possible {
+            self.ask(&plan.disjoint(), modifier)?
+        } else {
+            None
+        };
+        let disjoint = apart.is_some_and(|apart| {
+            apart.allows(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+                && !apart.allows(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
+                && together.max_extent.fits(apart.max_extent)
+        });
+        Ok(Some(ModifierSupport {
+            modifier: Modifier::new(modifier),
+            plane_count: properties.drm_format_modifier_plane_count,
+            exportable: together.allows(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
+            importable: together.allows(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
+            disjoint,
+            max_extent: together.max_extent,
+        }))
+    }
+
+    /// How many descriptors one combined image sampler of such an image takes.
+    pub(crate) fn combined_descriptors(
+        &self,
+        plan: &ImagePlan,
+        modifier: Modifier,
+    ) -> Result<u32, Failure> {
+        let mut ycbcr = vk::SamplerYcbcrConversionImageFormatProperties::default();
+        let mut properties = vk::ImageFormatProperties2::default().push_next(&mut ycbcr);
+        self.image_format_properties(plan, modifier.as_raw(), &mut properties)
+            .named("vkGetPhysicalDeviceImageFormatProperties2")?;
+        Ok(ycbcr.combined_image_sampler_descriptor_count.max(1))
+    }
+
+    /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
+    /// parameters; `None` where the driver says that it does not support them.
+    fn ask(&self, plan: &ImagePlan, modifier: u64) -> Result<Option<Answer>, Failure> {
+        let mut external_properties = vk::ExternalImageFormatProperties::default();
+        let mut properties =
+            vk::ImageFormatProperties2::default().push_next(&mut external_properties);
+        match self.image_format_properties(plan, modifier, &mut properties) {
+            Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => return Ok(None),
+            result => result.named("vkGetPhysicalDeviceImageFormatProperties2")?,
+        }
+        let extent = properties.image_format_properties.max_extent;
+        let features = external_properties
+            .external_memory_properties
+            .external_memory_features;
+        Ok(Some(Answer {
+            features,
+            max_extent: Extent::new(extent.width, extent.height),
+        }))
+    }
+
+    fn image_format_properties(
+        &self,
+        plan: &ImagePlan,
+        modifier: u64,
+        properties: &mut vk::ImageFormatProperties2<'_>,
+    ) -> Result<(), vk::Result> {
         let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
         let mut external = vk::PhysicalDeviceExternalImageFormatInfo::default()
             .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
         let mut modifier_info = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
-            .drm_format_modifier(modifier.as_raw())
+            .drm_format_modifier(modifier)
             .sharing_mode(vk::SharingMode::EXCLUSIVE);
         let mut info = vk::PhysicalDeviceImageFormatInfo2::default()
             .format(plan.format)
@@ -132,29 +227,11 @@ impl PhysicalDevice {
         if plan.is_mutable() {
             info = info.push_next(&mut formats);
         }
-        let mut external_properties = vk::ExternalImageFormatProperties::default();
-        let mut properties =
-            vk::ImageFormatProperties2::default().push_next(&mut external_properties);
         // SAFETY: the device is of this instance; all chained structures outlive the call.
-        let result = unsafe {
+        unsafe {
             self.instance()
                 .raw()
-                .get_physical_device_image_format_properties2(self.raw(), &info, &mut properties)
-        };
-        match result {
-            Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => return Ok(None),
-            result => result.named("vkGetPhysicalDeviceImageFormatProperties2")?,
+                .get_physical_device_image_format_properties2(self.raw(), &info, properties)
         }
-        let extent = properties.image_format_properties.max_extent;
-        let features = external_properties
-            .external_memory_properties
-            .external_memory_features;
-        Ok(Some(ModifierSupport {
-            modifier,
-            plane_count,
-            exportable: features.contains(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
-            importable: features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
-            max_extent: Extent::new(extent.width, extent.height),
-        }))
     }
 }

@@ -1,11 +1,13 @@
 //! What a device takes and makes, for a negotiation.
 
-use dmashare::negotiation::{FormatSupport, LayoutControl, LayoutDemands, MemoryKinds};
+use dmashare::negotiation::{
+    DisjointPlanes, FormatSupport, LayoutControl, LayoutDemands, MemoryKinds,
+};
 use dmashare::{Fourcc, Modifier, Party, Placements, Usage};
 
 use crate::format::fourccs;
 use crate::image_plan::ImagePlan;
-use crate::{Device, DeviceError, ModifierSupport};
+use crate::{Device, DeviceError, ModifierSupport, memory_planes};
 
 /// llvmpipe draws whole blocks of so many pixels in both directions.
 const BLOCK: u32 = 4;
@@ -22,7 +24,11 @@ impl Device {
     /// # Errors
     /// [`DeviceError::Vulkan`]: the driver cannot answer.
     pub fn exporter_party(&self, formats: &[Fourcc], usage: Usage) -> Result<Party, DeviceError> {
-        let supports = self.format_supports(formats, usage, |support| support.exportable)?;
+        let mut supports = self.format_supports(formats, usage, |support| support.exportable)?;
+        for support in &mut supports {
+            // The memory of an exported image is one dma-buf.
+            support.disjoint = DisjointPlanes::Refused;
+        }
         Ok(Party::exporter(&self.core().name, usage)
             .with_formats(supports)
             .with_layout_control(LayoutControl::Exporter)
@@ -38,7 +44,13 @@ impl Device {
     /// # Errors
     /// [`DeviceError::Vulkan`].
     pub fn importer_party(&self, formats: &[Fourcc], usage: Usage) -> Result<Party, DeviceError> {
-        let supports = self.format_supports(formats, usage, |support| support.importable)?;
+        let mut supports = self.format_supports(formats, usage, |support| support.importable)?;
+        let core = self.core();
+        if !memory_planes::are_told_apart(core).map_err(|failure| failure.device(&core.name))? {
+            for support in &mut supports {
+                support.disjoint = DisjointPlanes::Refused;
+            }
+        }
         let mut layout = LayoutDemands::default();
         if usage.contains(Usage::RENDER) && self.physical_device().driver_name() == "llvmpipe" {
             // It writes past the right and the lower edge; see `check_room_for_blocks`.
@@ -85,6 +97,9 @@ fn format_support(format: Fourcc, usage: Usage, support: &ModifierSupport) -> Fo
         .with_maximum_extent(support.max_extent)
         .with_extent_alignment(ImagePlan::whole_samples(format));
     // More than four planes fit nothing: any such number says so.
+    if support.disjoint {
+        entry.disjoint = DisjointPlanes::Allowed;
+    }
     entry.memory_planes = Some(u8::try_from(support.plane_count).unwrap_or(u8::MAX));
     entry
 }

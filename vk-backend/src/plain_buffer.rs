@@ -315,8 +315,9 @@ impl Device {
         })?;
         let fd = memory.duplicate_fd().map_err(ImportError::from)?;
         let dedicated = Dedicated::Buffer(buffer.raw);
-        let imported = DeviceMemory::imported(core, fd, requirements.size, memory_type, dedicated)
-            .map_err(failed)?;
+        let imported =
+            DeviceMemory::imported(core, fd, requirements.size, memory_type, Some(dedicated))
+                .map_err(failed)?;
         buffer.bind(imported).map_err(failed)?;
         buffer.dmabuf = Some(memory.clone());
         Ok(buffer)

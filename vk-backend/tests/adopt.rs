@@ -84,6 +84,7 @@ impl Application {
             enabled_extensions: self.extensions.clone(),
             timeline_semaphore: true,
             synchronization2: true,
+            sampler_ycbcr_conversion: false,
             queue_family: 0,
             queue,
             queue_lock: self.queue_lock.clone(),

@@ -25,6 +25,10 @@ fn use_device(device: &Device) -> Outcome {
     let pixels = pattern(64 * 32 * 4, 1);
     device.transfer().upload(&mapping, &pixels)?;
     assert_same_bytes(&device.transfer().download(&mapping)?, &pixels, "exported");
+    // Planes.
+    let planes = support::desc("planes", Fourcc::NV12, Extent::new(64, 32));
+    let planes = SharedBuffer::new(device, planes, &[Modifier::LINEAR])?;
+    planes.attach(device)?.map()?;
     // Import what someone else made, and copy into it.
     let foreign = SharedBuffer::new(
         &support::heap(),
@@ -55,7 +59,7 @@ fn use_device(device: &Device) -> Outcome {
     let again = device.import_buffer(plain.memory(), 4096, usage)?;
     drop((plain, again));
     // Dropped with work in flight: to the retire queue.
-    drop((mapping, imported, exported, foreign));
+    drop((mapping, imported, exported, foreign, planes));
     Ok(())
 }
 

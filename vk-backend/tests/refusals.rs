@@ -232,10 +232,11 @@ fn imports_that_the_device_cannot_do() {
             stride: 64,
         });
         let two = DmaBuf::new(Fourcc::NV12, extent, Modifier::LINEAR, planes).unwrap();
-        assert!(matches!(
-            refuse(desc("disjoint", Fourcc::NV12, extent), two),
-            ImportError::Disjoint { .. }
-        ));
+        match refuse(desc("disjoint", Fourcc::NV12, extent), two) {
+            // lavapipe says that it can, and then binds every plane's memory to the first plane.
+            ImportError::Disjoint { reason, .. } => assert!(reason.contains("first one")),
+            other => panic!("{other:?}"),
+        }
         // Chroma cannot be drawn to.
         let mut render = desc("render", Fourcc::NV12, extent);
         render.usage = Usage::RENDER;

@@ -25,6 +25,16 @@ pub enum CpuAccessError {
     /// Rows are copied between images of one format and extent only.
     #[error("the two images differ in format or extent")]
     Mismatch,
+    /// A plane cannot be seen as samples of this size.
+    #[error("plane {plane} has {bytes} byte(s) for a sample, which is no multiple of {asked}")]
+    SampleSize {
+        /// The plane.
+        plane: usize,
+        /// Bytes of one of its samples ([`PlaneInfo::bytes_per_sample`](crate::PlaneInfo)).
+        bytes: usize,
+        /// Bytes of the samples that were asked for.
+        asked: usize,
+    },
     /// The guard was taken for reading.
     #[error("this CPU access is for reading only")]
     ReadOnly,

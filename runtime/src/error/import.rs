@@ -48,12 +48,14 @@ pub enum ImportError {
         given: usize,
     },
     /// Planes lie in several memories, and the device wants them in one.
-    #[error("{importer} cannot import {format} with planes in several dma-bufs")]
+    #[error("{importer} cannot import {format} with planes in several dma-bufs: {reason}")]
     Disjoint {
         /// The importer.
         importer: String,
         /// The format.
         format: Fourcc,
+        /// What is in the way.
+        reason: &'static str,
     },
     /// The image is larger than the device can read.
     #[error("{importer} cannot import an image of {extent}: its limit is {maximum}")]

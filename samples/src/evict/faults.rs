@@ -179,6 +179,7 @@ pub(super) fn faulty(device: &Device, faults: &Arc<Faults>) -> Result<Device> {
         enabled_extensions: extensions.map(CString::from).collect(),
         timeline_semaphore: true,
         synchronization2: true,
+        sampler_ycbcr_conversion: false,
         queue_family: device.queue_family(),
         queue,
         queue_lock: QueueLock::new(),

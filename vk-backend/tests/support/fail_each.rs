@@ -65,6 +65,7 @@ impl Application {
             enabled_extensions: self.extensions.clone(),
             timeline_semaphore: true,
             synchronization2: true,
+            sampler_ycbcr_conversion: false,
             queue_family: 0,
             queue,
             queue_lock: QueueLock::new(),
