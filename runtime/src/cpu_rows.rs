@@ -35,12 +35,9 @@ impl CpuAccess<'_> {
                     let (from, from_offset) = self.locate(plane, row, skipped, bytes)?;
                     let (to, to_offset) = target.locate(plane, row, skipped, bytes)?;
                     let (source, target) = (self.mapping.get(), target.mapping.get());
-                    source.memory(from).copy_to(
-                        from_offset,
-                        target.memory(to),
-                        to_offset,
-                        bytes,
-                    );
+                    source
+                        .memory(from)
+                        .copy_to(from_offset, target.memory(to), to_offset, bytes);
                     copied += bytes as u64;
                 }
             }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dmashare::{
-    Backing, BufferDesc, DmaBuf, Extent, FenceSet, Fourcc, ImportError, Importer, Mapping,
-    Modifier, RetireQueue,
+    AccessConstraint, Backing, BufferDesc, DmaBuf, Extent, FenceSet, Fourcc, ImportError, Importer,
+    Mapping, Modifier, RetireQueue,
 };
 
 use super::format::offered;
@@ -237,6 +237,7 @@ impl V4l2Output {
             return Err(ImportError::Disjoint {
                 importer: importer(),
                 format: dmabuf.format(),
+                reason: "the single-planar interface of V4L2 takes one memory",
             });
         };
         if memory.size() < u64::from(format.size) {
@@ -263,7 +264,11 @@ impl V4l2Output {
             } else {
                 continue;
             };
-            return Err(self.failed("the check of the layout", refusal));
+            return Err(ImportError::Refused {
+                importer: self.inner.device.name().to_owned(),
+                operation: "the check of the layout",
+                source: refusal.into(),
+            });
         }
         Ok(())
     }
@@ -286,6 +291,21 @@ impl Importer for V4l2Output {
 
     fn name(&self) -> &str {
         self.inner.device.name()
+    }
+
+    /// Its rows, where they are alike in all planes: the driver takes no others.
+    fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
+        let mut constraint = AccessConstraint::default();
+        let format = &self.inner.format;
+        let planes = format.planes();
+        // Another image than the driver's is refused for what it is, at import.
+        if (desc.format, desc.extent) == (format.format, format.extent)
+            && let Some(first) = planes.first()
+            && planes.iter().all(|plane| plane.stride == first.stride)
+        {
+            constraint.stride_alignment = first.stride;
+        }
+        constraint
     }
 
     fn import(&self, _desc: &BufferDesc, backing: &Backing) -> Result<Slot, ImportError> {
