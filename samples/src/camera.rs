@@ -12,7 +12,6 @@
 mod buffers;
 mod check;
 mod coding;
-mod frame_pixels;
 mod options;
 mod pattern;
 mod report;
@@ -31,6 +30,7 @@ pub use options::Options;
 pub use report::{DmabufReport, Report};
 
 use crate::agreement;
+use crate::frame_pixels::FramePixels;
 use crate::interrupt::{self, Interrupt};
 use crate::leaks::Baseline;
 use crate::painter::Painter;
@@ -40,7 +40,6 @@ use crate::v4l2::V4l2Capture;
 use buffers::{CameraFrame, LayerFrame, vulkan_imports};
 use check::Checks;
 use coding::{Coding, CodingResult};
-use frame_pixels::FramePixels;
 use pattern::Pattern;
 use show::Show;
 use stage::Stage;

@@ -15,6 +15,7 @@ pub mod capture;
 mod capture_target;
 pub mod evict;
 mod extent_argument;
+pub mod frame_pixels;
 pub mod info;
 pub mod interrupt;
 pub mod leaks;

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use dmashare::host::DmaHeap;
@@ -16,20 +15,12 @@ use dmashare_drm::Card;
 use dmashare_samples::painter::Painter;
 use dmashare_samples::picture::Picture;
 use dmashare_samples::pixel_format::PixelFormat;
-use dmashare_samples::v4l2::{Coded, Encoder, V4l2Capture, V4l2Device, V4l2Output};
+use dmashare_samples::v4l2::{Coded, Encoder, V4l2Capture, V4l2Output};
+use support::loopback::{HDMI, Loopback};
 use support::{cards, displays};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const SMALL: Extent = Extent::new(640, 360);
-/// What the HDMI input and output of vivid have at first.
-const HDMI: Extent = Extent::new(1280, 720);
-
-fn path(fits: fn(&V4l2Device) -> bool) -> PathBuf {
-    let device = V4l2Device::find("device of the lab", fits)
-        .unwrap_or_else(|error| panic!("{error}; run this test with `cargo lab test`"));
-    device.path().to_owned()
-}
-
 fn desc(name: &str, extent: Extent, format: Fourcc) -> BufferDesc {
     BufferDesc::new(name, extent, format, Usage::SCANOUT | Usage::CPU_READ)
 }
@@ -100,42 +91,6 @@ fn an_encoder_reads_the_same_from_vulkan_and_from_a_heap() {
     assert!(streams[0] == streams[1], "frame 3 is another picture");
     assert!(streams[2] == streams[3], "frame 4 is another picture");
     assert!(streams[0] != streams[2], "both frames are the same");
-}
-
-/// The control "HDMI 000-0 Is Connected To" (`vivid-ctrls.c`), and its value for the only HDMI output.
-const HDMI_IS_CONNECTED_TO: u32 = 0x00f0_f000 + 113;
-const TEST_PATTERN_GENERATOR: i32 = 0;
-const HDMI_OUTPUT: i32 = 2;
-/// "OSD Text Mode", and its value "None".
-const OSD_TEXT_MODE: u32 = 0x00f0_f000 + 1;
-
-/// Vivid with a cable from its HDMI output to its HDMI input; unplugged when dropped.
-struct Loopback {
-    input: V4l2Device,
-}
-
-impl Loopback {
-    fn new() -> Self {
-        let input = V4l2Device::open(&path(V4l2Device::is_camera)).unwrap();
-        input.set_input(3).unwrap();
-        input.set_control(OSD_TEXT_MODE, 2).unwrap();
-        input
-            .set_control(HDMI_IS_CONNECTED_TO, HDMI_OUTPUT)
-            .unwrap();
-        let output = V4l2Device::open(&path(V4l2Device::is_output)).unwrap();
-        output.set_output(1).unwrap();
-        Self { input }
-    }
-}
-
-impl Drop for Loopback {
-    fn drop(&mut self) {
-        let _ = self
-            .input
-            .set_control(HDMI_IS_CONNECTED_TO, TEST_PATTERN_GENERATOR);
-        let _ = self.input.set_control(OSD_TEXT_MODE, 0);
-        let _ = self.input.set_input(0);
-    }
 }
 
 fn rows(mapping: &mut CpuMapping, format: Fourcc) -> Vec<u8> {

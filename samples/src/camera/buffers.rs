@@ -9,7 +9,7 @@ use dmashare_drm::Card;
 use dmashare_vk::{Device, PhysicalDevice};
 
 use super::coding::Coding;
-use super::frame_pixels::FramePixels;
+use crate::frame_pixels::FramePixels;
 use crate::v4l2::{V4l2Capture, V4l2Output};
 
 /// A buffer that the camera's driver allocated and exported, as everyone sees it.

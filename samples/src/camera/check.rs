@@ -7,12 +7,12 @@ use dmashare_vk::Device;
 
 use super::Options;
 use super::buffers::CameraFrame;
-use super::frame_pixels::{FramePixels, near};
 use super::pattern::Bars;
 use super::stage::{Stage, inside};
 use crate::agreement;
 use crate::capture::Capture;
 use crate::capture_target::CaptureTarget;
+use crate::frame_pixels::{FramePixels, near};
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 use crate::screen::Screen;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::frame_pixels::{FramePixels, Rgb8, near};
+use crate::frame_pixels::{FramePixels, Rgb8, near};
 use crate::v4l2::{V4l2Device, V4l2Error};
 
 /// The driver.

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 pub mod display;
+pub mod loopback;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,13 +1,13 @@
-//! A camera's frame as the CPU reads it, and the colours that its bytes mean.
+//! An image as the CPU reads it, and the colours that its bytes mean.
 
 use anyhow::{Context as _, Result, bail};
 use dmashare::{Access, Colour, ColourRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
 
 use crate::pixel_format::PixelFormat;
 
-/// A copy of a frame: its planes' rows, without padding.
+/// A copy of an image: its planes' rows, without padding.
 #[derive(Clone, Debug)]
-pub(super) struct FramePixels {
+pub struct FramePixels {
     format: Fourcc,
     extent: Extent,
     colour: Colour,
@@ -15,23 +15,26 @@ pub(super) struct FramePixels {
 }
 
 /// Eight bits a channel: red, green, blue.
-pub(super) type Rgb8 = [u8; 3];
+pub type Rgb8 = [u8; 3];
 
 impl FramePixels {
-    /// Whether frames of this format can be read.
-    pub(super) fn knows(format: Fourcc) -> bool {
-        [Fourcc::NV12, Fourcc::NV16, Fourcc::YUV420].contains(&format)
+    /// Whether the colours of this format are known: YUV in two or three planes, and RGB of eight bits.
+    pub fn knows(format: Fourcc) -> bool {
+        [Fourcc::NV12, Fourcc::NV16, Fourcc::P010, Fourcc::YUV420].contains(&format)
             || PixelFormat::of(format).is_some_and(|known| known.bytes() == 4 && !known.is_deep())
     }
 
-    /// Reads a frame. Fences that only the library knows must be over.
-    pub(super) fn read(mapping: &mut CpuMapping, colour: Colour) -> Result<Self> {
+    /// Reads an image. Fences that only the library knows must be over.
+    ///
+    /// # Errors
+    /// As [`CpuMapping::begin`]; the format is not in the library's table.
+    pub fn read(mapping: &mut CpuMapping, colour: Colour) -> Result<Self> {
         let dmabuf = mapping.dmabuf().clone();
         let (format, extent) = (dmabuf.format(), dmabuf.extent());
-        let info = format.info().context("a camera's format is known")?;
+        let info = format.info().context("the format is not known")?;
         let access = mapping
             .begin(Access::Read)
-            .context("the camera's buffer cannot be read by the CPU")?;
+            .context("the buffer cannot be read by the CPU")?;
         let mut planes = Vec::new();
         for (plane, info) in info.planes.iter().enumerate() {
             let row_bytes = access.row_bytes(plane)?;
@@ -50,24 +53,27 @@ impl FramePixels {
     }
 
     /// Size in pixels.
-    pub(super) fn extent(&self) -> Extent {
+    pub fn extent(&self) -> Extent {
         self.extent
     }
 
     /// How far the channels that a display makes of it may be from [`pixel`](Self::pixel): displays
     /// convert in fixed point.
-    pub(super) fn tolerance(&self) -> u8 {
+    pub fn tolerance(&self) -> u8 {
         u8::from(self.format.info().is_some_and(|info| info.is_yuv))
     }
 
     /// Bytes of the planes, one after the other.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         self.planes.concat()
     }
 
     /// The colour of a pixel: for YUV by the formula of its matrix and range (ITU-T H.273, equations 38
     /// to 56), with the chroma sample that belongs to it.
-    pub(super) fn pixel(&self, x: u32, y: u32) -> Result<Rgb8> {
+    ///
+    /// # Errors
+    /// [`knows`](Self::knows) says no to the format, or the matrix is none of YUV.
+    pub fn pixel(&self, x: u32, y: u32) -> Result<Rgb8> {
         let (x, y) = (x as usize, y as usize);
         let width = self.extent.width as usize;
         let chroma_width = width.div_ceil(2);
@@ -80,12 +86,26 @@ impl FramePixels {
                 };
                 let at = (row * chroma_width + x / 2) * 2;
                 let chroma = &self.planes[1];
-                (self.planes[0][y * width + x], chroma[at], chroma[at + 1])
+                let chroma = |at: usize| f64::from(chroma[at]);
+                (
+                    f64::from(self.planes[0][y * width + x]),
+                    chroma(at),
+                    chroma(at + 1),
+                )
+            }
+            // Ten bits at the top of each word: quarters of eight bits.
+            Fourcc::P010 => {
+                let at = (y / 2 * chroma_width + x / 2) * 2;
+                let word = |plane: usize, at: usize| {
+                    let bytes = &self.planes[plane][2 * at..2 * at + 2];
+                    f64::from(u16::from_le_bytes([bytes[0], bytes[1]]) >> 6) / 4.0
+                };
+                (word(0, y * width + x), word(1, at), word(1, at + 1))
             }
             Fourcc::YUV420 => {
                 let at = y / 2 * chroma_width + x / 2;
-                let luma = self.planes[0][y * width + x];
-                (luma, self.planes[1][at], self.planes[2][at])
+                let sample = |plane: usize, at: usize| f64::from(self.planes[plane][at]);
+                (sample(0, y * width + x), sample(1, at), sample(2, at))
             }
             format => {
                 let format = PixelFormat::of(format).filter(|known| known.bytes() == 4);
@@ -103,14 +123,14 @@ impl FramePixels {
             MatrixCoefficients::Bt601 => (0.299, 0.114),
             MatrixCoefficients::Bt709 => (0.2126, 0.0722),
             MatrixCoefficients::Bt2020 => (0.2627, 0.0593),
-            other => bail!("a camera's YUV cannot have the matrix {other:?}"),
+            other => bail!("YUV cannot have the matrix {other:?}"),
         };
         let (black, luma_range, chroma_range) = match self.colour.range {
             ColourRange::Full => (0.0, 255.0, 255.0),
             ColourRange::Limited => (16.0, 219.0, 224.0),
         };
-        let luma = (f64::from(luma) - black) / luma_range;
-        let chroma = |sample: u8| (f64::from(sample) - 128.0) / chroma_range;
+        let luma = (luma - black) / luma_range;
+        let chroma = |sample: f64| (sample - 128.0) / chroma_range;
         let red = luma + 2.0 * (1.0 - red_weight) * chroma(cr);
         let blue = luma + 2.0 * (1.0 - blue_weight) * chroma(cb);
         let green_weight = 1.0 - red_weight - blue_weight;
@@ -130,7 +150,7 @@ fn eight_bits(value: f64) -> u8 {
 }
 
 /// Whether all channels are within a tolerance.
-pub(super) fn near(found: Rgb8, expected: Rgb8, tolerance: u8) -> bool {
+pub fn near(found: Rgb8, expected: Rgb8, tolerance: u8) -> bool {
     let mut pairs = found.into_iter().zip(expected);
     pairs.all(|(found, expected)| found.abs_diff(expected) <= tolerance)
 }

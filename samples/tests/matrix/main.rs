@@ -1,0 +1,150 @@
+//! Every exporter of the lab with every importer, in every format that both claim: by which route the
+//! pixels come, and that they are right. The table is kept in `docs/matrix.md`.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod exporters;
+mod importers;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dmashare::host::HostMemory;
+use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
+use dmashare::{AccessConstraint, Extent, FormatInfo, Fourcc, Placements};
+use exporters::Maker;
+use importers::{Came, User};
+use support::displays;
+use support::loopback::Loopback;
+
+const EXTENT: Extent = Extent::new(640, 480);
+
+fn routes() -> Routes {
+    Routes::new().with_detour(Detour::moving(
+        &HostMemory::open().unwrap(),
+        CpuRows::default(),
+    ))
+}
+
+/// What became of the formats of a pair.
+#[derive(Default)]
+struct Cell {
+    direct: Vec<Fourcc>,
+    shadow: BTreeMap<String, Vec<Fourcc>>,
+    refused: BTreeMap<String, Vec<Fourcc>>,
+}
+
+fn names(formats: &[Fourcc]) -> String {
+    let names: Vec<String> = formats.iter().map(ToString::to_string).collect();
+    names.join(" ")
+}
+
+impl Cell {
+    fn row(&self, exporter: &str, importer: &str) -> String {
+        let reasons = |map: &BTreeMap<String, Vec<Fourcc>>| {
+            let texts = map.iter();
+            let texts = texts.map(|(reason, formats)| format!("{}: {reason}", names(formats)));
+            texts.collect::<Vec<_>>().join("; ")
+        };
+        format!(
+            "| {exporter} | {importer} | {} | {} | {} |",
+            names(&self.direct),
+            reasons(&self.shadow),
+            reasons(&self.refused)
+        )
+    }
+}
+
+/// The table that is kept in the docs, and whether it is this one.
+fn compare(table: &str) {
+    println!("{table}");
+    let kept = include_str!("../../../docs/matrix.md");
+    assert!(
+        kept.contains(table.trim()),
+        "docs/matrix.md has another table than the one that this test has printed"
+    );
+}
+
+#[test]
+fn every_pair_shares_every_format_and_the_pixels_are_right() {
+    let _displays = displays();
+    let _cable = Loopback::new();
+    let (makers, users) = (Maker::all(), User::all());
+    let routes = routes();
+    let mut table = String::from(
+        "| exporter | importer | direct | shadow | refused |\n|---|---|---|---|---|\n",
+    );
+    for maker in &makers {
+        for user in &users {
+            let mut cell = Cell::default();
+            let extent = maker.extent(user.extent().unwrap_or(EXTENT));
+            for format in FormatInfo::all().iter().map(|info| info.fourcc) {
+                if !user.claims(format) {
+                    continue;
+                }
+                let Some(made) = maker.make(format, extent) else {
+                    continue;
+                };
+                eprintln!("{} to {}: {format}", maker.name(), user.name());
+                match user.look(&made, &routes, RoutePolicy::Automatic) {
+                    Came::Directly => cell.direct.push(format),
+                    Came::ByShadow(reason) => cell.shadow.entry(reason).or_default().push(format),
+                    Came::Not(reason) => cell.refused.entry(reason).or_default().push(format),
+                }
+            }
+            writeln!(table, "{}", cell.row(&maker.name(), user.name())).unwrap();
+        }
+    }
+    compare(&table);
+}
+
+/// A constraint that a display declares, and a copy that is asked for: everyone's pixels come by a shadow.
+#[test]
+fn shadows_that_are_forced_show_the_right_pixels() {
+    let _displays = displays();
+    let users = User::all();
+    let mut strides = AccessConstraint::default();
+    // Nobody's rows of 640 pixels are so, by chance.
+    strides.stride_alignment = 640 * 12;
+    let places = AccessConstraint::placements(Placements::SHMEM);
+    let routes = routes();
+    for maker in Maker::all() {
+        let extent = maker.extent(EXTENT);
+        for format in [Fourcc::XRGB8888, Fourcc::NV12] {
+            let Some(made) = maker.make(format, extent) else {
+                continue;
+            };
+            let demands = [
+                (Some(&strides), RoutePolicy::Automatic, "multiple of 7680"),
+                (Some(&places), RoutePolicy::Automatic, "must be in"),
+                (None, RoutePolicy::ShadowOnly, "a copy was asked for"),
+            ];
+            for (demand, policy, why) in demands {
+                for user in &users {
+                    let (User::Vulkan(_) | User::Display("vkms", ..)) = user else {
+                        continue;
+                    };
+                    match (demand, user) {
+                        (Some(demand), User::Display(_, card, _)) => {
+                            card.set_scanout_constraint(demand.clone());
+                        }
+                        // Vulkan demands nothing.
+                        (Some(_), _) => continue,
+                        (None, _) => {}
+                    }
+                    let came = user.look(&made, &routes, policy);
+                    if let User::Display(_, card, _) = user {
+                        card.set_scanout_constraint(AccessConstraint::default());
+                    }
+                    let is_in_place = maker.name() == "udmabuf" && why == "must be in";
+                    match came {
+                        Came::ByShadow(reason) => assert!(reason.contains(why), "{reason}"),
+                        Came::Directly if is_in_place => {}
+                        other => panic!("{} {format} {}: {other:?}", maker.name(), user.name()),
+                    }
+                }
+            }
+        }
+    }
+}
