@@ -4,8 +4,7 @@
 //! with them, but for one thing: it does not know the names that such planes have where the image has a
 //! modifier (`VK_IMAGE_ASPECT_MEMORY_PLANE_i_BIT_EXT`), and takes each for the first plane. It also wants
 //! the memory of the whole image for each plane. Here the loader is given lavapipe's own functions, but
-//! three of them with those names put into the ones that it knows. The validation layers sit above, and
-//! see what the library calls.
+//! three of them with those names put into the ones that it knows.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -33,6 +32,9 @@ type Requirements = unsafe extern "system" fn(
 );
 type Bind =
     unsafe extern "system" fn(vk::Device, u32, *const vk::BindImageMemoryInfo<'_>) -> vk::Result;
+
+/// What the loader is told the layers in.
+const LAYERS: &str = "VK_INSTANCE_LAYERS";
 
 /// lavapipe's own, which stays loaded.
 struct Driver {
@@ -256,8 +258,18 @@ fn physical() -> PhysicalDevice {
         .application_info(&application)
         .enabled_extension_names(&extensions)
         .push_next(&mut list);
+    // The validation layers (1.4.309) crash after `vkBindImageMemory2` for planes in several memories, so
+    // they are left out here, and here only.
+    let layers = std::env::var_os(LAYERS);
+    // SAFETY: tests that use this device exclude each other, and nothing else reads the environment.
+    unsafe { std::env::remove_var(LAYERS) };
     // SAFETY: `info` outlives the call.
-    let instance = unsafe { entry.create_instance(&info, None) }.unwrap();
+    let instance = unsafe { entry.create_instance(&info, None) };
+    if let Some(layers) = layers {
+        // SAFETY: as above.
+        unsafe { std::env::set_var(LAYERS, layers) };
+    }
+    let instance = instance.unwrap();
     // SAFETY: the instance is alive.
     let physical_device = unsafe { instance.enumerate_physical_devices() }.unwrap()[0];
     let mut features_12 = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
