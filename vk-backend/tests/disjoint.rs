@@ -157,8 +157,7 @@ fn imports_that_fail_half_way_leave_nothing() {
     device.dispatch();
     let before = (open_files(), bufinfo());
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    let mut failed = 0;
-    for more in 0..16 {
+    for (failed, more) in (0..16).enumerate() {
         let highest = before.0.iter().map(|file| file.fd).max().unwrap();
         let limit = u64::try_from(highest).unwrap() + 1 + more;
         setrlimit(Resource::RLIMIT_NOFILE, limit, hard).unwrap();
@@ -172,7 +171,6 @@ fn imports_that_fail_half_way_leave_nothing() {
             assert!(failed >= 2, "{failed}");
             return;
         }
-        failed += 1;
     }
     panic!("the import never succeeded");
 }

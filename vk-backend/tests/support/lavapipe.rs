@@ -155,9 +155,10 @@ unsafe extern "system" fn bind(
     infos: *const vk::BindImageMemoryInfo<'_>,
 ) -> vk::Result {
     let real = BIND.get().unwrap();
-    for index in 0..count as usize {
-        // SAFETY: the caller gives as many.
-        let mut info = unsafe { *infos.add(index) };
+    // SAFETY: the caller gives as many.
+    let infos = unsafe { std::slice::from_raw_parts(infos, count as usize) };
+    for info in infos {
+        let mut info = *info;
         let chained = info.p_next.cast::<vk::BindImagePlaneMemoryInfo<'_>>();
         // SAFETY: nothing else is chained to this structure by the library.
         let mut plane = unsafe { *chained };
@@ -178,25 +179,26 @@ unsafe extern "system" fn bind(
 
 /// A function of this file instead of the driver's, which is kept.
 fn replaced(name: &CStr, real: *const c_void) -> Option<*const c_void> {
-    // SAFETY: `real` is the driver's function of this name, here and below.
-    unsafe {
-        match name.to_bytes() {
-            b"vkGetImageSubresourceLayout" => {
-                LAYOUT
-                    .get_or_init(|| std::mem::transmute::<*const c_void, SubresourceLayout>(real));
-                Some(layout as *const c_void)
-            }
-            b"vkGetImageMemoryRequirements2" => {
-                REQUIREMENTS
-                    .get_or_init(|| std::mem::transmute::<*const c_void, Requirements>(real));
-                Some(requirements as *const c_void)
-            }
-            b"vkBindImageMemory2" => {
-                BIND.get_or_init(|| std::mem::transmute::<*const c_void, Bind>(real));
-                Some(bind as *const c_void)
-            }
-            _ => None,
+    match name.to_bytes() {
+        b"vkGetImageSubresourceLayout" => {
+            // SAFETY: `real` is the driver's function of this name, here and below.
+            let real = unsafe { std::mem::transmute::<*const c_void, SubresourceLayout>(real) };
+            LAYOUT.get_or_init(|| real);
+            Some(layout as *const c_void)
         }
+        b"vkGetImageMemoryRequirements2" => {
+            // SAFETY: as above.
+            let real = unsafe { std::mem::transmute::<*const c_void, Requirements>(real) };
+            REQUIREMENTS.get_or_init(|| real);
+            Some(requirements as *const c_void)
+        }
+        b"vkBindImageMemory2" => {
+            // SAFETY: as above.
+            let real = unsafe { std::mem::transmute::<*const c_void, Bind>(real) };
+            BIND.get_or_init(|| real);
+            Some(bind as *const c_void)
+        }
+        _ => None,
     }
 }
 
