@@ -1,5 +1,4 @@
-//! Luma and chroma on a plane: what the display composed is what the equations say, whether the planes
-//! lie in one dma-buf or in several.
+//! Luma and chroma on a plane: what the display composed is what the equations say.
 #![allow(clippy::unwrap_used)]
 
 use dmashare::host::Udmabuf;
@@ -144,6 +143,9 @@ fn video(format: Fourcc, extent: Extent, colour: Colour, memories: Memories) -> 
 fn compare(captured: &SharedBuffer, video: &SharedBuffer, at: (u32, u32), what: &str) {
     captured.wait_ready(Access::Read, LIMIT).unwrap();
     let (format, extent) = (video.desc().format, video.desc().extent);
+    // Black and white of ten bits in sixteen are those of eight times 256; vkms takes eight times 257 for
+    // every format, which is up to one more off.
+    let allowed = if format == Fourcc::P010 { 2.0 } else { 1.0 };
     let backing = captured.backing();
     let access = CpuAccess::begin(backing.dmabuf(), Access::Read).unwrap();
     let mut bytes = vec![0; access.row_bytes(0).unwrap()];
@@ -160,7 +162,7 @@ fn compare(captured: &SharedBuffer, video: &SharedBuffer, at: (u32, u32), what: 
             let distances = pixel.iter().zip(expected);
             let mut distances = distances.map(|(seen, wanted)| (f64::from(*seen) - wanted).abs());
             assert!(
-                distances.all(|distance| distance <= 1.0),
+                distances.all(|distance| distance <= allowed),
                 "{what}: {pixel:?} at {x},{y} is not {expected:?}"
             );
         }
@@ -175,7 +177,7 @@ fn show(screen: &Screen, mapping: &Mapping<Card>) -> SharedBuffer {
 }
 
 #[test]
-fn every_format_is_shown_from_one_dma_buf_and_from_several() {
+fn every_format_is_shown() {
     let screen = Screen::new();
     for format in FORMATS {
         for (matrix, range) in [
@@ -185,26 +187,46 @@ fn every_format_is_shown_from_one_dma_buf_and_from_several() {
         ] {
             let mut colour = Colour::default();
             (colour.matrix, colour.range) = (matrix, range);
-            for memories in [Memories::One, Memories::Each] {
-                let what = format!("{format} {matrix:?} {range:?} {memories:?}");
-                let video = video(format, screen.extent(), colour, memories);
-                let count = video.backing().dmabuf().memories().len();
-                let planes = format.info().unwrap().planes.len();
-                assert_eq!(count, if memories == Memories::One { 1 } else { planes });
-                let mapping = map(&video, &screen.card);
-                let captured = show(&screen, &mapping);
-                compare(&captured, &video, (0, 0), &what);
-                // The display is attached to each of the dma-bufs.
+            let what = format!("{format} {matrix:?} {range:?}");
+            let video = video(format, screen.extent(), colour, Memories::One);
+            assert_eq!(video.backing().dmabuf().memories().len(), 1);
+            let mapping = map(&video, &screen.card);
+            let captured = show(&screen, &mapping);
+            compare(&captured, &video, (0, 0), &what);
+            assert_eq!(screen.card.open_gem_handles(), 0, "{what}");
+        }
+    }
+}
+
+/// A framebuffer over a dma-buf for each plane: the display is attached to all of them, and no handle
+/// stays open. What it shows is not looked at: vkms reads every plane from the first one's memory.
+#[test]
+fn planes_in_several_dma_bufs_are_imported() {
+    let screen = Screen::new();
+    let framebuffers = screen.display.framebuffers();
+    for format in FORMATS {
+        for extent in [screen.extent(), Extent::new(333, 77)] {
+            let what = format!("{format} {extent}");
+            let video = video(format, extent, Colour::default(), Memories::Each);
+            let memories = video.backing().dmabuf().memories().to_vec();
+            assert_eq!(memories.len(), format.info().unwrap().planes.len());
+            let attached = || {
                 let listed = bufinfo();
-                for memory in video.backing().dmabuf().memories() {
-                    let inode = memory.id().inode();
+                let is_attached = |inode| {
                     let kernel = listed.iter().find(|listed| listed.inode == inode);
-                    let attached = &kernel.unwrap().attached;
-                    let name = screen.display.device_name();
-                    assert!(attached.iter().any(|attached| attached == name), "{what}");
-                }
-                assert_eq!(screen.card.open_gem_handles(), 0, "{what}");
-            }
+                    let mut names = kernel.unwrap().attached.iter();
+                    names.any(|name| name == screen.display.device_name())
+                };
+                let inodes = memories.iter().map(|memory| memory.id().inode());
+                inodes.filter(|inode| is_attached(*inode)).count()
+            };
+            let mapping = map(&video, &screen.card);
+            assert_eq!(attached(), memories.len(), "{what}");
+            assert_eq!(screen.display.framebuffers(), framebuffers + 1, "{what}");
+            assert_eq!(screen.card.open_gem_handles(), 0, "{what}");
+            drop((mapping, video));
+            assert_eq!(attached(), 0, "{what}");
+            assert_eq!(screen.display.framebuffers(), framebuffers, "{what}");
         }
     }
 }
@@ -218,18 +240,11 @@ fn odd_sizes_are_shown() {
     (colour.matrix, colour.range) = (MatrixCoefficients::Bt709, ColourRange::Limited);
     for format in FORMATS {
         for (width, height) in [(333, 77), (64, 49), (63, 48), (11, 11)] {
-            for memories in [Memories::One, Memories::Each] {
-                let extent = Extent::new(width, height);
-                let video = video(format, extent, colour, memories);
-                let mapping = map(&video, &screen.card);
-                let captured = show(&screen, &mapping);
-                compare(
-                    &captured,
-                    &video,
-                    (0, 0),
-                    &format!("{format} {extent} {memories:?}"),
-                );
-            }
+            let extent = Extent::new(width, height);
+            let video = video(format, extent, colour, Memories::One);
+            let mapping = map(&video, &screen.card);
+            let captured = show(&screen, &mapping);
+            compare(&captured, &video, (0, 0), &format!("{format} {extent}"));
         }
     }
 }
@@ -252,7 +267,7 @@ fn video_lies_on_an_overlay() {
         .iter()
         .find(|plane| plane.kind() == PlaneKind::Overlay);
     for format in [Fourcc::NV12, Fourcc::P010] {
-        let video = video(format, Extent::new(320, 240), colour, Memories::Each);
+        let video = video(format, Extent::new(320, 240), colour, Memories::One);
         let mapping = map(&video, &screen.card);
         let over = PlaneCommit::on(overlay.unwrap(), &mapping)
             .destination(Rectangle::new(101, 51, 320, 240));

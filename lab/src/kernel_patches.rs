@@ -43,11 +43,6 @@ pub(crate) const PATCHES: &[KernelPatch] = &[
         text: include_str!("../patches/vkms-writeback-order.patch"),
         without: "a capture may be lost when the next commit comes before it is written",
     },
-    KernelPatch {
-        name: "vkms-plane-memory.patch",
-        text: include_str!("../patches/vkms-plane-memory.patch"),
-        without: "planes of one image in several dma-bufs are shown wrong",
-    },
 ];
 
 /// The file in the kernel's cache entry with a line for each patch that is not in the kernel.

@@ -141,7 +141,7 @@ pub fn sample(
     let raw = device.raw();
     let image = source.object();
     let extent = image.extent();
-    assert!(extent.width % GROUP == 0 && extent.height % GROUP == 0);
+    assert!(extent.width.is_multiple_of(GROUP) && extent.height.is_multiple_of(GROUP));
     let ycbcr = image.ycbcr(colour, filter).unwrap();
     let mut objects = Objects {
         raw,
