@@ -185,6 +185,7 @@ mod constraint;
 mod copying;
 mod cpu_access;
 mod cpu_mapping;
+mod deadline_fence;
 mod dmabuf;
 mod dmabuf_memory;
 mod dynamic_attachment;
@@ -199,6 +200,7 @@ mod format_info;
 mod hdr_metadata;
 mod held;
 pub mod host;
+mod implicit_sync;
 mod importer;
 #[cfg(feature = "in-memory")]
 pub mod in_memory;
@@ -227,6 +229,8 @@ mod software_timeline;
 mod submission;
 mod sync;
 mod sync_file;
+mod sync_file_info;
+mod sync_mode;
 mod sys;
 mod telling;
 mod used_mappings;
@@ -247,7 +251,8 @@ pub use dmabuf_memory::{DmaBufMemory, MemoryId};
 pub use dynamic_attachment::DynamicAttachment;
 pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
-    AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImportError,
+    AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImplicitSyncError,
+    ImportError,
     LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError, RevokeError,
     SubmitError, SyncFileError, UnfitError,
 };
@@ -258,6 +263,7 @@ pub use fence_set::FenceSet;
 pub use format::Fourcc;
 pub use format_info::{FormatInfo, PlaneInfo};
 pub use hdr_metadata::{Chromaticity, HdrStaticMetadata};
+pub use implicit_sync::{ImplicitFences, Unpublished};
 pub use importer::Importer;
 pub use invalidation::{Invalidate, InvalidationContext, InvalidationReason};
 pub use layout::{Layout, PlaneLayout};
@@ -280,3 +286,5 @@ pub use shared_buffer::SharedBuffer;
 pub use software_timeline::SoftwareTimeline;
 pub use submission::{Contended, Submission, TryBeginError};
 pub use sync_file::SyncFile;
+pub use sync_file_info::{SyncFileFence, SyncFileInfo};
+pub use sync_mode::SyncMode;

@@ -13,6 +13,7 @@ use crate::timeline::QueueTimeline;
 #[derive(Debug)]
 pub(crate) struct Resolved {
     fence: Fence,
+    usage: FenceUsage,
     semaphore: ImportedSemaphore,
 }
 
@@ -46,6 +47,7 @@ impl Unresolved {
         match imported {
             Ok(semaphore) => Ok(Some(Resolved {
                 fence: self.fence,
+                usage: self.usage,
                 semaphore,
             })),
             Err(FenceError::NoSyncFile { .. }) => match self.fence.status() {
@@ -189,10 +191,23 @@ impl<'a> Waits<'a> {
 
 /// Hands the semaphores that a submission waits for to the pool until `point`; the others are free
 /// at once.
-pub(crate) fn hold_used(resolved: SmallVec<[Resolved; 4]>, used: &[usize], point: u64) {
+///
+/// Vulkan takes a sync_file that ends in an error for one that has signalled. What a writer should have
+/// written is not there then, and what is made of it is worth nothing: the timeline remembers.
+pub(crate) fn hold_used(
+    timeline: &QueueTimeline,
+    resolved: SmallVec<[Resolved; 4]>,
+    used: &[usize],
+    point: u64,
+) {
     for (index, entry) in resolved.into_iter().enumerate() {
         if used.contains(&index) {
             entry.semaphore.hold_until(point);
+            if let (FenceUsage::Move | FenceUsage::Write, Fence::SyncFile(write)) =
+                (entry.usage, entry.fence)
+            {
+                timeline.inputs().add(point, write);
+            }
         }
     }
 }

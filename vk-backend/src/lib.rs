@@ -100,6 +100,7 @@ mod device_core;
 mod error;
 mod export;
 mod extensions;
+mod failed_input;
 mod foreign_fence;
 mod format;
 mod image;

@@ -1,6 +1,6 @@
 //! Why a buffer could not be attached, mapped or pinned.
 
-use crate::{DmaBufError, ExportError, ImportError, MoveError};
+use crate::{DmaBufError, ExportError, ImplicitSyncError, ImportError, MoveError};
 
 /// Why a buffer could not be attached to a device. It is then as before.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,14 @@ pub enum AttachError {
     WouldDeadlock {
         /// The buffer's name.
         buffer: String,
+    },
+    /// Its fences could not be put where the holder of the descriptors finds them.
+    #[error("the other side would not see the fences of '{buffer}': export it explicitly, and send sync_files along")]
+    ImplicitSync {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: ImplicitSyncError,
     },
     /// Its descriptors could not be duplicated.
     #[error("the descriptors of '{buffer}' cannot be given away")]
