@@ -241,7 +241,9 @@ mod tests {
         let failed = |errno| ioctl_failed(OPERATION, io::Error::from_raw_os_error(errno));
         assert!(matches!(
             failed(nix::libc::ENOTTY),
-            DmaBufError::Unsupported { operation: OPERATION }
+            DmaBufError::Unsupported {
+                operation: OPERATION
+            }
         ));
         assert!(matches!(failed(nix::libc::ENOMEM), DmaBufError::Os { .. }));
     }

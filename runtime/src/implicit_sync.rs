@@ -219,7 +219,11 @@ impl ImplicitFences {
 
     /// Those of one buffer that have not signalled, with their class. What the dma-buf says to a writer
     /// is of readers and writers; a writer that failed is of no interest to it.
-    pub(crate) fn visit(&self, buffer: &Arc<BufferInner>, mut visit: impl FnMut(&Fence, FenceUsage)) {
+    pub(crate) fn visit(
+        &self,
+        buffer: &Arc<BufferInner>,
+        mut visit: impl FnMut(&Fence, FenceUsage),
+    ) {
         for own in &self.fences {
             if Arc::ptr_eq(&own.buffer, buffer) && own.fence.status() != FenceStatus::Signalled {
                 visit(&own.fence, FenceUsage::waited_by(own.access));

@@ -252,9 +252,8 @@ pub use dynamic_attachment::DynamicAttachment;
 pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
     AttachError, BoxError, CpuAccessError, DmaBufError, ExportError, FenceError, ImplicitSyncError,
-    ImportError,
-    LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError, RevokeError,
-    SubmitError, SyncFileError, UnfitError,
+    ImportError, LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError,
+    RevokeError, SubmitError, SyncFileError, UnfitError,
 };
 pub use export_guard::ExportGuard;
 pub use exporter::Exporter;

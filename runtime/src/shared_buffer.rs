@@ -13,8 +13,9 @@ use crate::callback_gate::CallbackGate;
 use crate::sync::Ordering;
 use crate::{
     Access, AccessConstraint, AttachError, AttachmentReport, Backing, BufferDesc, BufferReport,
-    DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet, ImplicitSyncError, Importer, Invalidate,
-    Move, MoveError, Reservation, Revocation, RevokeError, StaticAttachment, SubmitError, SyncMode,
+    DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet, ImplicitSyncError,
+    Importer, Invalidate, Move, MoveError, Reservation, Revocation, RevokeError, StaticAttachment,
+    SubmitError, SyncMode,
 };
 
 /// How often an attachment begins anew because the buffer moved meanwhile.

@@ -108,7 +108,9 @@ impl SyncFile {
             return first.try_clone().map(Some);
         };
         let merged = first.merge(second)?;
-        files.try_fold(merged, |merged, file| merged.merge(file)).map(Some)
+        files
+            .try_fold(merged, |merged, file| merged.merge(file))
+            .map(Some)
     }
 
     /// Tells the drivers behind the fences that somebody would like them to have signalled within

@@ -112,7 +112,10 @@ fn a_deadline_ends_a_fence_in_an_error_that_stays() {
     let timeline = SoftwareTimeline::new("worker");
     let plain = timeline.fence(1);
     let fence = timeline.fence_within(1, Duration::from_millis(20));
-    assert_eq!((fence.status(), fence.producer()), (FenceStatus::Pending, "worker"));
+    assert_eq!(
+        (fence.status(), fence.producer()),
+        (FenceStatus::Pending, "worker")
+    );
     assert!(matches!(
         fence.wait(Duration::from_millis(1)),
         Err(FenceError::Timeout { .. })
@@ -125,7 +128,10 @@ fn a_deadline_ends_a_fence_in_an_error_that_stays() {
     timeline.signal(1);
     assert_eq!(plain.status(), FenceStatus::Signalled);
     assert_eq!(fence.status(), FenceStatus::Failed(Errno::ETIMEDOUT));
-    assert!(matches!(fence.wait(Duration::ZERO), Err(FenceError::Expired { .. })));
+    assert!(matches!(
+        fence.wait(Duration::ZERO),
+        Err(FenceError::Expired { .. })
+    ));
     assert!(matches!(
         fence.export_sync_file(),
         Err(FenceError::Expired { .. })

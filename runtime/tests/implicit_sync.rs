@@ -3,11 +3,15 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use dmashare::host::HostMemory;
 use dmashare::{
-    Access, AttachError, Fence, FenceError, FenceStatus, FenceUsage, ImplicitSyncError, Mapping,
-    Modifier, SharedBuffer, SoftwareTimeline, Submission, SyncFile, SyncMode,
+    Access, AccessConstraint, AttachError, Fence, FenceError, FenceStatus, FenceUsage,
+    ImplicitSyncError, Mapping, Modifier, Placement, Placements, SharedBuffer, SoftwareTimeline,
+    Submission, SyncFile, SyncMode,
 };
 use dmashare_lab_probe::SwSyncTimeline;
 use support::device::Device;
@@ -84,7 +88,10 @@ fn while_a_guard_lives_uses_wait_for_the_other_side() {
     assert_eq!(guard.sync_mode(), SyncMode::Implicit);
     let (reader, writer) = (SwSyncTimeline::new(), SwSyncTimeline::new());
     used.add_outside(Access::Read, &sync_file(&reader, 1));
-    assert!(used.waits(Access::Read).is_empty(), "readers do not wait for readers");
+    assert!(
+        used.waits(Access::Read).is_empty(),
+        "readers do not wait for readers"
+    );
     assert_eq!(used.waits(Access::Write).len(), 1);
     used.add_outside(Access::Write, &sync_file(&writer, 1));
     assert_eq!(used.waits(Access::Read), [FenceUsage::Write]);
@@ -109,7 +116,9 @@ fn while_a_guard_lives_the_other_side_sees_uses() {
     let used = used("seen");
     let timeline = SwSyncTimeline::new();
     let before: Fence = sync_file(&timeline, 1).into();
-    Submission::begin([used.mapping.write()]).unwrap().commit(&before);
+    Submission::begin([used.mapping.write()])
+        .unwrap()
+        .commit(&before);
     assert_eq!(used.seen_outside(Access::Read), FenceStatus::Signalled);
     // What was pending when the descriptors left is seen, too.
     let guard = used.buffer.export("client").unwrap();
@@ -118,11 +127,15 @@ fn while_a_guard_lives_the_other_side_sees_uses() {
     assert_eq!(used.seen_outside(Access::Write), FenceStatus::Signalled);
 
     let read: Fence = sync_file(&timeline, 2).into();
-    Submission::begin([used.mapping.read()]).unwrap().commit(&read);
+    Submission::begin([used.mapping.read()])
+        .unwrap()
+        .commit(&read);
     assert_eq!(used.seen_outside(Access::Read), FenceStatus::Signalled);
     assert_eq!(used.seen_outside(Access::Write), FenceStatus::Pending);
     let write: Fence = sync_file(&timeline, 3).into();
-    Submission::begin([used.mapping.write()]).unwrap().commit(&write);
+    Submission::begin([used.mapping.write()])
+        .unwrap()
+        .commit(&write);
     assert_eq!(used.seen_outside(Access::Read), FenceStatus::Pending);
     timeline.increment(1);
     assert_eq!(used.seen_outside(Access::Read), FenceStatus::Pending);
@@ -134,7 +147,9 @@ fn while_a_guard_lives_the_other_side_sees_uses() {
     assert_eq!(used.seen_outside(Access::Write), FenceStatus::Signalled);
     guard.set_sync_mode(SyncMode::Explicit).unwrap();
     let unseen: Fence = sync_file(&timeline, 4).into();
-    Submission::begin([used.mapping.write()]).unwrap().commit(&unseen);
+    Submission::begin([used.mapping.write()])
+        .unwrap()
+        .commit(&unseen);
     assert_eq!(used.seen_outside(Access::Write), FenceStatus::Signalled);
     timeline.increment(1);
 }
@@ -197,7 +212,9 @@ fn a_software_fence_is_owed_and_told_of() {
     let _guard = used.buffer.export("client").unwrap();
     used.buffer.publish_fences().unwrap();
     let display = SoftwareTimeline::new("display Virtual-1");
-    Submission::begin([used.mapping.read()]).unwrap().commit(&display.fence(1));
+    Submission::begin([used.mapping.read()])
+        .unwrap()
+        .commit(&display.fence(1));
     match used.buffer.publish_fences() {
         Err(ImplicitSyncError::Fence {
             buffer,
@@ -215,7 +232,9 @@ fn a_software_fence_is_owed_and_told_of() {
 fn what_was_pending_in_software_when_the_descriptors_left_is_told_of() {
     let used = used("left");
     let worker = SoftwareTimeline::new("worker");
-    Submission::begin([used.mapping.write()]).unwrap().commit(&worker.fence(1));
+    Submission::begin([used.mapping.write()])
+        .unwrap()
+        .commit(&worker.fence(1));
     let _guard = used.buffer.export("client").unwrap();
     assert!(matches!(
         used.buffer.publish_fences(),
@@ -264,6 +283,47 @@ fn a_failed_writer_outside_is_told_to_readers() {
         .unwrap();
     assert_eq!(
         failed,
-        [(FenceUsage::Write, FenceStatus::Failed(nix::errno::Errno::ENOENT))]
+        [(
+            FenceUsage::Write,
+            FenceStatus::Failed(nix::errno::Errno::ENOENT)
+        )]
     );
+}
+
+/// What others outside do with the memory that a buffer leaves is over before it is copied.
+#[test]
+fn a_move_waits_for_the_dma_bufs_own_fences() {
+    let memory = HostMemory::open().unwrap();
+    let at = |placement| AccessConstraint::placements(placement);
+    let buffer = SharedBuffer::new_dynamic(&memory, desc("moving"), &at(Placements::HOST)).unwrap();
+    let flag = Arc::new(AtomicBool::new(false));
+    let attachment = buffer
+        .attach_dynamic(&Device::anywhere("camera"), flag)
+        .unwrap();
+    attachment.set_sync_mode(SyncMode::Implicit).unwrap();
+    assert_eq!(attachment.sync_mode(), SyncMode::Implicit);
+    let mapping = attachment.map().unwrap();
+    let timeline = SwSyncTimeline::new();
+    let used = Used { buffer, mapping };
+    used.add_outside(Access::Read, &sync_file(&timeline, 1));
+    let moved = used.buffer.move_to(&at(Placements::SHMEM)).unwrap();
+    assert!(!moved.is_over());
+    assert!(matches!(
+        attachment.map().unwrap().backing().placement(),
+        Placement::Shmem
+    ));
+    // Work on the new memory waits for the move, though its dma-buf says nothing of it.
+    let submission = Submission::begin([attachment.map().unwrap().read()]).unwrap();
+    let mut waits = Vec::new();
+    submission
+        .visit_waits::<()>(|_, usage, _| {
+            waits.push(usage);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(waits, [FenceUsage::Move]);
+    drop(submission);
+    timeline.increment(1);
+    moved.wait(LONG).unwrap();
+    assert!(moved.is_over());
 }

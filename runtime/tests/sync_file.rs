@@ -4,7 +4,9 @@
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use dmashare::{Fence, FenceError, FenceSet, FenceStatus, SoftwareTimeline, SyncFile, SyncFileError};
+use dmashare::{
+    Fence, FenceError, FenceSet, FenceStatus, SoftwareTimeline, SyncFile, SyncFileError,
+};
 use dmashare_lab_probe::{SwSyncTimeline, sw_sync_deadline};
 use nix::errno::Errno;
 
@@ -88,19 +90,29 @@ fn its_information_names_each_fence() {
     let (first, second) = (SwSyncTimeline::new(), SwSyncTimeline::new());
     let both = file(&first, 1).merge(&file(&second, 1)).unwrap();
     let info = both.info().unwrap();
-    assert_eq!((&*info.name, info.status), ("dmashare", FenceStatus::Pending));
+    assert_eq!(
+        (&*info.name, info.status),
+        ("dmashare", FenceStatus::Pending)
+    );
     assert_eq!(info.fences.len(), 2);
     for fence in &info.fences {
         assert_eq!(fence.driver, "sw_sync");
         // The program's name: sw_sync gives that to its timelines.
         assert!(!fence.timeline.is_empty());
-        assert_eq!((fence.status, fence.timestamp), (FenceStatus::Pending, None));
+        assert_eq!(
+            (fence.status, fence.timestamp),
+            (FenceStatus::Pending, None)
+        );
     }
     let before = now();
     first.increment(1);
     let info = both.info().unwrap();
     assert_eq!(info.status, FenceStatus::Pending);
-    let stamps: Vec<_> = info.fences.iter().filter_map(|fence| fence.timestamp).collect();
+    let stamps: Vec<_> = info
+        .fences
+        .iter()
+        .filter_map(|fence| fence.timestamp)
+        .collect();
     let [stamp] = stamps[..] else {
         panic!("{info:?}");
     };
@@ -109,7 +121,12 @@ fn its_information_names_each_fence() {
     let info = both.info().unwrap();
     assert_eq!(info.status, FenceStatus::Failed(Errno::ENOENT));
     let statuses = info.fences.iter().map(|fence| fence.status);
-    assert_eq!(statuses.filter(|status| *status == FenceStatus::Signalled).count(), 1);
+    assert_eq!(
+        statuses
+            .filter(|status| *status == FenceStatus::Signalled)
+            .count(),
+        1
+    );
 }
 
 #[test]

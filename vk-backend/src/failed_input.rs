@@ -55,8 +55,10 @@ impl Inputs {
             failed.pop_first();
         }
         let failure = failed.get(&point).copied();
-        self.any
-            .store(!(waiting.is_empty() && failed.is_empty()), Ordering::Release);
+        self.any.store(
+            !(waiting.is_empty() && failed.is_empty()),
+            Ordering::Release,
+        );
         failure
     }
 }

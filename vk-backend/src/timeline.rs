@@ -84,7 +84,10 @@ impl QueueTimeline {
 
     /// What a point that was reached has come to.
     fn outcome(&self, point: u64) -> FenceStatus {
-        match self.inputs.failure(point, self.reached.load(Ordering::Acquire)) {
+        match self
+            .inputs
+            .failure(point, self.reached.load(Ordering::Acquire))
+        {
             None => FenceStatus::Signalled,
             Some(errno) => FenceStatus::Failed(errno),
         }
@@ -348,7 +351,10 @@ impl Timeline for QueueTimeline {
 
     fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
         self.wait_reached(point, timeout)?;
-        match self.inputs.failure(point, self.reached.load(Ordering::Acquire)) {
+        match self
+            .inputs
+            .failure(point, self.reached.load(Ordering::Acquire))
+        {
             None => Ok(()),
             Some(errno) => Err(FenceError::Failed {
                 producer: self.core.name.clone(),

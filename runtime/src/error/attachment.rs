@@ -64,7 +64,9 @@ pub enum AttachError {
         buffer: String,
     },
     /// Its fences could not be put where the holder of the descriptors finds them.
-    #[error("the other side would not see the fences of '{buffer}': export it explicitly, and send sync_files along")]
+    #[error(
+        "the other side would not see the fences of '{buffer}': export it explicitly, and send sync_files along"
+    )]
     ImplicitSync {
         /// The buffer's name.
         buffer: String,
