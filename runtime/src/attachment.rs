@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use crate::buffer::BufferInner;
+use crate::sync::{Mutex, lock};
 use crate::{
     Backing, BufferDesc, ImplicitSyncError, ImportError, Importer, MapError, Mapping, SyncMode,
 };
@@ -34,6 +35,8 @@ pub(crate) struct AttachmentCore {
     dead: Arc<AtomicBool>,
     /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
     implicit: Arc<AtomicBool>,
+    /// Held while that changes, together with the buffer's count.
+    changing: Mutex<()>,
     /// Of a dynamic attachment: it is told before the buffer moves, and may pin.
     dynamic: bool,
 }
@@ -45,6 +48,7 @@ impl AttachmentCore {
             id,
             dead: Arc::new(AtomicBool::new(false)),
             implicit: Arc::new(AtomicBool::new(false)),
+            changing: Mutex::new(()),
             dynamic,
         }
     }
@@ -83,17 +87,15 @@ impl AttachmentCore {
     }
 
     pub(crate) fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
-        let implicit = mode == SyncMode::Implicit;
-        if self.implicit.swap(implicit, Ordering::AcqRel) == implicit {
-            return Ok(());
+        let _changing = lock(&self.changing);
+        match (self.sync_mode(), mode) {
+            (SyncMode::Explicit, SyncMode::Implicit) => self.buffer.add_foreign_holder()?,
+            (SyncMode::Implicit, SyncMode::Explicit) => self.buffer.remove_foreign_holder(),
+            _ => {}
         }
-        if !implicit {
-            self.buffer.remove_foreign_holder();
-            return Ok(());
-        }
-        self.buffer.add_foreign_holder().inspect_err(|_| {
-            self.implicit.store(false, Ordering::Release);
-        })
+        self.implicit
+            .store(mode == SyncMode::Implicit, Ordering::Release);
+        Ok(())
     }
 }
 

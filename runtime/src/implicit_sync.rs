@@ -129,7 +129,11 @@ impl BufferInner {
     }
 
     fn owe(&self, access: Access, fence: Fence) {
-        lock(&self.foreign.owed).of(access).insert(fence);
+        let mut owed = lock(&self.foreign.owed);
+        // Looked at with the list locked: the last holder empties it after it has gone.
+        if self.has_foreign_holders() {
+            owed.of(access).insert(fence);
+        }
     }
 
     /// Tries again to put into the dma-buf what could not be put there before. The first error comes
@@ -265,7 +269,7 @@ impl Unpublished {
 impl Drop for Unpublished {
     fn drop(&mut self) {
         if let Some(fence) = &self.fence {
-            for used in foreign(&self.uses) {
+            for used in self.uses.iter() {
                 used.buffer().owe(used.access, fence.clone());
             }
         }

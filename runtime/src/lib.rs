@@ -159,6 +159,45 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Fences: what becomes what
+//!
+//! A [`Fence`] is a point on a [`Timeline`] or a [`SyncFile`], and the sync_file is what all kernel
+//! interfaces have in common: everything goes by way of it. "Waits" says whether the conversion itself
+//! may block; whatever may is refused while a submission is open (I16).
+//!
+//! | from | to | by | cost | waits |
+//! |---|---|---|---|---|
+//! | Vulkan point | wait on the same `VkDevice` | a submission | none: its own semaphore | no |
+//! | Vulkan point | sync_file | [`Fence::export_sync_file`] | a `vkQueueSubmit2`, a semaphore, a descriptor | in some drivers until the work is done |
+//! | sync_file | Vulkan wait | a submission | a `vkImportSemaphoreFdKHR` into a pooled semaphore | no |
+//! | sync_file | display's wait | a commit (`IN_FENCE_FD`) | none: its number goes along | no |
+//! | display's flip | sync_file | a commit (`OUT_FENCE_PTR`) | a descriptor | no |
+//! | display's use of a buffer | anything of the kernel's | not at all: it is software | | |
+//! | syncobj point | sync_file | [`Fence::export_sync_file`] | 4 ioctls; not before its work was submitted | no |
+//! | any that has a sync_file | syncobj point | `SyncobjTimeline::import` | its sync_file, and 4 ioctls | as its sync_file |
+//! | dma-buf's own fences | sync_file | [`DmaBuf::fences`] | 2 ioctls for each memory | no |
+//! | any that has a sync_file | dma-buf's own fence | [`DmaBuf::add_fence`] | its sync_file, and an ioctl for each memory | as its sync_file |
+//! | several | one sync_file | [`SyncFile::merge_all`], [`FenceSet::export_sync_file`] | their sync_files, and a `SYNC_IOC_MERGE` for each but the first | as their sync_files |
+//! | software | anything of the kernel's | not at all ([`FenceError::NoSyncFile`]): wait for it, or poll it | | |
+//! | any | a descriptor for poll | [`Fence::pollable`] | a descriptor: a sync_file, or an eventfd of software and syncobjs | as its sync_file |
+//! | any | one that ends in an error by a deadline | [`Fence::with_deadline`] | an allocation | no |
+//! | any | the CPU | [`Fence::wait`] | | yes |
+//!
+//! A producer that dies ends its fences in an error. A sync_file keeps it, and a software fence. A Vulkan
+//! queue that waits for one goes on as if nothing were; the fence of that work fails with it here. A
+//! dma-buf forgets the fence, and a syncobj its error: what cannot wait for a word that never comes gets
+//! a deadline.
+//!
+//! ## Buffers that others hold
+//!
+//! Who has a buffer's descriptors and nothing else finds fences only in the dma-buf. So an
+//! [`ExportGuard`], and an attachment that asks for it, makes the buffer [implicit](SyncMode::Implicit):
+//! every use, by whomever, first merges the dma-buf's own fences into its waits and adds its fence there
+//! afterwards, with nothing locked. Of the kernel's classes only reads and writes can be added; a move
+//! goes there as a write, and the library's own uses know it from the reservation. Attachments are
+//! explicit unless they are told: then no use takes a system call for this, and a display that is given
+//! an in-fence ignores what the dma-buf says, as the kernel has it.
+//!
 //! # When there is not room for all
 //!
 //! A [`Residency`] keeps a set of buffers within a budget for each place: what was used least recently

@@ -9,6 +9,7 @@ use dmashare::{
 };
 use dmashare_lab_probe::{SwSyncTimeline, sw_sync_deadline};
 use nix::errno::Errno;
+use proptest::prelude::*;
 
 #[test]
 fn signals_with_its_timeline() {
@@ -203,4 +204,36 @@ fn a_set_becomes_one_sync_file() {
         set(&[software.fence(1)]).export_sync_file(),
         Err(FenceError::NoSyncFile { producer }) if producer == "worker"
     ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A merge of anything, in any order, is over exactly when all that went in is.
+    #[test]
+    fn a_random_merge_is_over_when_all_its_fences_are(
+        fences in prop::collection::vec((0_usize..4, 1_u32..5), 1..20),
+        steps in prop::collection::vec(0_usize..4, 0..16),
+    ) {
+        let timelines = [(); 4].map(|()| SwSyncTimeline::new());
+        let files: Vec<_> = fences
+            .iter()
+            .map(|(timeline, value)| file(&timelines[*timeline], *value))
+            .collect();
+        let merged = SyncFile::merge_all(&files).unwrap().unwrap();
+        let mut last = [0_u32; 4];
+        for (timeline, value) in &fences {
+            last[*timeline] = last[*timeline].max(*value);
+        }
+        // Of each timeline only the last is kept.
+        let kept = last.iter().filter(|value| **value > 0).count();
+        prop_assert_eq!(usize::try_from(merged.fence_count().unwrap()).unwrap(), kept);
+        let mut values = [0_u32; 4];
+        for step in steps {
+            timelines[step].increment(1);
+            values[step] += 1;
+            let over = (0..4).all(|timeline| values[timeline] >= last[timeline]);
+            prop_assert_eq!(merged.status().unwrap().is_over(), over);
+        }
+    }
 }

@@ -138,11 +138,13 @@ impl<'a> Waits<'a> {
             if !self.used.contains(&index) {
                 self.used.push(index);
             }
-        } else if !self
+        } else if let Some(known) = self
             .unresolved
-            .iter()
-            .any(|other| is_same(&other.fence, fence))
+            .iter_mut()
+            .find(|other| is_same(&other.fence, fence))
         {
+            known.usage = known.usage.min(usage);
+        } else {
             self.unresolved.push(Unresolved {
                 fence: fence.clone(),
                 usage,

@@ -14,13 +14,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dmashare::{
-    Access, DmaBufMemory, Fence, FenceError, FenceStatus, Mapping, SharedBuffer, Submission,
-    SubmitError, SyncFile,
+    Access, CpuAccess, DmaBufMemory, Fence, FenceError, FenceStatus, Mapping, SharedBuffer,
+    Submission, SubmitError, SyncFile,
 };
 use dmashare_lab_probe::{SwSyncTimeline, Vgem, VgemFence, within_time_limit};
 use dmashare_vk::Device;
 use nix::errno::Errno;
-use support::{LONG, buffer, device, map, submit_empty};
+use support::{LONG, assert_same_bytes, buffer, device, map, pattern, submit_empty};
 
 /// Longer than any work here takes that does not wait.
 const A_WHILE: Duration = Duration::from_millis(100);
@@ -119,6 +119,35 @@ fn a_vgem_fence_holds_up_the_queue() {
         let fence: VgemFence<'_> = imported.attach_fence(true).unwrap();
         waits_and_then_proceeds(&device, &mapping, &shared, Access::Read, || {
             fence.signal().unwrap();
+        });
+    });
+}
+
+/// Not only does the work wait: it reads what was written before the signal.
+#[test]
+fn a_reader_gets_what_the_other_side_wrote_before_its_fence() {
+    within_time_limit(|| {
+        let device = device();
+        let shared = buffer(&device, "pixels");
+        let mapping = map(&shared, &device);
+        let (old, new) = (pattern(64 * 32 * 4, 1), pattern(64 * 32 * 4, 2));
+        device.transfer().upload(&mapping, &old).unwrap();
+        let guard = shared.export("client").unwrap();
+        let timeline = SwSyncTimeline::new();
+        // Begun first: its beginning waits for the fences that are there.
+        let mut access = CpuAccess::begin(guard.dmabuf(), Access::Write).unwrap();
+        let write: Fence = sync_file(&timeline, 1).into();
+        guard.dmabuf().add_fence(Access::Write, &write).unwrap();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| device.transfer().download(&mapping).unwrap());
+            thread::sleep(A_WHILE);
+            for (row, pixels) in (0..).zip(new.chunks(64 * 4)) {
+                access.write_row(0, row, pixels).unwrap();
+            }
+            drop(access);
+            assert!(!reader.is_finished());
+            timeline.increment(1);
+            assert_same_bytes(&reader.join().unwrap(), &new, "read behind the fence");
         });
     });
 }
