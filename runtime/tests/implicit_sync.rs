@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::Duration;
 
 use dmashare::host::HostMemory;
@@ -326,4 +327,37 @@ fn a_move_waits_for_the_dma_bufs_own_fences() {
     timeline.increment(1);
     moved.wait(LONG).unwrap();
     assert!(moved.is_over());
+}
+
+/// Whoever gets the descriptors while work is being committed sees its fence, whichever came first.
+#[test]
+fn an_export_and_a_commit_do_not_miss_each_other() {
+    let used = used("race");
+    let timeline = SwSyncTimeline::new();
+    for round in 1..200 {
+        let fence: Fence = sync_file(&timeline, round).into();
+        let guard = thread::scope(|scope| {
+            scope.spawn(|| {
+                let submission = Submission::begin([used.mapping.write()]).unwrap();
+                thread::yield_now();
+                submission.commit(&fence);
+            });
+            scope
+                .spawn(|| used.buffer.export("client").unwrap())
+                .join()
+                .unwrap()
+        });
+        assert_eq!(
+            used.seen_outside(Access::Read),
+            FenceStatus::Pending,
+            "{round}"
+        );
+        drop(guard);
+        timeline.increment(1);
+        assert_eq!(
+            used.seen_outside(Access::Write),
+            FenceStatus::Signalled,
+            "{round}"
+        );
+    }
 }

@@ -208,7 +208,7 @@ pub(crate) fn hold_used(
             if let (FenceUsage::Move | FenceUsage::Write, Fence::SyncFile(write)) =
                 (entry.usage, entry.fence)
             {
-                timeline.inputs().add(point, write);
+                timeline.inputs.add(point, write);
             }
         }
     }

@@ -46,7 +46,7 @@ pub(crate) struct QueueTimeline {
     /// The highest value that was seen.
     reached: AtomicU64,
     /// What the work of a point was made of.
-    inputs: Inputs,
+    pub(crate) inputs: Inputs,
 }
 
 impl QueueTimeline {
@@ -78,19 +78,11 @@ impl QueueTimeline {
         &self.pool
     }
 
-    pub(crate) fn inputs(&self) -> &Inputs {
-        &self.inputs
-    }
-
     /// What a point that was reached has come to.
     fn outcome(&self, point: u64) -> FenceStatus {
-        match self
-            .inputs
-            .failure(point, self.reached.load(Ordering::Acquire))
-        {
-            None => FenceStatus::Signalled,
-            Some(errno) => FenceStatus::Failed(errno),
-        }
+        let reached = self.reached.load(Ordering::Acquire);
+        let failure = self.inputs.failure(point, reached);
+        failure.map_or(FenceStatus::Signalled, FenceStatus::Failed)
     }
 
     pub(crate) fn lock_queue(&self) -> Result<QueueLockGuard, QueueHeld> {
@@ -351,15 +343,12 @@ impl Timeline for QueueTimeline {
 
     fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
         self.wait_reached(point, timeout)?;
-        match self
-            .inputs
-            .failure(point, self.reached.load(Ordering::Acquire))
-        {
-            None => Ok(()),
-            Some(errno) => Err(FenceError::Failed {
+        match self.outcome(point) {
+            FenceStatus::Failed(errno) => Err(FenceError::Failed {
                 producer: self.core.name.clone(),
                 source: errno.into(),
             }),
+            _ => Ok(()),
         }
     }
 
