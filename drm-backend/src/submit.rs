@@ -64,8 +64,11 @@ impl Card {
     /// another process has switched off, unless it shows the same there.
     ///
     /// The display waits for the fences given and for those that the buffers' reservations hold
-    /// (rendering that was submitted through this library). A driver that takes no in-fences
-    /// (`EPERM`) has them waited for here, for a second at most.
+    /// (rendering that was submitted through this library). Of buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) it waits for the dma-buf's own as well,
+    /// which the kernel itself ignores on a plane that has an in-fence; and what is captured into gets
+    /// the capture's fence there. A driver that takes no in-fences (`EPERM`) has them waited for here,
+    /// for a second at most.
     ///
     /// The driver checks the whole commit first (`TEST_ONLY`), unless it has accepted the same
     /// before: everything but framebuffers, fences and damage counts. So a steady flip is one ioctl.

@@ -1,7 +1,7 @@
 //! drm_syncobj, binary and as a timeline, on vgem.
 #![allow(clippy::unwrap_used)]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use dmashare::{Fence, FenceError, FenceStatus, SoftwareTimeline, SyncFile};
@@ -230,10 +230,7 @@ fn two_processes_share_it_by_its_descriptor() {
     drop(ours);
     timeline.increment(1);
     theirs.wait(1, wait(), LONG).unwrap();
-    for wrong in [
-        OwnedFd::from(nix::unistd::pipe().unwrap().0),
-        timeline.fence(9),
-    ] {
+    for wrong in [nix::unistd::pipe().unwrap().0, timeline.fence(9)] {
         let imported = device().import(wrong.as_fd());
         assert!(
             matches!(imported, Err(SyncobjError::NotSyncobj)),

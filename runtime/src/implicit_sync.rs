@@ -202,6 +202,10 @@ impl ImplicitFences {
     #[cold]
     fn add(&mut self, used: &MappingUse) -> Result<(), ImplicitSyncError> {
         let buffer = used.buffer();
+        if held::any() {
+            // The submission that this is for will be refused, with a better reason.
+            return Ok(());
+        }
         if let Err(error) = buffer.publish_owed() {
             // The work at hand is not what the other side waits for.
             tracing::debug!(buffer = buffer.name(), %error, "not told yet");

@@ -103,13 +103,30 @@ impl FenceReport {
     fn new(usage: FenceUsage, fence: &Fence) -> Self {
         Self {
             usage,
-            producer: fence.producer().to_owned(),
+            producer: producer(fence),
             status: match fence.status() {
                 FenceStatus::Pending => "pending".to_owned(),
                 FenceStatus::Signalled => "signalled".to_owned(),
                 FenceStatus::Failed(errno) => format!("failed: {errno}"),
             },
         }
+    }
+}
+
+/// Who signals a fence. Of a sync_file the kernel knows the drivers.
+fn producer(fence: &Fence) -> String {
+    let info = match fence {
+        Fence::SyncFile(file) => file.info().ok(),
+        Fence::Point { .. } => None,
+    };
+    let mut drivers: Vec<_> = info
+        .map(|info| info.fences.into_iter().map(|fence| fence.driver).collect())
+        .unwrap_or_default();
+    drivers.sort();
+    drivers.dedup();
+    match drivers.is_empty() {
+        true => fence.producer().to_owned(),
+        false => format!("{} of {}", fence.producer(), drivers.join(", ")),
     }
 }
 

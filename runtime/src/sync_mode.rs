@@ -16,7 +16,7 @@ pub enum SyncMode {
     ///
     /// While anyone is attached like this, the buffer has a foreign holder, and every use of it by
     /// anyone waits for the dma-buf's own fences (`DMA_BUF_IOCTL_EXPORT_SYNC_FILE`) and adds its own
-    /// there (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). That is two or three ioctls for each use, and as many
-    /// sync_files.
+    /// there (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). For each use that is three ioctls for each memory of
+    /// the buffer, and once what a sync_file of the use's fence costs.
     Implicit,
 }

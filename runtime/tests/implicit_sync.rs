@@ -121,6 +121,8 @@ fn while_a_guard_lives_the_other_side_sees_uses() {
         .unwrap()
         .commit(&before);
     assert_eq!(used.seen_outside(Access::Read), FenceStatus::Signalled);
+    let fences = used.buffer.report().fences;
+    assert_eq!(fences[0].producer, "sync_file of sw_sync");
     // What was pending when the descriptors left is seen, too.
     let guard = used.buffer.export("client").unwrap();
     assert_eq!(used.seen_outside(Access::Read), FenceStatus::Pending);
