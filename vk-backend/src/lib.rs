@@ -114,6 +114,7 @@ mod modifier;
 mod movable_allocation;
 mod movable_images;
 mod move_copy;
+mod own_sync;
 mod party;
 mod physical_device;
 mod plain_buffer;
