@@ -81,6 +81,9 @@ fn a_semaphore_signals_with_a_fence_and_becomes_one() {
                 fence.wait(LONG).unwrap();
             }
         });
+        // The fence is over, and so is the work; the layers believe only the device.
+        // SAFETY: the device is alive, and no other thread uses its queue.
+        unsafe { device.raw().device_wait_idle() }.unwrap();
         // One that has signalled is imported as that, also one without a sync_file.
         let software = SoftwareTimeline::new("worker");
         // SAFETY: nothing uses the semaphore; its last wait is over.
