@@ -333,3 +333,36 @@ impl From<PinError> for CommitError {
         }
     }
 }
+
+/// An operation on a drm_syncobj failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncobjError {
+    /// The driver has no syncobjs, or no timelines of them.
+    #[error("{device} has no timelines of syncobjs")]
+    Unsupported {
+        /// The device.
+        device: String,
+    },
+    /// The device could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The descriptor is not that of a syncobj.
+    #[error("the file descriptor is not a drm_syncobj")]
+    NotSyncobj,
+    /// The time limit passed first.
+    #[error("the syncobj did not signal in time")]
+    Timeout,
+    /// The syncobj has no fence at that point: its work was not submitted yet (`EINVAL`).
+    #[error("the syncobj has no fence at that point")]
+    NoFence,
+    /// The syncobjs are not of one device. Export one, and import it there.
+    #[error("the syncobjs are of two devices: import one into the device of the other")]
+    OtherDevice,
+    /// A fence could not become a sync_file.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// The ioctl failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}

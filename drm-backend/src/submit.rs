@@ -6,7 +6,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dmashare::{Contended, Fence, FenceStatus, Submission, SyncFile, TryBeginError};
+use dmashare::{
+    Contended, Fence, FenceStatus, ImplicitFences, Submission, SubmitError, SyncFile,
+    TryBeginError, Unpublished,
+};
 use drm_ffi::{
     DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_NONBLOCK, DRM_MODE_ATOMIC_TEST_ONLY,
     DRM_MODE_PAGE_FLIP_EVENT,
@@ -33,7 +36,8 @@ const ROUNDS: usize = 8;
 
 /// What one attempt came to.
 pub(crate) enum Attempt {
-    Done(CommitId),
+    /// It is on its way. `None`: nothing was left to do.
+    Done(CommitId, Option<Unpublished>),
     /// The buffers' reservations hold fences that the display would not have waited for, with the
     /// buffers' names.
     Uncovered(SmallVec<[(Fence, String); 4]>),
@@ -60,8 +64,11 @@ impl Card {
     /// another process has switched off, unless it shows the same there.
     ///
     /// The display waits for the fences given and for those that the buffers' reservations hold
-    /// (rendering that was submitted through this library). A driver that takes no in-fences
-    /// (`EPERM`) has them waited for here, for a second at most.
+    /// (rendering that was submitted through this library). Of buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) it waits for the dma-buf's own as well,
+    /// which the kernel itself ignores on a plane that has an in-fence; and what is captured into gets
+    /// the capture's fence there. A driver that takes no in-fences (`EPERM`) has them waited for here,
+    /// for a second at most.
     ///
     /// The driver checks the whole commit first (`TEST_ONLY`), unless it has accepted the same
     /// before: everything but framebuffers, fences and damage counts. So a steady flip is one ioctl.
@@ -102,6 +109,9 @@ impl Card {
         // A fence travels on a plane: without one there is nothing to hang it on.
         let on_cpu = refuses() || commit.planes().next().is_none();
         let mut fences = InFences::new(commit, on_cpu)?;
+        // A plane that has any in-fence makes the kernel ignore the dma-buf's own, and this commit
+        // may get one: so they are waited for like all others.
+        let implicit = implicit_fences(commit)?;
         let mut in_the_way = None;
         // Those of one round are dropped when the next has its own: no buffer moves in between.
         let mut pinned = Pins::default();
@@ -115,7 +125,7 @@ impl Card {
                     inner,
                     &mut state,
                     commit,
-                    &fences,
+                    (&fences, &implicit),
                     &mut pins,
                     out_fences.as_deref_mut(),
                 );
@@ -128,7 +138,12 @@ impl Card {
             drop(std::mem::replace(&mut pinned, pins));
             let attempt = attempt?;
             match attempt {
-                Attempt::Done(id) => return Ok(id),
+                Attempt::Done(id, unpublished) => {
+                    if let Some(unpublished) = unpublished {
+                        unpublished.publish();
+                    }
+                    return Ok(id);
+                }
                 Attempt::Contended(contended) => {
                     contended.wait()?;
                     continue;
@@ -158,7 +173,7 @@ fn attempt(
     inner: &Arc<CardInner>,
     state: &mut State,
     commit: &Commit,
-    fences: &InFences,
+    (fences, implicit): (&InFences, &ImplicitFences),
     pins: &mut Pins,
     out_fences: Option<&mut OutFences>,
 ) -> Result<Attempt, CommitError> {
@@ -194,7 +209,7 @@ fn attempt(
     }
 
     // Not waiting: whoever has the buffer may be waiting for the card.
-    let submission = match Submission::try_begin(pins.uses(&plan)) {
+    let submission = match Submission::try_begin_with(pins.uses(&plan), implicit) {
         Ok(submission) => submission,
         Err(TryBeginError::Contended(contended)) => return Ok(Attempt::Contended(contended)),
         Err(TryBeginError::Submit(error)) => return Err(error.into()),
@@ -218,7 +233,7 @@ fn attempt(
     drop(blobs);
     inner.statistics.commits.fetch_add(1, Ordering::Relaxed);
     let new_fences = record(inner, state, &plan, pins, id);
-    submission.commit_each(new_fences);
+    let unpublished = submission.commit_each(new_fences);
     if let Some(out_fences) = out_fences {
         take_out_fences(state, &plan, out_fences);
     }
@@ -226,14 +241,29 @@ fn attempt(
         let capture = &mut state.captures[index];
         capture.watch(&inner.epoll, crate::dispatch::capture_token(capture.serial));
     }
-    Ok(Attempt::Done(id))
+    Ok(Attempt::Done(id, Some(unpublished)))
+}
+
+/// The dma-bufs' own fences, of what is shown and of what is captured into.
+fn implicit_fences(commit: &Commit) -> Result<ImplicitFences, CommitError> {
+    let shown = commit.planes().map(|plane| &plane.mapping);
+    let shown = shown
+        .filter(|mapping| mapping.has_foreign_holders())
+        .map(dmashare::Mapping::read);
+    let targets = commit.outputs.iter();
+    let captured = targets
+        .filter_map(|output| output.writeback.as_ref())
+        .filter(|mapping| mapping.has_foreign_holders())
+        .map(dmashare::Mapping::write);
+    let uses: SmallVec<[dmashare::MappingUse; 4]> = shown.chain(captured).collect();
+    Ok(ImplicitFences::collect(&uses).map_err(SubmitError::from)?)
 }
 
 /// The card is as the commit says already, or nothing else is left to do.
 fn nothing_to_do(inner: &CardInner, state: &mut State, plan: &Plan<'_>) -> Attempt {
     let id = next_id(state);
     hide(inner, state, plan, id);
-    Attempt::Done(id)
+    Attempt::Done(id, None)
 }
 
 fn next_id(state: &mut State) -> CommitId {

@@ -6,6 +6,7 @@
 pub(crate) mod atomic;
 pub(crate) mod mode;
 pub(crate) mod signal;
+pub(crate) mod syncobj;
 
 /// Repeats a DRM ioctl for as long as a signal interrupts it, as libdrm's `drmIoctl` does.
 pub(crate) fn retry<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use crate::buffer::BufferInner;
-use crate::{Backing, BufferDesc, ImportError, Importer, MapError, Mapping};
+use crate::sync::{Mutex, lock};
+use crate::{
+    Backing, BufferDesc, ImplicitSyncError, ImportError, Importer, MapError, Mapping, SyncMode,
+};
 
 /// Identity of an attachment, unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -30,6 +33,10 @@ pub(crate) struct AttachmentCore {
     id: AttachmentId,
     /// The importer did not let go of a stale mapping in time, or panicked.
     dead: Arc<AtomicBool>,
+    /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
+    implicit: Arc<AtomicBool>,
+    /// Held while that changes, together with the buffer's count.
+    changing: Mutex<()>,
     /// Of a dynamic attachment: it is told before the buffer moves, and may pin.
     dynamic: bool,
 }
@@ -40,6 +47,8 @@ impl AttachmentCore {
             buffer,
             id,
             dead: Arc::new(AtomicBool::new(false)),
+            implicit: Arc::new(AtomicBool::new(false)),
+            changing: Mutex::new(()),
             dynamic,
         }
     }
@@ -64,10 +73,37 @@ impl AttachmentCore {
     pub(crate) fn dead(&self) -> Arc<AtomicBool> {
         self.dead.clone()
     }
+
+    /// Whether it is a foreign holder, for the buffer's list.
+    pub(crate) fn implicit(&self) -> Arc<AtomicBool> {
+        self.implicit.clone()
+    }
+
+    pub(crate) fn sync_mode(&self) -> SyncMode {
+        match self.implicit.load(Ordering::Acquire) {
+            true => SyncMode::Implicit,
+            false => SyncMode::Explicit,
+        }
+    }
+
+    pub(crate) fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
+        let _changing = lock(&self.changing);
+        match (self.sync_mode(), mode) {
+            (SyncMode::Explicit, SyncMode::Implicit) => self.buffer.add_foreign_holder()?,
+            (SyncMode::Implicit, SyncMode::Explicit) => self.buffer.remove_foreign_holder(),
+            _ => {}
+        }
+        self.implicit
+            .store(mode == SyncMode::Implicit, Ordering::Release);
+        Ok(())
+    }
 }
 
 impl Drop for AttachmentCore {
     fn drop(&mut self) {
+        if self.implicit.load(Ordering::Acquire) {
+            self.buffer.remove_foreign_holder();
+        }
         self.buffer.detach(self.id);
     }
 }
@@ -114,6 +150,22 @@ impl<I: Importer> StaticAttachment<I> {
     pub fn map(&self) -> Result<Mapping<I>, MapError> {
         self.core.buffer().touch();
         Ok(self.mapping.clone())
+    }
+
+    /// How its uses, and those of everyone else, are ordered with what the library does not see.
+    pub fn sync_mode(&self) -> SyncMode {
+        self.core.sync_mode()
+    }
+
+    /// Sets that; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
+    /// pending in the buffer's reservation goes into its dma-buf now, as far as a sync_file can be made
+    /// of it; [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
+    /// Back to explicit, what is in the dma-buf stays there until it has signalled.
+    ///
+    /// # Errors
+    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
+        self.core.set_sync_mode(mode)
     }
 }
 

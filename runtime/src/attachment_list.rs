@@ -85,6 +85,7 @@ impl BufferInner {
             gate,
             cache: None,
             dead: core.dead(),
+            implicit: core.implicit(),
             maps: Vec::new(),
             revoked: false,
         });

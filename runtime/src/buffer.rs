@@ -8,6 +8,7 @@ use crate::callback_gate::CallbackGate;
 use crate::clock::Moment;
 use crate::content_watch::ContentWatch;
 use crate::dynamic_attachment::MapCache;
+use crate::implicit_sync::ForeignHolders;
 use crate::old_backing::OldBacking;
 use crate::pending_move::PendingMove;
 use crate::pin::{PinId, PinReport};
@@ -52,6 +53,8 @@ pub(crate) struct Entry {
     pub(crate) cache: Option<Weak<dyn MapCache>>,
     /// The importer did not let go of a stale mapping in time, or its callback panicked.
     pub(crate) dead: Arc<std::sync::atomic::AtomicBool>,
+    /// Whether it takes part in implicit synchronisation.
+    pub(crate) implicit: Arc<std::sync::atomic::AtomicBool>,
     /// Objects that exist, by generation.
     pub(crate) maps: Vec<(Generation, usize)>,
     /// It was pinned when the buffer was revoked, which is for good.
@@ -108,6 +111,7 @@ pub(crate) struct BufferInner {
     reservation: Reservation,
     /// That of the backing, for whoever holds the reservation and not the state.
     generation: AtomicU64,
+    pub(crate) foreign: ForeignHolders,
     /// Its residency moved it out of the way and wants it back when it is used.
     pub(crate) displaced: AtomicBool,
     /// When it was used last, on the residency's clock of uses.
@@ -137,6 +141,7 @@ impl BufferInner {
             dynamic,
             reservation,
             generation: AtomicU64::new(backing.generation().as_u64()),
+            foreign: ForeignHolders::default(),
             displaced: AtomicBool::new(false),
             last_use: AtomicU64::new(0),
             residency: OnceLock::new(),

@@ -10,7 +10,7 @@ use nix::sys::stat::fstat;
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek64};
 
-use crate::{Access, DmaBufError, SyncFile, sys};
+use crate::{Access, DmaBufError, Fence, FenceStatus, SyncFile, sys};
 
 /// What makes a dma-buf the same dma-buf: its inode. Duplicated descriptors, and descriptors that
 /// went through a socket or through PRIME and back, keep it.
@@ -147,34 +147,47 @@ impl DmaBufMemory {
     /// A snapshot of the dma-buf's own (implicit) fences that an access of this kind must wait for
     /// (`DMA_BUF_IOCTL_EXPORT_SYNC_FILE`). Fences that are added later are not in it.
     ///
+    /// The kernel only looks; it waits for nothing, so no signal interrupts this.
+    ///
     /// # Errors
-    /// [`DmaBufError::Os`] when the ioctl fails (`ENOTTY` before Linux 6.0).
+    /// - [`DmaBufError::Unsupported`] before Linux 6.0.
+    /// - [`DmaBufError::Os`]: no memory (`ENOMEM`), no descriptor left (`EMFILE`).
     pub fn export_sync_file(&self, access: Access) -> Result<SyncFile, DmaBufError> {
         const OPERATION: &str = "DMA_BUF_IOCTL_EXPORT_SYNC_FILE";
-        let fd = sys::dma_buf::export_sync_file(self.as_fd(), access).map_err(|source| {
-            DmaBufError::Os {
-                operation: OPERATION,
-                source,
-            }
-        })?;
-        SyncFile::new(fd).map_err(|error| DmaBufError::Os {
-            operation: OPERATION,
-            source: io::Error::other(error),
-        })
+        let fd = sys::dma_buf::export_sync_file(self.as_fd(), access)
+            .map_err(|source| ioctl_failed(OPERATION, source))?;
+        Ok(SyncFile::from_kernel(fd))
+    }
+
+    /// The same as a fence; `None` if there is nothing to wait for.
+    ///
+    /// # Errors
+    /// As [`export_sync_file`](Self::export_sync_file).
+    pub fn fence(&self, access: Access) -> Result<Option<Fence>, DmaBufError> {
+        #[cfg(feature = "in-memory")]
+        if self.id.device == 0 {
+            return Ok(None);
+        }
+        let file = self.export_sync_file(access)?;
+        let fence = Fence::from(file);
+        Ok((fence.status() != FenceStatus::Signalled).then_some(fence))
     }
 
     /// Adds a fence of ours to the dma-buf's own (implicit) fences, as that of a reader or a writer
-    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`).
+    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). It stays there until it has signalled, and nobody can take
+    /// it out. Of the kernel's classes only these two can be given: neither a move
+    /// (`DMA_RESV_USAGE_KERNEL`) nor `DMA_RESV_USAGE_BOOKKEEP`.
     ///
     /// # Errors
-    /// [`DmaBufError::Os`] when the ioctl fails (`ENOTTY` before Linux 6.0).
+    /// - [`DmaBufError::Unsupported`] before Linux 6.0.
+    /// - [`DmaBufError::Os`]: no memory (`ENOMEM`).
     pub fn import_sync_file(&self, fence: &SyncFile, access: Access) -> Result<(), DmaBufError> {
-        sys::dma_buf::import_sync_file(self.as_fd(), fence.as_fd(), access).map_err(|source| {
-            DmaBufError::Os {
-                operation: "DMA_BUF_IOCTL_IMPORT_SYNC_FILE",
-                source,
-            }
-        })
+        #[cfg(feature = "in-memory")]
+        if self.id.device == 0 {
+            return Ok(());
+        }
+        sys::dma_buf::import_sync_file(self.as_fd(), fence.as_fd(), access)
+            .map_err(|source| ioctl_failed("DMA_BUF_IOCTL_IMPORT_SYNC_FILE", source))
     }
 }
 
@@ -203,9 +216,35 @@ fn check_file_system(fd: &OwnedFd, device: u64) -> Result<(), DmaBufError> {
     Ok(())
 }
 
+/// The error of an ioctl that older kernels do not have.
+fn ioctl_failed(operation: &'static str, source: io::Error) -> DmaBufError {
+    match source.raw_os_error() {
+        Some(nix::libc::ENOTTY) => DmaBufError::Unsupported { operation },
+        _ => DmaBufError::Os { operation, source },
+    }
+}
+
 fn os(operation: &'static str, errno: nix::Error) -> DmaBufError {
     DmaBufError::Os {
         operation,
         source: errno.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_the_ioctl_is_told_from_one_that_refuses() {
+        const OPERATION: &str = "DMA_BUF_IOCTL_EXPORT_SYNC_FILE";
+        let failed = |errno| ioctl_failed(OPERATION, io::Error::from_raw_os_error(errno));
+        assert!(matches!(
+            failed(nix::libc::ENOTTY),
+            DmaBufError::Unsupported {
+                operation: OPERATION
+            }
+        ));
+        assert!(matches!(failed(nix::libc::ENOMEM), DmaBufError::Os { .. }));
     }
 }

@@ -8,7 +8,9 @@ use crate::attachment::AttachmentCore;
 use crate::clock::Moment;
 use crate::held;
 use crate::sync::{Mutex, lock};
-use crate::{AttachmentId, Importer, MapError, Mapping, PinError, PinGuard};
+use crate::{
+    AttachmentId, ImplicitSyncError, Importer, MapError, Mapping, PinError, PinGuard, SyncMode,
+};
 
 /// How often a map begins anew because the buffer moved meanwhile.
 const ROUNDS: usize = 16;
@@ -65,6 +67,22 @@ impl<I: Importer> DynamicAttachment<I> {
     /// Whose attachment it is.
     pub fn importer(&self) -> &I {
         &self.importer
+    }
+
+    /// How its uses, and those of everyone else, are ordered with what the library does not see.
+    pub fn sync_mode(&self) -> SyncMode {
+        self.core.sync_mode()
+    }
+
+    /// Sets that; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
+    /// pending in the buffer's reservation goes into its dma-buf now, as far as a sync_file can be made
+    /// of it; [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
+    /// Back to explicit, what is in the dma-buf stays there until it has signalled.
+    ///
+    /// # Errors
+    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
+        self.core.set_sync_mode(mode)
     }
 
     /// The device's object for the memory as it is now. Of a buffer that has not moved since the last

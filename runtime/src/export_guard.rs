@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::attachment::AttachmentCore;
-use crate::{AttachmentId, Backing, DmaBuf, DmaBufError};
+use crate::{AttachmentId, Backing, DmaBuf, DmaBufError, ImplicitSyncError, SyncMode};
 
 /// Holds a buffer where it is while someone outside the library has its descriptors: a Wayland
 /// client, an encoder, the application itself. Whoever gave them away keeps the guard.
@@ -29,6 +29,19 @@ impl ExportGuard {
     /// Its identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
     pub fn id(&self) -> AttachmentId {
         self.core.id()
+    }
+
+    /// Whether uses of the buffer put their fences where the other side finds them.
+    pub fn sync_mode(&self) -> SyncMode {
+        self.core.sync_mode()
+    }
+
+    /// Sets that. Back to explicit, what is in the dma-buf stays there until it has signalled.
+    ///
+    /// # Errors
+    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
+        self.core.set_sync_mode(mode)
     }
 
     /// The image's layout; its planes name the memories by index.

@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::held;
 use crate::{FenceError, SyncFile};
@@ -66,6 +68,15 @@ pub trait Timeline: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`FenceError::NoSyncFile`] if this kind of timeline has none; [`FenceError::Device`].
     fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError>;
+
+    /// A descriptor that becomes readable (poll) when `point` is over, also with an error, and stays
+    /// so. It is the caller's. By default it is the sync_file.
+    ///
+    /// # Errors
+    /// As [`export_sync_file`](Self::export_sync_file).
+    fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
+        self.export_sync_file(point).map(SyncFile::into_fd)
+    }
 
     /// The timeline as its own type, with which a backend recognises its own.
     fn as_any(&self) -> &dyn Any;
@@ -133,6 +144,30 @@ impl Fence {
         }
     }
 
+    /// A descriptor that becomes readable (poll) when the fence is over, also with an error: what an
+    /// event loop or an async runtime needs to wait for any kind of fence. It is the caller's, to be
+    /// polled and closed and nothing else; [`status`](Self::status) tells how it ended.
+    ///
+    /// A sync_file's is duplicated; a software fence and a syncobj's point make an eventfd; a Vulkan
+    /// point makes a sync_file. May block in a driver, as [`export_sync_file`](Self::export_sync_file).
+    ///
+    /// # Errors
+    /// As [`export_sync_file`](Self::export_sync_file); [`FenceError::Os`] when no descriptor is left.
+    pub fn pollable(&self) -> Result<OwnedFd, FenceError> {
+        self.may_block()?;
+        let made = match self {
+            Self::Point { timeline, point } => timeline.pollable(*point),
+            Self::SyncFile(file) => Ok(file.try_clone()?.into_fd()),
+        };
+        match made {
+            // Some have no descriptor any more once they are over.
+            Err(FenceError::NoSyncFile { .. }) if self.status().is_over() => {
+                eventfd(1).map(OwnedFd::from)
+            }
+            made => made,
+        }
+    }
+
     fn may_block(&self) -> Result<(), FenceError> {
         if held::any() {
             return Err(FenceError::WouldDeadlock {
@@ -162,6 +197,15 @@ impl Fence {
             _ => false,
         }
     }
+}
+
+/// An eventfd that is readable if `value` is not 0.
+pub(crate) fn eventfd(value: u32) -> Result<EventFd, FenceError> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    EventFd::from_value_and_flags(value, flags).map_err(|errno| FenceError::Os {
+        operation: "eventfd",
+        source: errno.into(),
+    })
 }
 
 impl From<SyncFile> for Fence {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::{Fence, FenceError, FenceStatus};
+use crate::{Fence, FenceError, FenceStatus, SyncFile};
 
 /// Fences that must all signal. Of one timeline only the latest point is kept; four fit without an
 /// allocation.
@@ -57,6 +57,28 @@ impl FenceSet {
             }
         }
         status
+    }
+
+    /// One sync_file that signals when all of them have; `None` if nothing is pending. A fence that has
+    /// failed is left out: look at [`status`](Self::status) first. Costs what the sync_file of each
+    /// pending fence does ([`Fence::export_sync_file`]), and one `SYNC_IOC_MERGE` for each but the first.
+    ///
+    /// # Errors
+    /// As [`Fence::export_sync_file`]: among others, one of them has no sync_file.
+    pub fn export_sync_file(&self) -> Result<Option<SyncFile>, FenceError> {
+        let mut files = SmallVec::<[SyncFile; 4]>::new();
+        for fence in self.pending() {
+            match fence.export_sync_file() {
+                Ok(file) => files.push(file),
+                // It has signalled meanwhile.
+                Err(FenceError::NoSyncFile { .. }) if fence.status().is_over() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if files.len() == 1 {
+            return Ok(files.pop());
+        }
+        Ok(SyncFile::merge_all(&files)?)
     }
 
     /// Waits for all, for `timeout` at most. When one fails, the others are waited for all the same.

@@ -159,6 +159,47 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Fences: what becomes what
+//!
+//! A [`Fence`] is a point on a [`Timeline`] or a [`SyncFile`], and the sync_file is what all kernel
+//! interfaces have in common: everything goes by way of it. "Waits" says whether the conversion itself
+//! may block; whatever may is refused while a submission is open (I16).
+//!
+//! | from | to | by | cost | waits |
+//! |---|---|---|---|---|
+//! | Vulkan point | wait on the same `VkDevice` | a submission | none: its own semaphore | no |
+//! | Vulkan point | sync_file | [`Fence::export_sync_file`] | a `vkQueueSubmit2`, a semaphore, a descriptor | in some drivers until the work is done |
+//! | your own `VkSemaphore` or `VkFence` | sync_file | `Device::fence_of_semaphore`, `fence_of_vk_fence` | a command, an ioctl to see what it gave, a descriptor | as a Vulkan point |
+//! | any that has a sync_file | your own `VkSemaphore` or `VkFence` | `Device::import_into_semaphore`, `import_into_vk_fence` | its sync_file, and a command | as its sync_file |
+//! | sync_file | Vulkan wait | a submission | a `vkImportSemaphoreFdKHR` into a pooled semaphore | no |
+//! | sync_file | display's wait | a commit (`IN_FENCE_FD`) | none: its number goes along | no |
+//! | display's flip | sync_file | a commit (`OUT_FENCE_PTR`) | a descriptor | no |
+//! | display's use of a buffer | anything of the kernel's | not at all: it is software | | |
+//! | syncobj point | sync_file | [`Fence::export_sync_file`] | 4 ioctls; not before its work was submitted | no |
+//! | any that has a sync_file | syncobj point | `SyncobjTimeline::import` | its sync_file, and 4 ioctls | as its sync_file |
+//! | dma-buf's own fences | sync_file | [`DmaBuf::fences`] | 2 ioctls for each memory | no |
+//! | any that has a sync_file | dma-buf's own fence | [`DmaBuf::add_fence`] | its sync_file, and an ioctl for each memory | as its sync_file |
+//! | several | one sync_file | [`SyncFile::merge_all`], [`FenceSet::export_sync_file`] | their sync_files, and a `SYNC_IOC_MERGE` for each but the first | as their sync_files |
+//! | software | anything of the kernel's | not at all ([`FenceError::NoSyncFile`]): wait for it, or poll it | | |
+//! | any | a descriptor for poll | [`Fence::pollable`] | a descriptor: a sync_file, or an eventfd of software and syncobjs | as its sync_file |
+//! | any | one that ends in an error by a deadline | [`Fence::with_deadline`] | an allocation | no |
+//! | any | the CPU | [`Fence::wait`] | | yes |
+//!
+//! A producer that dies ends its fences in an error. A sync_file keeps it, and a software fence. A Vulkan
+//! queue that waits for one goes on as if nothing were; the fence of that work fails with it here. A
+//! dma-buf forgets the fence, and a syncobj its error: what cannot wait for a word that never comes gets
+//! a deadline.
+//!
+//! ## Buffers that others hold
+//!
+//! Who has a buffer's descriptors and nothing else finds fences only in the dma-buf. So an
+//! [`ExportGuard`], and an attachment that asks for it, makes the buffer [implicit](SyncMode::Implicit):
+//! every use, by whomever, first merges the dma-buf's own fences into its waits and adds its fence there
+//! afterwards, with nothing locked. Of the kernel's classes only reads and writes can be added; a move
+//! goes there as a write, and the library's own uses know it from the reservation. Attachments are
+//! explicit unless they are told: then no use takes a system call for this, and a display that is given
+//! an in-fence ignores what the dma-buf says, as the kernel has it.
+//!
 //! # When there is not room for all
 //!
 //! A [`Residency`] keeps a set of buffers within a budget for each place: what was used least recently
@@ -188,6 +229,7 @@ mod cpu_access;
 mod cpu_mapping;
 mod cpu_rows;
 mod damage;
+mod deadline_fence;
 mod dmabuf;
 mod dmabuf_memory;
 mod dynamic_attachment;
@@ -202,6 +244,7 @@ mod format_info;
 mod hdr_metadata;
 mod held;
 pub mod host;
+mod implicit_sync;
 mod importer;
 #[cfg(feature = "in-memory")]
 pub mod in_memory;
@@ -233,6 +276,8 @@ mod software_timeline;
 mod submission;
 mod sync;
 mod sync_file;
+mod sync_file_info;
+mod sync_mode;
 mod sys;
 mod telling;
 mod used_mappings;
@@ -255,8 +300,8 @@ pub use dynamic_attachment::DynamicAttachment;
 pub use dynamic_exporter::{Copied, DynamicExporter};
 pub use error::{
     AttachError, BoxError, CopyError, CpuAccessError, DmaBufError, ExportError, FenceError,
-    ImportError, LayoutError, MapError, MoveError, NegotiationError, PinError, ResidencyError,
-    RevokeError, RouteError, SubmitError, SyncFileError, UnfitError,
+    ImplicitSyncError, ImportError, LayoutError, MapError, MoveError, NegotiationError, PinError,
+    ResidencyError, RevokeError, RouteError, SubmitError, SyncFileError, UnfitError,
 };
 pub use export_guard::ExportGuard;
 pub use exporter::Exporter;
@@ -265,6 +310,7 @@ pub use fence_set::FenceSet;
 pub use format::Fourcc;
 pub use format_info::{FormatInfo, PlaneInfo};
 pub use hdr_metadata::{Chromaticity, HdrStaticMetadata};
+pub use implicit_sync::{ImplicitFences, Unpublished};
 pub use importer::Importer;
 pub use invalidation::{Invalidate, InvalidationContext, InvalidationReason};
 pub use layout::{Layout, PlaneLayout};
@@ -289,3 +335,5 @@ pub use shared_buffer::SharedBuffer;
 pub use software_timeline::SoftwareTimeline;
 pub use submission::{Contended, Submission, TryBeginError};
 pub use sync_file::SyncFile;
+pub use sync_file_info::{SyncFileFence, SyncFileInfo};
+pub use sync_mode::SyncMode;

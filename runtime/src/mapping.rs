@@ -88,6 +88,12 @@ impl<I: Importer> Mapping<I> {
         self.inner.core.buffer().name()
     }
 
+    /// Whether anyone uses the buffer without this library's fences: see
+    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit). One atomic load.
+    pub fn has_foreign_holders(&self) -> bool {
+        self.inner.core.buffer().has_foreign_holders()
+    }
+
     /// Whether the buffer has left the memory that this maps. Every submission looks by itself; an
     /// application that caches what it built on a mapping may look, too.
     pub fn is_stale(&self) -> bool {
@@ -162,6 +168,7 @@ impl<I: Importer> fmt::Debug for Mapping<I> {
 trait AnyMapping: Send + Sync {
     fn core(&self) -> &Arc<AttachmentCore>;
     fn generation(&self) -> Generation;
+    fn backing(&self) -> &Backing;
     fn importer(&self) -> &dyn Any;
 }
 
@@ -172,6 +179,10 @@ impl<I: Importer> AnyMapping for Inner<I> {
 
     fn generation(&self) -> Generation {
         self.backing.generation()
+    }
+
+    fn backing(&self) -> &Backing {
+        &self.backing
     }
 
     fn importer(&self) -> &dyn Any {
@@ -203,6 +214,11 @@ impl fmt::Debug for MappingUse {
 impl MappingUse {
     pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
         self.mapping.core().buffer()
+    }
+
+    /// The memory that is mapped.
+    pub(crate) fn backing(&self) -> &Backing {
+        self.mapping.backing()
     }
 
     pub(crate) fn attachment(&self) -> AttachmentId {

@@ -20,7 +20,7 @@ use crate::residency::{Charge, Force};
 use crate::sync::Ordering;
 use crate::telling::Told;
 use crate::{
-    AccessConstraint, Allocation, Backing, DynamicExporter, ExportError, Fence, FenceError,
+    Access, AccessConstraint, Allocation, Backing, DynamicExporter, ExportError, Fence, FenceError,
     FenceSet, FenceUsage, Generation, InvalidationReason, MoveError, Placement,
 };
 
@@ -113,12 +113,19 @@ impl BufferInner {
                 return Err(self.refused(error));
             }
         }
+        // What others do with the memory that it leaves. Asked for before anyone is disturbed.
+        let implicit = self.implicit_fences(Access::Write)?;
         let (allocation, charge) = self.allocate(exporter, wanted, force)?;
-        let started = self.change_backing(allocation, charge);
+        let started = self.change_backing(allocation, charge, implicit);
         let (generation, fence) = started.map_err(|error| self.refused(error))?;
         self.moves.fetch_add(1, Ordering::Relaxed);
         if let Some(error) = self.advance() {
             return Err(error);
+        }
+        if self.has_foreign_holders()
+            && let Err(error) = self.publish_reservation()
+        {
+            tracing::warn!(buffer = self.name(), %error, "others do not see the move yet");
         }
         Ok(Move {
             buffer: self.clone(),
@@ -207,6 +214,7 @@ impl BufferInner {
         self: &Arc<Self>,
         mut allocation: Allocation,
         charge: Option<Charge>,
+        implicit: FenceSet,
     ) -> Result<(Generation, Fence), MoveError> {
         let usable_after = allocation.usable_after.take();
         let fence = MoveFence::new(format!("move of '{}'", self.name()));
@@ -243,6 +251,9 @@ impl BufferInner {
         let generation = new.generation();
         let mut answers = self.tell(told, old.generation(), InvalidationReason::Move);
         let mut after = answers.in_flight(self, Some(&fence.fence()));
+        for fence in implicit.iter() {
+            after.insert(fence.clone());
+        }
         if let Some(fence) = usable_after {
             after.insert(fence);
         }

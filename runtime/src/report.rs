@@ -9,7 +9,8 @@ use crate::buffer::{BufferInner, Entry, Kind, Status};
 use crate::clock::Moment;
 use crate::sync::Ordering;
 use crate::{
-    AttachmentId, Fence, FenceStatus, FenceUsage, Generation, PinReport, Placement, registry,
+    AttachmentId, Fence, FenceStatus, FenceUsage, Generation, PinReport, Placement, SyncMode,
+    registry,
 };
 
 /// What kind of attachment it is.
@@ -41,6 +42,8 @@ pub struct AttachmentReport {
     pub mapped: Vec<Generation>,
     /// Whether it is taken for dead: it did not react to a move in time.
     pub dead: bool,
+    /// How its uses are ordered with what the library does not see.
+    pub sync: SyncMode,
     /// Since when it is attached.
     pub since: Moment,
 }
@@ -62,6 +65,10 @@ impl AttachmentReport {
                 .map(|(generation, _)| *generation)
                 .collect(),
             dead: entry.dead.load(std::sync::atomic::Ordering::Acquire),
+            sync: match entry.implicit.load(std::sync::atomic::Ordering::Acquire) {
+                true => SyncMode::Implicit,
+                false => SyncMode::Explicit,
+            },
             since: entry.since,
         }
     }
@@ -96,13 +103,30 @@ impl FenceReport {
     fn new(usage: FenceUsage, fence: &Fence) -> Self {
         Self {
             usage,
-            producer: fence.producer().to_owned(),
+            producer: producer(fence),
             status: match fence.status() {
                 FenceStatus::Pending => "pending".to_owned(),
                 FenceStatus::Signalled => "signalled".to_owned(),
                 FenceStatus::Failed(errno) => format!("failed: {errno}"),
             },
         }
+    }
+}
+
+/// Who signals a fence. Of a sync_file the kernel knows the drivers.
+fn producer(fence: &Fence) -> String {
+    let info = match fence {
+        Fence::SyncFile(file) => file.info().ok(),
+        Fence::Point { .. } => None,
+    };
+    let mut drivers: Vec<_> = info
+        .map(|info| info.fences.into_iter().map(|fence| fence.driver).collect())
+        .unwrap_or_default();
+    drivers.sort();
+    drivers.dedup();
+    match drivers.is_empty() {
+        true => fence.producer().to_owned(),
+        false => format!("{} of {}", fence.producer(), drivers.join(", ")),
     }
 }
 

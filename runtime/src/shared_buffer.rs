@@ -14,9 +14,9 @@ use crate::callback_gate::CallbackGate;
 use crate::sync::Ordering;
 use crate::{
     Access, AccessConstraint, AttachError, AttachmentReport, Backing, BufferDesc, BufferReport,
-    Damage, DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet, Importer,
-    Invalidate, Move, MoveError, Reservation, Revocation, RevokeError, StaticAttachment,
-    SubmitError,
+    Damage, DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet,
+    ImplicitSyncError, Importer, Invalidate, Move, MoveError, Reservation, Revocation, RevokeError,
+    StaticAttachment, SubmitError, SyncMode,
 };
 
 /// How often an attachment begins anew because the buffer moved meanwhile.
@@ -136,13 +136,35 @@ impl SharedBuffer {
     /// the guard lives; `purpose` names it in reports and refusals. Drop the guard when the other
     /// side has closed its descriptors.
     ///
-    /// The other side does not know this library's fences: wait for [`SharedBuffer::ready`] first,
-    /// or send a sync_file along ([`Fence::export_sync_file`](crate::Fence::export_sync_file)).
+    /// The other side does not know this library's fences, so while the guard lives they go into the
+    /// dma-buf, and those that the other side puts there are waited for: the export is
+    /// [implicit](SyncMode::Implicit). Fences of software (a display that shows the buffer) cannot go
+    /// there: [`publish_fences`](Self::publish_fences) tells. Where the other side gets its fences by
+    /// another way ([`Fence::export_sync_file`](crate::Fence::export_sync_file), a syncobj), or the
+    /// kernel is too old, use [`export_explicit`](Self::export_explicit).
     ///
     /// # Errors
+    /// [`AttachError::ImplicitSync`] when the fences cannot go into the dma-buf;
     /// [`AttachError::Export`] when the process has no descriptor left; [`AttachError::Revoked`],
     /// [`AttachError::Moving`], [`AttachError::WouldDeadlock`], [`AttachError::Pin`].
     pub fn export(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
+        let guard = self.export_explicit(purpose)?;
+        match guard.set_sync_mode(SyncMode::Implicit) {
+            Ok(()) => Ok(guard),
+            Err(source) => Err(AttachError::ImplicitSync {
+                buffer: self.inner.name().to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// The same for a receiver to whom the application tells each fence itself: uses of the buffer put
+    /// nothing into the dma-buf and look at nothing there. Wait for [`SharedBuffer::ready`] first, or
+    /// send a sync_file along.
+    ///
+    /// # Errors
+    /// As [`export`](Self::export), without the first.
+    pub fn export_explicit(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
         let anywhere = AccessConstraint::default();
         let (core, backing) = self.enter_pinned(&purpose.into(), Kind::Export, &anywhere)?;
         ExportGuard::new(core, backing).map_err(|source| AttachError::Export {
@@ -314,16 +336,33 @@ impl SharedBuffer {
         self.inner.content.written(Some(damage));
     }
 
-    /// Waits on the CPU until an access of this kind may begin, for `timeout` at most. Not to be
-    /// called while this thread has a submission on the buffer.
+    /// Tries once more to put into the dma-buf what its foreign holders should wait for and could not
+    /// be told (see [`SyncMode::Implicit`]). To be called before the other side is sent a word that the
+    /// buffer is its turn; with nothing left to tell it makes no system call.
+    ///
+    /// # Errors
+    /// [`ImplicitSyncError`] by cause: with [`FenceError::NoSyncFile`] the fence is of software, and
+    /// [`wait_ready`](Self::wait_ready) is what is left.
+    pub fn publish_fences(&self) -> Result<(), ImplicitSyncError> {
+        self.inner.publish_owed()
+    }
+
+    /// Waits on the CPU until an access of this kind may begin, for `timeout` at most; of a buffer with
+    /// foreign holders also for the dma-buf's own fences. Not to be called while this thread has a
+    /// submission on the buffer.
     ///
     /// # Errors
     /// As [`FenceSet::wait`].
     pub fn wait_ready(&self, access: Access, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         self.inner.advance_within(timeout)?;
-        let left = timeout.saturating_sub(start.elapsed());
-        self.ready(access).wait(left)
+        let left = || timeout.saturating_sub(start.elapsed());
+        let result = self.ready(access).wait(left());
+        if !self.inner.has_foreign_holders() {
+            return result;
+        }
+        let implicit = self.inner.backing().dmabuf().fences(access)?;
+        result.and(implicit.wait(left()))
     }
 }
 

@@ -1,11 +1,14 @@
 //! A timeline whose points the program itself signals.
 
 use std::any::Any;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::eventfd::EventFd;
 
+use crate::fence::eventfd;
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
 
@@ -16,6 +19,8 @@ struct State {
     gone: bool,
     /// Threads that wait. A wake-up is a system call, made only if there are any.
     waiting: usize,
+    /// Descriptors that become readable with their point.
+    pollable: Vec<(u64, EventFd)>,
 }
 
 #[derive(Debug)]
@@ -31,7 +36,7 @@ struct Shared {
 /// The producer's end of a timeline in software: a display's flips, a worker thread's copies.
 ///
 /// It has no sync_file, because outside a test kernel user space can make none that it signals
-/// itself; whoever needs one waits first. When the producer is dropped, its pending fences end in
+/// itself; whoever needs one waits first, on the CPU or for [`Fence::pollable`]. When the producer is dropped, its pending fences end in
 /// [`FenceError::ProducerGone`], so that nobody waits for ever.
 #[derive(Debug)]
 pub struct SoftwareTimeline {
@@ -50,6 +55,7 @@ impl SoftwareTimeline {
                     signalled: 0,
                     gone: false,
                     waiting: 0,
+                    pollable: Vec::new(),
                 }),
                 changed: Condvar::new(),
             }),
@@ -62,6 +68,13 @@ impl SoftwareTimeline {
             timeline: self.shared.clone(),
             point,
         }
+    }
+
+    /// The same with a deadline: if the point is not reached within `time` from now, the fence ends in
+    /// [`FenceError::Expired`], so that a worker which hangs keeps nobody for ever. See
+    /// [`Fence::with_deadline`].
+    pub fn fence_within(&self, point: u64, time: Duration) -> Fence {
+        self.fence(point).with_deadline(time)
     }
 
     /// Signals every point up to `point`. Points never go back: a smaller one does nothing.
@@ -89,8 +102,16 @@ impl Drop for SoftwareTimeline {
 }
 
 impl Shared {
-    fn wake(&self, state: MutexGuard<'_, State>) {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         let is_awaited = state.waiting > 0;
+        let (signalled, gone) = (state.signalled, state.gone);
+        state.pollable.retain(|(point, eventfd)| {
+            let is_over = gone || *point <= signalled;
+            if is_over && let Err(errno) = eventfd.write(1) {
+                tracing::error!(%errno, "an eventfd cannot be written");
+            }
+            !is_over
+        });
         drop(state);
         if is_awaited {
             self.changed.notify_all();
@@ -156,6 +177,24 @@ impl Timeline for Shared {
         Err(FenceError::NoSyncFile {
             producer: self.producer.clone(),
         })
+    }
+
+    /// An eventfd. The timeline keeps one more descriptor of it until the point is over.
+    fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
+        let kept = eventfd(0)?;
+        let os = |source| FenceError::Os {
+            operation: "fcntl(F_DUPFD_CLOEXEC)",
+            source,
+        };
+        let polled = kept.as_fd().try_clone_to_owned().map_err(os)?;
+        let mut state = lock(&self.state);
+        if state.signalled >= point || state.gone {
+            let written = kept.write(1);
+            written.map_err(|errno| os(errno.into()))?;
+        } else {
+            state.pollable.push((point, kept));
+        }
+        Ok(polled)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -10,7 +10,7 @@ use crate::held;
 use crate::mapping::MappingUse;
 use crate::reservation::Ticket;
 use crate::used_mappings::UsedMappings;
-use crate::{Access, Fence, FenceUsage, SubmitError};
+use crate::{Access, Fence, FenceUsage, ImplicitFences, SubmitError, Unpublished};
 
 /// Why a submission has not begun.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,8 @@ impl Contended {
 #[derive(Debug)]
 pub struct Submission {
     uses: UsedMappings,
-    is_locked: bool,
+    /// Those of the dma-bufs themselves, of buffers with foreign holders.
+    implicit: ImplicitFences,
     // The locks belong to the thread that took them.
     _of_this_thread: PhantomData<*const ()>,
 }
@@ -80,18 +81,23 @@ impl Submission {
     /// buffers. Takes no allocation in the steady state: each thread keeps the list for its next
     /// submission.
     ///
+    /// A buffer with foreign holders ([`SyncMode::Implicit`](crate::SyncMode::Implicit)) is asked for
+    /// its dma-buf's own fences first; the work waits for those, too.
+    ///
     /// # Errors
+    /// - [`SubmitError::ImplicitSync`]: they could not be asked for.
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
     /// - [`SubmitError::ImporterDead`]: a mapping's importer did not react to an earlier move in time.
     /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission, on whatever buffers, or
     ///   is in an invalidate callback. (Two threads with two each would wait for each other.)
     pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
         let uses = sorted(uses)?;
+        let implicit = ImplicitFences::collect(uses.iter())?;
         match one_of_each_buffer(&uses).nth(1) {
             Some(_) => lock_all(&uses),
             None => lock_first(&uses),
         }
-        Self::of_locked(uses)
+        Self::of_locked(uses, implicit)
     }
 
     /// The same, without waiting for other threads: for a backend that holds a lock of its own, a
@@ -103,6 +109,23 @@ impl Submission {
     /// - [`TryBeginError::Submit`]: as [`begin`](Self::begin).
     pub fn try_begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, TryBeginError> {
         let uses = sorted(uses)?;
+        let implicit = ImplicitFences::collect(uses.iter()).map_err(SubmitError::from)?;
+        Self::try_lock(uses, implicit)
+    }
+
+    /// The same with the dma-bufs' own fences as they were asked for before, for a backend that begins
+    /// anew until it has made a wait of every fence.
+    ///
+    /// # Errors
+    /// As [`try_begin`](Self::try_begin).
+    pub fn try_begin_with(
+        uses: impl IntoIterator<Item = MappingUse>,
+        implicit: &ImplicitFences,
+    ) -> Result<Self, TryBeginError> {
+        Self::try_lock(sorted(uses)?, implicit.clone())
+    }
+
+    fn try_lock(uses: UsedMappings, implicit: ImplicitFences) -> Result<Self, TryBeginError> {
         let ticket = Ticket::next();
         for (index, used) in one_of_each_buffer(&uses) {
             if used.buffer().reservation().try_lock(ticket) {
@@ -114,7 +137,7 @@ impl Submission {
             let buffer = used.buffer().clone();
             return Err(TryBeginError::Contended(Contended { buffer }));
         }
-        Ok(Self::of_locked(uses)?)
+        Ok(Self::of_locked(uses, implicit)?)
     }
 
     /// Whether this thread may begin a submission. A backend asks before it waits for a lock of its
@@ -129,10 +152,10 @@ impl Submission {
         }
     }
 
-    fn of_locked(uses: UsedMappings) -> Result<Self, SubmitError> {
+    fn of_locked(uses: UsedMappings, implicit: ImplicitFences) -> Result<Self, SubmitError> {
         let submission = Self {
             uses,
-            is_locked: true,
+            implicit,
             _of_this_thread: PhantomData,
         };
         match submission.uses.iter().find_map(MappingUse::refusal) {
@@ -161,13 +184,27 @@ impl Submission {
                         result = visit(fence, usage, buffer.name());
                     }
                 });
+            if self.implicit.is_empty() {
+                continue;
+            }
+            self.implicit.visit(buffer, |fence, usage| {
+                if result.is_ok() {
+                    result = visit(fence, usage, buffer.name());
+                }
+            });
         }
         result
     }
 
     /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
-    /// a writer, and unlocks them.
-    pub fn commit(mut self, fence: &Fence) {
+    /// a writer, and unlocks them. Then it goes into the dma-bufs of those that have foreign holders:
+    /// see [`Unpublished::publish`].
+    pub fn commit(self, fence: &Fence) {
+        self.commit_unpublished(fence).publish();
+    }
+
+    /// The same without the last step, for a backend that has a lock of its own at this moment.
+    pub fn commit_unpublished(mut self, fence: &Fence) -> Unpublished {
         // They go when everything is unlocked: the last fence of a device takes the device along.
         let mut removed = SmallVec::<[Fence; 16]>::new();
         for used in self.uses.iter() {
@@ -175,37 +212,58 @@ impl Submission {
             let attachment = Some(used.attachment());
             reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
         }
+        // Looked at after the fence was added: whoever becomes a foreign holder meanwhile finds it.
+        let mut buffers = self.uses.iter().map(MappingUse::buffer);
+        let is_foreign = buffers.any(|buffer| buffer.has_foreign_holders());
         self.unlock();
-        self.uses.iter().for_each(MappingUse::tell_written);
+        let uses = self.uses.take();
+        uses.iter().for_each(MappingUse::tell_written);
+        Unpublished {
+            uses,
+            fence: is_foreign.then(|| fence.clone()),
+            each: SmallVec::new(),
+        }
     }
 
     /// The same for work that is done with each buffer at a time of its own: adds each fence to the
     /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
     /// that the submission did not lock is left alone.
-    pub fn commit_each(mut self, fences: impl IntoIterator<Item = (MappingUse, Fence)>) {
+    pub fn commit_each(
+        mut self,
+        fences: impl IntoIterator<Item = (MappingUse, Fence)>,
+    ) -> Unpublished {
         let mut removed = SmallVec::<[Fence; 16]>::new();
+        let mut each = SmallVec::new();
         for (used, fence) in fences {
             let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());
             if self.uses.iter().any(is_locked) {
                 let reservation = used.buffer().reservation();
                 let attachment = Some(used.attachment());
-                reservation.add_into(used.access.into(), fence, attachment, &mut removed);
+                reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
+                if used.buffer().has_foreign_holders() {
+                    each.push((used, fence));
+                }
             }
         }
         self.unlock();
-        self.uses.iter().for_each(MappingUse::tell_written);
+        let uses = self.uses.take();
+        uses.iter().for_each(MappingUse::tell_written);
+        Unpublished {
+            uses,
+            fence: None,
+            each,
+        }
     }
 
-    fn unlock(&mut self) {
-        if std::mem::take(&mut self.is_locked) {
-            for (_, used) in one_of_each_buffer(&self.uses) {
-                used.buffer().reservation().unlock();
-            }
+    fn unlock(&self) {
+        for (_, used) in one_of_each_buffer(&self.uses) {
+            used.buffer().reservation().unlock();
         }
     }
 }
 
 impl Drop for Submission {
+    /// Once the uses were taken out, nothing is locked any more.
     fn drop(&mut self) {
         self.unlock();
     }

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::{FenceError, FenceStatus, SyncFileError, sys};
 
-/// A sync_file, checked to be one. It becomes readable (poll) when its fences have signalled.
+/// A sync_file, checked to be one. It becomes readable (poll) when its fences have signalled, and stays
+/// so: an event loop or an async runtime waits for it as for a socket, through [`AsFd`].
 #[derive(Debug)]
 pub struct SyncFile {
     fd: OwnedFd,
@@ -24,7 +26,7 @@ impl SyncFile {
     /// - [`SyncFileError::Os`]: the ioctl failed (`EBADF`: the descriptor is closed).
     pub fn new(fd: OwnedFd) -> Result<Self, SyncFileError> {
         let file = Self { fd };
-        match file.info() {
+        match file.raw_info() {
             Ok(_) => Ok(file),
             Err(error) => {
                 if matches!(&error, SyncFileError::Os { source, .. } if source.raw_os_error() == Some(nix::libc::EBADF))
@@ -44,7 +46,7 @@ impl SyncFile {
         Self { fd }
     }
 
-    fn info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
+    fn raw_info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
         sys::sync_file::info(self.fd.as_fd()).map_err(|source| match source.raw_os_error() {
             // Files without ioctls answer ENOTTY; some device files answer EINVAL or EPERM to
             // numbers that they do not know.
@@ -65,11 +67,7 @@ impl SyncFile {
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.
     pub fn status(&self) -> Result<FenceStatus, SyncFileError> {
-        Ok(match self.info()?.status {
-            0 => FenceStatus::Pending,
-            status if status < 0 => FenceStatus::Failed(Errno::from_raw(-status)),
-            _ => FenceStatus::Signalled,
-        })
+        Ok(status_of(self.raw_info()?.status))
     }
 
     /// How many fences the file holds.
@@ -77,7 +75,7 @@ impl SyncFile {
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.
     pub fn fence_count(&self) -> Result<u32, SyncFileError> {
-        Ok(self.info()?.fences)
+        Ok(self.raw_info()?.fences)
     }
 
     /// A new sync_file that signals when this and `other` both have (`SYNC_IOC_MERGE`).
@@ -92,6 +90,52 @@ impl SyncFile {
             }
         })?;
         Ok(Self { fd })
+    }
+
+    /// A sync_file that signals when all of these have; `None` of none. One `SYNC_IOC_MERGE` for each
+    /// but the first, which is duplicated if it is alone.
+    ///
+    /// # Errors
+    /// [`SyncFileError::Os`] when an ioctl fails, or no descriptor is left. What was made is closed.
+    pub fn merge_all<'a>(
+        files: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<Option<Self>, SyncFileError> {
+        let mut files = files.into_iter();
+        let Some(first) = files.next() else {
+            return Ok(None);
+        };
+        let Some(second) = files.next() else {
+            return first.try_clone().map(Some);
+        };
+        let merged = first.merge(second)?;
+        files
+            .try_fold(merged, |merged, file| merged.merge(file))
+            .map(Some)
+    }
+
+    /// Tells the drivers behind the fences that somebody would like them to have signalled within
+    /// `time` from now (`SYNC_IOC_SET_DEADLINE`): a GPU may raise its clock for that. It is a hint; the
+    /// fences do not end in an error because of it.
+    ///
+    /// # Errors
+    /// [`SyncFileError::Unsupported`] before Linux 6.5; [`SyncFileError::Os`].
+    pub fn set_deadline(&self, time: Duration) -> Result<(), SyncFileError> {
+        const OPERATION: &str = "SYNC_IOC_SET_DEADLINE";
+        let failed = |source| SyncFileError::Os {
+            operation: OPERATION,
+            source,
+        };
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|errno| failed(errno.into()))?;
+        let deadline = Duration::from(now).saturating_add(time);
+        let nanoseconds = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+        sys::sync_file::set_deadline(self.as_fd(), nanoseconds).map_err(|source| {
+            match source.raw_os_error() {
+                Some(nix::libc::ENOTTY) => SyncFileError::Unsupported {
+                    operation: OPERATION,
+                },
+                _ => failed(source),
+            }
+        })
     }
 
     /// A new descriptor of the same sync_file.
@@ -152,6 +196,15 @@ impl SyncFile {
     /// Gives the descriptor away, to an API that takes ownership of it.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
+    }
+}
+
+/// The kernel's way to tell a fence's status.
+pub(crate) fn status_of(raw: i32) -> FenceStatus {
+    match raw {
+        0 => FenceStatus::Pending,
+        error if error < 0 => FenceStatus::Failed(Errno::from_raw(-error)),
+        _ => FenceStatus::Signalled,
     }
 }
 

@@ -18,6 +18,13 @@ std::thread_local! {
 #[derive(Debug)]
 pub(crate) struct UsedMappings(Vec<MappingUse>);
 
+impl UsedMappings {
+    /// Takes the uses out, for after the locks.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(std::mem::take(&mut self.0))
+    }
+}
+
 impl FromIterator<MappingUse> for UsedMappings {
     fn from_iter<T: IntoIterator<Item = MappingUse>>(uses: T) -> Self {
         // A thread that is ending keeps nothing.

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use dmashare::{FenceError, FenceSet, FenceStatus, RetireQueue, SoftwareTimeline};
+use dmashare::{Fence, FenceError, FenceSet, FenceStatus, RetireQueue, SoftwareTimeline};
 use nix::errno::Errno;
 use proptest::prelude::*;
 
@@ -105,6 +105,87 @@ fn destroying_may_retire_more() {
         }
     });
     assert_eq!((collected, queue.len()), (1, 1));
+}
+
+#[test]
+fn a_deadline_ends_a_fence_in_an_error_that_stays() {
+    let timeline = SoftwareTimeline::new("worker");
+    let plain = timeline.fence(1);
+    let fence = timeline.fence_within(1, Duration::from_millis(20));
+    assert_eq!(
+        (fence.status(), fence.producer()),
+        (FenceStatus::Pending, "worker")
+    );
+    assert!(matches!(
+        fence.wait(Duration::from_millis(1)),
+        Err(FenceError::Timeout { .. })
+    ));
+    match fence.wait(Duration::from_secs(30)) {
+        Err(FenceError::Expired { producer }) => assert_eq!(producer, "worker"),
+        other => panic!("{other:?}"),
+    }
+    // What comes too late is of no use to those who were told.
+    timeline.signal(1);
+    assert_eq!(plain.status(), FenceStatus::Signalled);
+    assert_eq!(fence.status(), FenceStatus::Failed(Errno::ETIMEDOUT));
+    assert!(matches!(
+        fence.wait(Duration::ZERO),
+        Err(FenceError::Expired { .. })
+    ));
+    assert!(matches!(
+        fence.export_sync_file(),
+        Err(FenceError::Expired { .. })
+    ));
+}
+
+#[test]
+fn a_fence_that_signals_before_its_deadline_stays_signalled() {
+    let timeline = SoftwareTimeline::new("worker");
+    let fence = timeline.fence_within(1, Duration::from_millis(50));
+    let far = timeline.fence(2).with_deadline(Duration::MAX);
+    timeline.signal(1);
+    fence.wait(Duration::ZERO).unwrap();
+    thread::sleep(Duration::from_millis(60));
+    assert_eq!(fence.status(), FenceStatus::Signalled);
+    assert_eq!(far.status(), FenceStatus::Pending);
+    drop(timeline);
+    assert_eq!(far.status(), FenceStatus::Failed(Errno::EOWNERDEAD));
+    assert!(matches!(
+        far.wait(Duration::from_secs(30)),
+        Err(FenceError::ProducerGone { .. } | FenceError::Failed { .. })
+    ));
+}
+
+fn is_readable(fence: &Fence, fd: &std::os::fd::OwnedFd, wait: u16) -> bool {
+    use std::os::fd::AsFd;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let readable = poll(&mut fds, PollTimeout::from(wait)).unwrap() > 0;
+    assert_eq!(readable, fence.status().is_over());
+    readable
+}
+
+#[test]
+fn an_event_loop_can_poll_a_software_fence() {
+    let timeline = SoftwareTimeline::new("worker");
+    let (first, second) = (timeline.fence(1), timeline.fence(2));
+    let (a, b) = (first.pollable().unwrap(), second.pollable().unwrap());
+    assert!(!is_readable(&first, &a, 0) && !is_readable(&second, &b, 0));
+    timeline.signal(1);
+    assert!(is_readable(&first, &a, 0) && !is_readable(&second, &b, 0));
+    // It stays readable, and a late one is so at once.
+    assert!(is_readable(&first, &a, 0));
+    assert!(is_readable(&first, &first.pollable().unwrap(), 0));
+    thread::scope(|scope| {
+        scope.spawn(|| drop(timeline));
+        let mut over = false;
+        while !over {
+            over = second.status().is_over();
+        }
+        assert!(is_readable(&second, &b, 5000));
+    });
+    assert!(is_readable(&second, &second.pollable().unwrap(), 0));
 }
 
 proptest! {

@@ -1,12 +1,15 @@
 //! `SyncFile` on the kernel's own fences.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use dmashare::{FenceError, FenceStatus, SyncFile, SyncFileError};
-use dmashare_lab_probe::SwSyncTimeline;
+use dmashare::{
+    Fence, FenceError, FenceSet, FenceStatus, SoftwareTimeline, SyncFile, SyncFileError,
+};
+use dmashare_lab_probe::{SwSyncTimeline, sw_sync_deadline};
 use nix::errno::Errno;
+use proptest::prelude::*;
 
 #[test]
 fn signals_with_its_timeline() {
@@ -71,4 +74,166 @@ fn what_is_no_sync_file_is_refused() {
         SyncFile::new(null.into()),
         Err(SyncFileError::NotSyncFile { .. })
     ));
+}
+
+fn file(timeline: &SwSyncTimeline, value: u32) -> SyncFile {
+    SyncFile::new(timeline.fence(value)).unwrap()
+}
+
+fn now() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn its_information_names_each_fence() {
+    let (first, second) = (SwSyncTimeline::new(), SwSyncTimeline::new());
+    let both = file(&first, 1).merge(&file(&second, 1)).unwrap();
+    let info = both.info().unwrap();
+    assert_eq!(
+        (&*info.name, info.status),
+        ("dmashare", FenceStatus::Pending)
+    );
+    assert_eq!(info.fences.len(), 2);
+    for fence in &info.fences {
+        assert_eq!(fence.driver, "sw_sync");
+        // The program's name: sw_sync gives that to its timelines.
+        assert!(!fence.timeline.is_empty());
+        assert_eq!(
+            (fence.status, fence.timestamp),
+            (FenceStatus::Pending, None)
+        );
+    }
+    let before = now();
+    first.increment(1);
+    let info = both.info().unwrap();
+    assert_eq!(info.status, FenceStatus::Pending);
+    let stamps: Vec<_> = info
+        .fences
+        .iter()
+        .filter_map(|fence| fence.timestamp)
+        .collect();
+    let [stamp] = stamps[..] else {
+        panic!("{info:?}");
+    };
+    assert!((before..=now()).contains(&stamp), "{before:?} {stamp:?}");
+    drop(second);
+    let info = both.info().unwrap();
+    assert_eq!(info.status, FenceStatus::Failed(Errno::ENOENT));
+    let statuses = info.fences.iter().map(|fence| fence.status);
+    assert_eq!(
+        statuses
+            .filter(|status| *status == FenceStatus::Signalled)
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_merge_of_many_waits_for_all() {
+    assert!(SyncFile::merge_all([]).unwrap().is_none());
+    let timelines: Vec<_> = (0..9).map(|_| SwSyncTimeline::new()).collect();
+    let files: Vec<_> = timelines.iter().map(|timeline| file(timeline, 1)).collect();
+    let one = SyncFile::merge_all(&files[..1]).unwrap().unwrap();
+    let all = SyncFile::merge_all(&files).unwrap().unwrap();
+    assert_eq!(all.fence_count().unwrap(), 9);
+    for timeline in &timelines {
+        assert_eq!(all.status().unwrap(), FenceStatus::Pending);
+        timeline.increment(1);
+    }
+    all.wait(Duration::from_secs(5)).unwrap();
+    one.wait(Duration::ZERO).unwrap();
+    // Of one timeline the later fence stands for both.
+    let last = &timelines[8];
+    let merged = file(last, 2).merge(&file(last, 3)).unwrap();
+    assert_eq!(merged.fence_count().unwrap(), 1);
+    last.increment(1);
+    assert_eq!(merged.status().unwrap(), FenceStatus::Pending);
+    last.increment(1);
+    merged.wait(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_merge_of_what_is_over_is_over() {
+    let timeline = SwSyncTimeline::new();
+    let (first, second) = (file(&timeline, 1), file(&timeline, 2));
+    timeline.increment(1);
+    let merged = first.merge(&second).unwrap();
+    assert_eq!(merged.status().unwrap(), FenceStatus::Pending);
+    timeline.increment(1);
+    let both_over = first.merge(&second).unwrap();
+    assert_eq!(both_over.status().unwrap(), FenceStatus::Signalled);
+    assert_eq!(merged.status().unwrap(), FenceStatus::Signalled);
+    let pipe = nix::unistd::pipe().unwrap().0;
+    assert!(matches!(
+        first.merge(&SyncFile::from_kernel(pipe)),
+        Err(SyncFileError::Os { source, .. }) if source.raw_os_error() == Some(Errno::ENOENT as i32)
+    ));
+}
+
+#[test]
+fn a_wish_for_a_deadline_reaches_the_driver() {
+    let timeline = SwSyncTimeline::new();
+    let file = file(&timeline, 1);
+    assert_eq!(sw_sync_deadline(&timeline, file.as_fd()), None);
+    let earliest = now() + Duration::from_millis(16);
+    file.set_deadline(Duration::from_millis(16)).unwrap();
+    let deadline = sw_sync_deadline(&timeline, file.as_fd()).unwrap();
+    assert!((earliest..=now() + Duration::from_millis(16)).contains(&deadline));
+    // It is a wish.
+    assert_eq!(file.status().unwrap(), FenceStatus::Pending);
+}
+
+#[test]
+fn a_set_becomes_one_sync_file() {
+    let (first, second) = (SwSyncTimeline::new(), SwSyncTimeline::new());
+    let set = |fences: &[Fence]| fences.iter().cloned().collect::<FenceSet>();
+    assert!(FenceSet::new().export_sync_file().unwrap().is_none());
+    let fences = [file(&first, 1).into(), file(&second, 1).into()];
+    let both = set(&fences).export_sync_file().unwrap().unwrap();
+    assert_eq!(both.fence_count().unwrap(), 2);
+    first.increment(1);
+    let one = set(&fences).export_sync_file().unwrap().unwrap();
+    assert_eq!(one.fence_count().unwrap(), 1);
+    second.increment(1);
+    both.wait(Duration::ZERO).unwrap();
+    assert!(set(&fences).export_sync_file().unwrap().is_none());
+    let software = SoftwareTimeline::new("worker");
+    assert!(matches!(
+        set(&[software.fence(1)]).export_sync_file(),
+        Err(FenceError::NoSyncFile { producer }) if producer == "worker"
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A merge of anything, in any order, is over exactly when all that went in is.
+    #[test]
+    fn a_random_merge_is_over_when_all_its_fences_are(
+        fences in prop::collection::vec((0_usize..4, 1_u32..5), 1..20),
+        steps in prop::collection::vec(0_usize..4, 0..16),
+    ) {
+        let timelines = [(); 4].map(|()| SwSyncTimeline::new());
+        let files: Vec<_> = fences
+            .iter()
+            .map(|(timeline, value)| file(&timelines[*timeline], *value))
+            .collect();
+        let merged = SyncFile::merge_all(&files).unwrap().unwrap();
+        let mut last = [0_u32; 4];
+        for (timeline, value) in &fences {
+            last[*timeline] = last[*timeline].max(*value);
+        }
+        // Of each timeline only the last is kept.
+        let kept = last.iter().filter(|value| **value > 0).count();
+        prop_assert_eq!(usize::try_from(merged.fence_count().unwrap()).unwrap(), kept);
+        let mut values = [0_u32; 4];
+        for step in steps {
+            timelines[step].increment(1);
+            values[step] += 1;
+            let over = (0..4).all(|timeline| values[timeline] >= last[timeline]);
+            prop_assert_eq!(merged.status().unwrap().is_over(), over);
+        }
+    }
 }

@@ -90,6 +90,29 @@ fn sync_fd_support(physical: &PhysicalDevice, functions: &Functions) -> SyncFdSu
     }
 }
 
+fn fence_fd_support(physical: &PhysicalDevice, functions: &Functions) -> SyncFdSupport {
+    if functions.fence_fd.is_none() {
+        return SyncFdSupport::default();
+    }
+    let info = vk::PhysicalDeviceExternalFenceInfo::default()
+        .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
+    let mut properties = vk::ExternalFenceProperties::default();
+    let instance = physical.instance().raw();
+    // SAFETY: the device is of this instance.
+    unsafe {
+        instance.get_physical_device_external_fence_properties(
+            physical.raw(),
+            &info,
+            &mut properties,
+        );
+    }
+    let features = properties.external_fence_features;
+    SyncFdSupport {
+        import: features.contains(vk::ExternalFenceFeatureFlags::IMPORTABLE),
+        export: features.contains(vk::ExternalFenceFeatureFlags::EXPORTABLE),
+    }
+}
+
 fn missing(physical: &PhysicalDevice, missing: &'static str) -> DeviceError {
     DeviceError::MissingFeature {
         device: physical.name().to_owned(),
@@ -163,6 +186,7 @@ impl Device {
         let core = DeviceCore {
             name: format!("Vulkan {}", physical.name()),
             sync_fd: sync_fd_support(physical, &functions),
+            fence_fd: fence_fd_support(physical, &functions),
             physical: physical.clone(),
             raw,
             owned: true,
@@ -221,6 +245,7 @@ impl Device {
         let core = DeviceCore {
             name: format!("Vulkan {}", physical.name()),
             sync_fd: sync_fd_support(&physical, &functions),
+            fence_fd: fence_fd_support(&physical, &functions),
             physical,
             raw: adopted.device,
             owned: false,

@@ -116,7 +116,11 @@ impl Device {
     /// Fences of this device become waits for its timeline. Fences of other devices and sync_files
     /// become semaphores first, before any reservation is locked; some drivers block there until
     /// their work is done. In the steady state, with nothing pending elsewhere, this takes no
-    /// allocation for up to eight mappings.
+    /// allocation for up to eight mappings. Of buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the dma-buf's own fences are among them.
+    ///
+    /// Vulkan does not tell when what it waited for has ended in an error. The fence of this work does:
+    /// if a sync_file of a write that it waited for has failed, it has failed, too.
     ///
     /// # Errors
     /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
@@ -129,6 +133,7 @@ impl Device {
     ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
     /// - [`SubmitError::Fence`]: the last write to a buffer that the work reads failed, or a fence
     ///   cannot be converted. (A writer may go on: writing is how the content becomes right again.)
+    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be looked at.
     /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
     pub fn submission(
         &self,

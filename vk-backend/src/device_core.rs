@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::extensions::Functions;
 use crate::{Instance, PhysicalDevice, QueueLock};
 
-/// Whether a binary semaphore can be imported from, or exported as, a sync_file.
+/// Whether a binary semaphore, or a `VkFence`, can be imported from, or exported as, a sync_file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SyncFdSupport {
     pub(crate) import: bool,
@@ -35,6 +35,8 @@ pub(crate) struct DeviceCore {
     pub(crate) sync_fd: SyncFdSupport,
     /// Whether the feature `samplerYcbcrConversion` is enabled.
     pub(crate) sampler_ycbcr_conversion: bool,
+    /// What a `VkFence` can do with them.
+    pub(crate) fence_fd: SyncFdSupport,
     pub(crate) lost: AtomicBool,
     /// Set when work did not end in time at the end: then nothing that it may use is destroyed.
     pub(crate) stuck: AtomicBool,

@@ -24,6 +24,7 @@ extensions! {
     EXTERNAL_MEMORY_FD = khr::external_memory_fd, "VK_KHR_external_memory_fd";
     EXTERNAL_MEMORY_DMA_BUF = ext::external_memory_dma_buf, "VK_EXT_external_memory_dma_buf";
     IMAGE_DRM_FORMAT_MODIFIER = ext::image_drm_format_modifier, "VK_EXT_image_drm_format_modifier";
+    EXTERNAL_FENCE_FD = khr::external_fence_fd, "VK_KHR_external_fence_fd";
     EXTERNAL_SEMAPHORE_FD = khr::external_semaphore_fd, "VK_KHR_external_semaphore_fd";
     QUEUE_FAMILY_FOREIGN = ext::queue_family_foreign, "VK_EXT_queue_family_foreign";
     PHYSICAL_DEVICE_DRM = ext::physical_device_drm, "VK_EXT_physical_device_drm";
@@ -39,10 +40,11 @@ pub(crate) const NEEDED: [Extension; 3] = [
 ];
 
 /// Everything that is enabled where it is there.
-pub(crate) const WANTED: [Extension; 5] = [
+pub(crate) const WANTED: [Extension; 6] = [
     EXTERNAL_MEMORY_FD,
     EXTERNAL_MEMORY_DMA_BUF,
     IMAGE_DRM_FORMAT_MODIFIER,
+    EXTERNAL_FENCE_FD,
     EXTERNAL_SEMAPHORE_FD,
     QUEUE_FAMILY_FOREIGN,
 ];
@@ -52,6 +54,7 @@ pub(crate) const WANTED: [Extension; 5] = [
 pub(crate) struct Functions {
     pub(crate) memory_fd: Option<khr::external_memory_fd::Device>,
     pub(crate) semaphore_fd: Option<khr::external_semaphore_fd::Device>,
+    pub(crate) fence_fd: Option<khr::external_fence_fd::Device>,
     pub(crate) modifier: Option<ext::image_drm_format_modifier::Device>,
     pub(crate) dma_buf: bool,
     pub(crate) foreign: bool,
@@ -69,6 +72,8 @@ impl Functions {
                 .then(|| khr::external_memory_fd::Device::new(instance, device)),
             semaphore_fd: is_enabled(EXTERNAL_SEMAPHORE_FD.name)
                 .then(|| khr::external_semaphore_fd::Device::new(instance, device)),
+            fence_fd: is_enabled(EXTERNAL_FENCE_FD.name)
+                .then(|| khr::external_fence_fd::Device::new(instance, device)),
             modifier: is_enabled(IMAGE_DRM_FORMAT_MODIFIER.name)
                 .then(|| ext::image_drm_format_modifier::Device::new(instance, device)),
             dma_buf: is_enabled(EXTERNAL_MEMORY_DMA_BUF.name),

@@ -13,6 +13,7 @@ use crate::timeline::QueueTimeline;
 #[derive(Debug)]
 pub(crate) struct Resolved {
     fence: Fence,
+    usage: FenceUsage,
     semaphore: ImportedSemaphore,
 }
 
@@ -46,6 +47,7 @@ impl Unresolved {
         match imported {
             Ok(semaphore) => Ok(Some(Resolved {
                 fence: self.fence,
+                usage: self.usage,
                 semaphore,
             })),
             Err(FenceError::NoSyncFile { .. }) => match self.fence.status() {
@@ -136,11 +138,13 @@ impl<'a> Waits<'a> {
             if !self.used.contains(&index) {
                 self.used.push(index);
             }
-        } else if !self
+        } else if let Some(known) = self
             .unresolved
-            .iter()
-            .any(|other| is_same(&other.fence, fence))
+            .iter_mut()
+            .find(|other| is_same(&other.fence, fence))
         {
+            known.usage = known.usage.min(usage);
+        } else {
             self.unresolved.push(Unresolved {
                 fence: fence.clone(),
                 usage,
@@ -189,10 +193,23 @@ impl<'a> Waits<'a> {
 
 /// Hands the semaphores that a submission waits for to the pool until `point`; the others are free
 /// at once.
-pub(crate) fn hold_used(resolved: SmallVec<[Resolved; 4]>, used: &[usize], point: u64) {
+///
+/// Vulkan takes a sync_file that ends in an error for one that has signalled. What a writer should have
+/// written is not there then, and what is made of it is worth nothing: the timeline remembers.
+pub(crate) fn hold_used(
+    timeline: &QueueTimeline,
+    resolved: SmallVec<[Resolved; 4]>,
+    used: &[usize],
+    point: u64,
+) {
     for (index, entry) in resolved.into_iter().enumerate() {
         if used.contains(&index) {
             entry.semaphore.hold_until(point);
+            if let (FenceUsage::Move | FenceUsage::Write, Fence::SyncFile(write)) =
+                (entry.usage, entry.fence)
+            {
+                timeline.inputs.add(point, write);
+            }
         }
     }
 }

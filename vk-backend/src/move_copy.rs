@@ -107,7 +107,7 @@ fn submit(
     }
     let point = timeline.next_point(&queue);
     let (infos, used) = waits.finish(point);
-    hold_used(resolved, &used, point);
+    hold_used(timeline, resolved, &used, point);
     let signals = [timeline.submit_info(point)];
     let submit = vk::SubmitInfo2::default()
         .wait_semaphore_infos(&infos)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Fence, MappingUse, SubmitError, TryBeginError};
+use dmashare::{Fence, ImplicitFences, MappingUse, SubmitError, TryBeginError};
 use smallvec::SmallVec;
 
 use crate::Device;
@@ -56,6 +56,8 @@ impl Submission {
                 });
             }
         }
+        // Once for all rounds: each asking gives other sync_files.
+        let implicit = ImplicitFences::collect(&uses)?;
         let mut resolved = SmallVec::<[Resolved; 4]>::new();
         let mut last: Option<Unresolved> = None;
         let mut rounds = 0;
@@ -70,7 +72,8 @@ impl Submission {
             // The queue before the reservations: whoever waits for the queue keeps no buffer from
             // anyone. And nobody waits for a buffer with the queue locked.
             let queue = timeline.lock_queue_to_submit(&uses)?;
-            let inner = match dmashare::Submission::try_begin(uses.iter().cloned()) {
+            let begun = dmashare::Submission::try_begin_with(uses.iter().cloned(), &implicit);
+            let inner = match begun {
                 Ok(inner) => inner,
                 Err(TryBeginError::Contended(contended)) => {
                     drop(queue);
@@ -88,7 +91,7 @@ impl Submission {
                 let (waits, used) = waits.finish(point);
                 // Kept by point and not by this object: even work that was submitted and then
                 // dropped without a commit does not lose a semaphore that it waits for.
-                hold_used(resolved, &used, point);
+                hold_used(timeline, resolved, &used, point);
                 return Ok(Self {
                     inner,
                     queue,
@@ -141,13 +144,19 @@ impl Submission {
     /// The work was submitted with [`waits`](Self::waits) and [`signals`](Self::signals): adds its
     /// fence to every buffer's reservation and unlocks them and the queue. The fence signals with the
     /// work, so a commit of work that was not submitted leaves the buffers' other users waiting until
-    /// this device submits something else. If the submit failed, drop the submission instead, and call [`Device::mark_lost`](crate::Device::mark_lost) if it
-    /// failed with `ERROR_DEVICE_LOST`.
+    /// this device submits something else. If the submit failed, drop the submission instead, and call
+    /// [`Device::mark_lost`](crate::Device::mark_lost) if it failed with `ERROR_DEVICE_LOST`.
+    ///
+    /// Of buffers with foreign holders ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the fence
+    /// goes into the dma-buf, as a sync_file. Some drivers make one only when the work is done: then
+    /// this takes as long, with nothing locked.
     pub fn commit(self) -> Fence {
         self.timeline.submitted(self.point);
         let fence = self.timeline.fence(self.point);
-        self.inner.commit(&fence);
+        let unpublished = self.inner.commit_unpublished(&fence);
         drop(self.queue);
+        // A sync_file of the fence is a submission of its own.
+        unpublished.publish();
         fence
     }
 

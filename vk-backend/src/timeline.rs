@@ -17,6 +17,7 @@ use nix::errno::Errno;
 
 use crate::device_core::DeviceCore;
 use crate::error::Failure;
+use crate::failed_input::Inputs;
 use crate::queue_lock::{QueueHeld, QueueLockGuard};
 use crate::semaphore_pool::{Held, SemaphorePool};
 use crate::submit_failure::SubmitFailure;
@@ -44,6 +45,8 @@ pub(crate) struct QueueTimeline {
     submitted: AtomicU64,
     /// The highest value that was seen.
     reached: AtomicU64,
+    /// What the work of a point was made of.
+    pub(crate) inputs: Inputs,
 }
 
 impl QueueTimeline {
@@ -63,6 +66,7 @@ impl QueueTimeline {
             assigned: AtomicU64::new(0),
             submitted: AtomicU64::new(0),
             reached: AtomicU64::new(0),
+            inputs: Inputs::default(),
         })
     }
 
@@ -72,6 +76,13 @@ impl QueueTimeline {
 
     pub(crate) fn pool(&self) -> &Arc<SemaphorePool> {
         &self.pool
+    }
+
+    /// What a point that was reached has come to.
+    fn outcome(&self, point: u64) -> FenceStatus {
+        let reached = self.reached.load(Ordering::Acquire);
+        let failure = self.inputs.failure(point, reached);
+        failure.map_or(FenceStatus::Signalled, FenceStatus::Failed)
     }
 
     pub(crate) fn lock_queue(&self) -> Result<QueueLockGuard, QueueHeld> {
@@ -199,7 +210,7 @@ impl QueueTimeline {
     /// Waits until the work up to `point` uses nothing any more, also that of a lost device, and
     /// tells whether that was so within `timeout`.
     pub(crate) fn lets_go(&self, point: u64, timeout: Duration) -> bool {
-        match self.wait(point, timeout) {
+        match self.wait_reached(point, timeout) {
             Ok(()) => true,
             // The wait itself failed, or the device is lost: either way the driver can say when it
             // has let go.
@@ -207,6 +218,48 @@ impl QueueTimeline {
             Err(error) => {
                 tracing::error!(device = self.core.name, %error, "the last work did not end");
                 false
+            }
+        }
+    }
+
+    /// Waits until the queue has reached `point`, whatever its work has come to.
+    fn wait_reached(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
+        const OPERATION: &str = "vkWaitSemaphores";
+        // Counted in slices rather than by the clock: no system call besides the driver's own.
+        let mut left = timeout;
+        let semaphores = [self.semaphore];
+        let points = [point];
+        let info = vk::SemaphoreWaitInfo::default()
+            .semaphores(&semaphores)
+            .values(&points);
+        loop {
+            if self.reached.load(Ordering::Acquire) >= point {
+                return Ok(());
+            }
+            if self.core.is_lost() {
+                return Err(self.lost(OPERATION));
+            }
+            let slice = left.min(WAIT_SLICE);
+            let nanoseconds = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+            // SAFETY: a timeline semaphore of this device; `info` outlives the call.
+            match unsafe { self.core.raw.wait_semaphores(&info, nanoseconds) } {
+                Ok(()) => {
+                    self.reached.fetch_max(point, Ordering::AcqRel);
+                }
+                Err(vk::Result::TIMEOUT) => {
+                    left = left.saturating_sub(slice);
+                    if left.is_zero() {
+                        return Err(FenceError::Timeout {
+                            producer: self.core.name.clone(),
+                        });
+                    }
+                }
+                Err(result) => {
+                    return self
+                        .core
+                        .check(OPERATION, Err(result))
+                        .map_err(|failure| failure.fence(&self.core.name));
+                }
             }
         }
     }
@@ -276,11 +329,11 @@ impl Timeline for QueueTimeline {
 
     fn status(&self, point: u64) -> FenceStatus {
         if self.reached.load(Ordering::Acquire) >= point {
-            return FenceStatus::Signalled;
+            return self.outcome(point);
         }
         if !self.core.is_lost() {
             match self.counter() {
-                Ok(reached) if reached >= point => return FenceStatus::Signalled,
+                Ok(reached) if reached >= point => return self.outcome(point),
                 _ if !self.core.is_lost() => return FenceStatus::Pending,
                 _ => {}
             }
@@ -289,43 +342,13 @@ impl Timeline for QueueTimeline {
     }
 
     fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
-        const OPERATION: &str = "vkWaitSemaphores";
-        // Counted in slices rather than by the clock: no system call besides the driver's own.
-        let mut left = timeout;
-        let semaphores = [self.semaphore];
-        let points = [point];
-        let info = vk::SemaphoreWaitInfo::default()
-            .semaphores(&semaphores)
-            .values(&points);
-        loop {
-            if self.reached.load(Ordering::Acquire) >= point {
-                return Ok(());
-            }
-            if self.core.is_lost() {
-                return Err(self.lost(OPERATION));
-            }
-            let slice = left.min(WAIT_SLICE);
-            let nanoseconds = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-            // SAFETY: a timeline semaphore of this device; `info` outlives the call.
-            match unsafe { self.core.raw.wait_semaphores(&info, nanoseconds) } {
-                Ok(()) => {
-                    self.reached.fetch_max(point, Ordering::AcqRel);
-                }
-                Err(vk::Result::TIMEOUT) => {
-                    left = left.saturating_sub(slice);
-                    if left.is_zero() {
-                        return Err(FenceError::Timeout {
-                            producer: self.core.name.clone(),
-                        });
-                    }
-                }
-                Err(result) => {
-                    return self
-                        .core
-                        .check(OPERATION, Err(result))
-                        .map_err(|failure| failure.fence(&self.core.name));
-                }
-            }
+        self.wait_reached(point, timeout)?;
+        match self.outcome(point) {
+            FenceStatus::Failed(errno) => Err(FenceError::Failed {
+                producer: self.core.name.clone(),
+                source: errno.into(),
+            }),
+            _ => Ok(()),
         }
     }
 

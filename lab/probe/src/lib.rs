@@ -10,13 +10,15 @@ mod descriptors;
 mod fail_nth;
 mod sw_sync;
 mod time_limit;
+mod vgem;
 mod vkms;
 
 pub use bufinfo::{BUFINFO, BufInfo, attached_name, bufinfo, parse_bufinfo, read_bufinfo};
 pub use descriptors::{OpenFile, open_files};
 pub use fail_nth::{FailNth, for_each_failing_allocation};
-pub use sw_sync::SwSyncTimeline;
+pub use sw_sync::{SwSyncTimeline, sw_sync_deadline};
 pub use time_limit::within_time_limit;
+pub use vgem::{Vgem, VgemBuffer, VgemFence};
 pub use vkms::VkmsDisplay;
 
 /// Panics, naming what is missing and how to run the test where it is there.

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 /// `struct sw_sync_create_fence_data`.
 #[repr(C)]
@@ -12,9 +13,18 @@ struct CreateFence {
     fence: i32,
 }
 
+/// `struct sw_sync_get_deadline`.
+#[repr(C)]
+struct GetDeadline {
+    deadline_ns: u64,
+    pad: u32,
+    fence_fd: i32,
+}
+
 mod ioctls {
     nix::ioctl_readwrite!(create_fence, b'W', 0, super::CreateFence);
     nix::ioctl_write_ptr!(increment, b'W', 1, u32);
+    nix::ioctl_readwrite!(get_deadline, b'W', 2, super::GetDeadline);
 }
 
 /// A timeline of the kernel's test driver. Closing it (dropping this) signals its pending fences
@@ -69,6 +79,24 @@ impl SwSyncTimeline {
         if let Err(errno) = result {
             crate::missing("SW_SYNC_IOC_INC", &errno);
         }
+    }
+}
+
+/// The deadline that somebody has set for a sw_sync fence, on the monotonic clock; `None` if nobody has.
+///
+/// # Panics
+/// If the kernel has no deadlines (before Linux 6.5), or the fence is not of sw_sync.
+pub fn sw_sync_deadline(timeline: &SwSyncTimeline, fence: BorrowedFd<'_>) -> Option<Duration> {
+    let mut data = GetDeadline {
+        deadline_ns: 0,
+        pad: 0,
+        fence_fd: fence.as_raw_fd(),
+    };
+    // SAFETY: `data` has the layout of `struct sw_sync_get_deadline` and is writable.
+    match unsafe { ioctls::get_deadline(timeline.file.as_raw_fd(), &raw mut data) } {
+        Ok(_) => Some(Duration::from_nanos(data.deadline_ns)),
+        Err(nix::Error::ENOENT) => None,
+        Err(errno) => crate::missing("SW_SYNC_GET_DEADLINE", &errno),
     }
 }
 

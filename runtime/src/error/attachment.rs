@@ -1,6 +1,8 @@
 //! Why a buffer could not be attached, mapped or pinned.
 
-use crate::{CopyError, DmaBufError, ExportError, ImportError, MoveError, RouteError};
+use crate::{
+    CopyError, DmaBufError, ExportError, ImplicitSyncError, ImportError, MoveError, RouteError,
+};
 
 /// Why a buffer could not be attached to a device. It is then as before.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,16 @@ pub enum AttachError {
     WouldDeadlock {
         /// The buffer's name.
         buffer: String,
+    },
+    /// Its fences could not be put where the holder of the descriptors finds them.
+    #[error(
+        "the other side would not see the fences of '{buffer}': export it explicitly, and send sync_files along"
+    )]
+    ImplicitSync {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: ImplicitSyncError,
     },
     /// Its descriptors could not be duplicated.
     #[error("the descriptors of '{buffer}' cannot be given away")]

@@ -19,6 +19,13 @@ pub enum DmaBufError {
     /// The layout does not fit the memory.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// The kernel does not know the ioctl (`ENOTTY`): it is too old. The ioctls for a dma-buf's own
+    /// fences are there since Linux 6.0, and no capability tells.
+    #[error("this kernel has no {operation}")]
+    Unsupported {
+        /// The ioctl.
+        operation: &'static str,
+    },
     /// A system call failed. `EBADF` means that the descriptor is closed.
     #[error("{operation} on a dma-buf failed")]
     Os {
@@ -39,6 +46,12 @@ pub enum SyncFileError {
     NotSyncFile {
         /// The descriptor's number.
         fd: i32,
+    },
+    /// The kernel does not know the ioctl (`ENOTTY`): it is too old.
+    #[error("this kernel has no {operation}")]
+    Unsupported {
+        /// The ioctl.
+        operation: &'static str,
     },
     /// A system call failed. `EBADF` means that the descriptor is closed.
     #[error("{operation} on a sync_file failed")]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{BoxError, SyncFileError};
+use crate::{BoxError, DmaBufError, SyncFileError};
 
 /// A fence that cannot be waited for, or that ended in an error.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,13 @@ pub enum FenceError {
         producer: String,
         /// Why.
         source: io::Error,
+    },
+    /// Its deadline passed first ([`Fence::with_deadline`](crate::Fence::with_deadline)). It stays
+    /// failed, also if the work behind it is done later.
+    #[error("'{producer}' has not signalled its fence by its deadline")]
+    Expired {
+        /// Who should have signalled it.
+        producer: String,
     },
     /// The producer went away without signalling.
     #[error("'{producer}' went away before it signalled its fence")]
@@ -44,9 +51,20 @@ pub enum FenceError {
         /// Who signals it.
         producer: String,
     },
+    /// A system call failed.
+    #[error("{operation} failed")]
+    Os {
+        /// The system call.
+        operation: &'static str,
+        /// Its error.
+        source: io::Error,
+    },
     /// A sync_file operation failed.
     #[error(transparent)]
     SyncFile(#[from] SyncFileError),
+    /// The dma-buf to which it should go failed.
+    #[error(transparent)]
+    DmaBuf(#[from] DmaBufError),
     /// The device failed.
     #[error("{operation} failed for a fence of '{producer}'")]
     Device {

@@ -1,7 +1,7 @@
 //! Why a buffer was not moved or not revoked.
 
 use crate::pin::Pins;
-use crate::{ExportError, PinReport, Placements, ResidencyError};
+use crate::{ExportError, ImplicitSyncError, PinReport, Placements, ResidencyError};
 
 /// Why a buffer was not moved. It is where it was, and nobody was disturbed (but for
 /// [`Copy`](MoveError::Copy)).
@@ -68,6 +68,9 @@ pub enum MoveError {
         /// Why.
         source: ExportError,
     },
+    /// The copy must wait for the dma-buf's own fences, and those could not be asked for.
+    #[error(transparent)]
+    ImplicitSync(#[from] ImplicitSyncError),
     /// This thread holds a reservation.
     #[error(
         "'{buffer}' cannot move now: this thread has an open submission, or is in an invalidate callback"

@@ -1,6 +1,6 @@
 //! Why a piece of work could not begin.
 
-use crate::{BoxError, FenceError, FenceUsage};
+use crate::{BoxError, FenceError, FenceUsage, ImplicitSyncError};
 
 /// Why a submission could not begin. Nothing was submitted and no reservation changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,9 @@ pub enum SubmitError {
     /// A fence could not be converted for the device, or has failed.
     #[error(transparent)]
     Fence(#[from] FenceError),
+    /// The fences that a dma-buf carries itself could not be looked at.
+    #[error(transparent)]
+    ImplicitSync(#[from] ImplicitSyncError),
     /// An operation of the device failed.
     #[error("{operation} failed")]
     Device {

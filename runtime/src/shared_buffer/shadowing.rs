@@ -15,6 +15,10 @@ impl SharedBuffer {
 
     /// Whether someone outside the library has its descriptors, and may write.
     pub(crate) fn is_exported(&self) -> bool {
+        if self.inner.has_foreign_holders() {
+            return true;
+        }
+        // Those who were given them with explicit fences.
         let state = self.inner.state();
         state.entries.iter().any(|entry| entry.kind == Kind::Export)
     }

@@ -13,7 +13,27 @@ struct MergeData {
     pad: u32,
 }
 
-/// `struct sync_file_info`, asked for without the list of fences.
+/// `struct sync_fence_info`: one fence of a sync_file.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct FenceInfo {
+    pub(crate) timeline: [u8; 32],
+    pub(crate) driver: [u8; 32],
+    /// 1 signalled, 0 active, negative errno when it ended in an error.
+    pub(crate) status: i32,
+    flags: u32,
+    /// When it signalled, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) timestamp_ns: u64,
+}
+
+/// `struct sync_set_deadline`.
+#[repr(C)]
+struct SetDeadline {
+    deadline_ns: u64,
+    pad: u64,
+}
+
+/// `struct sync_file_info`.
 #[repr(C)]
 struct Info {
     name: [u8; 32],
@@ -27,33 +47,65 @@ struct Info {
 mod ioctls {
     nix::ioctl_readwrite!(merge, b'>', 3, super::MergeData);
     nix::ioctl_readwrite!(info, b'>', 4, super::Info);
+    nix::ioctl_write_ptr!(set_deadline, b'>', 5, super::SetDeadline);
 }
 
 /// What `SYNC_IOC_FILE_INFO` tells.
 pub(crate) struct FileInfo {
+    /// Zero bytes fill it up; it need not end in one.
+    pub(crate) name: [u8; 32],
     /// 1 signalled, 0 active, negative errno when it ended in an error.
     pub(crate) status: i32,
     /// Fences in the file.
     pub(crate) fences: u32,
 }
 
-/// `SYNC_IOC_FILE_INFO`; `ENOTTY` when the descriptor is no sync_file.
+/// `SYNC_IOC_FILE_INFO` without the list of fences; `ENOTTY` when the descriptor is no sync_file.
 pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<FileInfo> {
+    info_with(fd, &mut [])
+}
+
+/// The same, and the fences into `list`, which must be as long as the file has fences: `EINVAL` if it
+/// is shorter.
+pub(crate) fn info_with(fd: BorrowedFd<'_>, list: &mut [FenceInfo]) -> io::Result<FileInfo> {
+    let room = u32::try_from(list.len()).unwrap_or(0);
     let mut info = Info {
         name: [0; 32],
         status: 0,
         flags: 0,
-        num_fences: 0,
+        num_fences: room,
         pad: 0,
-        sync_fence_info: 0,
+        sync_fence_info: list.as_mut_ptr().expose_provenance() as u64,
     };
-    // SAFETY: `info` has the layout of `struct sync_file_info` and is writable; with `num_fences`
-    // 0 the kernel writes no list behind `sync_fence_info`.
+    // SAFETY: `info` has the layout of `struct sync_file_info` and is writable. The kernel writes no
+    // more than `num_fences` entries behind `sync_fence_info`, and none if that is 0
+    // (`sync_file_ioctl_fence_info`); `list` has as many, and is borrowed for the call.
     unsafe { ioctls::info(fd.as_raw_fd(), &raw mut info) }?;
     Ok(FileInfo {
+        name: info.name,
         status: info.status,
         fences: info.num_fences,
     })
+}
+
+/// An entry to be written by [`info_with`].
+pub(crate) const NO_FENCE: FenceInfo = FenceInfo {
+    timeline: [0; 32],
+    driver: [0; 32],
+    status: 0,
+    flags: 0,
+    timestamp_ns: 0,
+};
+
+/// `SYNC_IOC_SET_DEADLINE`, in nanoseconds of `CLOCK_MONOTONIC`.
+pub(crate) fn set_deadline(fd: BorrowedFd<'_>, deadline_ns: u64) -> io::Result<()> {
+    let data = SetDeadline {
+        deadline_ns,
+        pad: 0,
+    };
+    // SAFETY: `data` has the layout of `struct sync_set_deadline`; the kernel reads it.
+    unsafe { ioctls::set_deadline(fd.as_raw_fd(), &raw const data) }?;
+    Ok(())
 }
 
 /// `SYNC_IOC_MERGE`: a new sync_file that signals when both have.
