@@ -72,7 +72,7 @@ impl FramePixels {
     /// to 56), with the chroma sample that belongs to it.
     ///
     /// # Errors
-    /// [`knows`](Self::knows) says no to the format, or the matrix is none of YUV.
+    /// The format is neither YUV that is [known](Self::knows) nor RGB, or the matrix is none of YUV.
     pub fn pixel(&self, x: u32, y: u32) -> Result<Rgb8> {
         let (x, y) = (x as usize, y as usize);
         let width = self.extent.width as usize;
@@ -108,10 +108,9 @@ impl FramePixels {
                 (sample(0, y * width + x), sample(1, at), sample(2, at))
             }
             format => {
-                let format = PixelFormat::of(format).filter(|known| known.bytes() == 4);
-                let format = format.context("the format was checked before")?;
-                let at = (y * width + x) * 4;
-                let bytes = &self.planes[0][at..at + 4];
+                let format = PixelFormat::of(format).context("the colours are not known")?;
+                let at = (y * width + x) * format.bytes();
+                let bytes = &self.planes[0][at..at + format.bytes()];
                 let number = bytes
                     .iter()
                     .rev()

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Access, BufferDesc, CpuAccess, DmaBuf, Exporter, Extent, Fourcc, Modifier, PlaneLayout,
-    SharedBuffer, Usage,
+    Access, BufferDesc, ColourRange, CpuAccess, DmaBuf, Exporter, Extent, Fourcc,
+    MatrixCoefficients, Modifier, PlaneLayout, SharedBuffer, Usage,
 };
 use dmashare_drm::DumbBuffers;
 use dmashare_samples::picture::Picture;
@@ -81,7 +81,11 @@ impl Maker {
 
     /// Makes a buffer with pixels; `None` if it does not claim the format.
     pub(crate) fn make(&self, format: Fourcc, extent: Extent) -> Option<Made> {
-        let desc = BufferDesc::new("matrix", extent, format, USAGE);
+        let mut desc = BufferDesc::new("matrix", extent, format, USAGE);
+        if format.info()?.is_yuv {
+            desc.colour.matrix = MatrixCoefficients::Bt601;
+            desc.colour.range = ColourRange::Limited;
+        }
         match self {
             Self::VulkanImage(device) => {
                 let modifiers = device.modifiers(&desc).ok()?;

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use dmashare::host::HostMemory;
 use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
 use dmashare::{AccessConstraint, Extent, FormatInfo, Fourcc, Placements};
+use dmashare_drm::DumbBuffers;
 use exporters::Maker;
 use importers::{Came, User};
 use support::displays;
@@ -20,11 +21,15 @@ use support::loopback::Loopback;
 
 const EXTENT: Extent = Extent::new(640, 480);
 
+/// Host memory with any strides; else dumb buffers, whose planes lie one right after the other.
 fn routes() -> Routes {
-    Routes::new().with_detour(Detour::moving(
+    let dumb = DumbBuffers::of_driver("vgem").unwrap();
+    let packed = Detour::fixed(&dumb, CpuRows::default());
+    let routes = Routes::new().with_detour(Detour::moving(
         &HostMemory::open().unwrap(),
         CpuRows::default(),
-    ))
+    ));
+    routes.with_detour(packed)
 }
 
 /// What became of the formats of a pair.
