@@ -131,7 +131,6 @@ impl Device {
         constraint.stride = self.linear_stride(desc);
         let rows = match constraint.stride {
             Some(stride) => format!(", with rows exactly {stride} bytes apart"),
-            // The import says what is wrong with the description.
             None => String::new(),
         };
         let because = format!(
@@ -143,14 +142,14 @@ impl Device {
     }
 
     /// Bytes between the rows of a linear image as the driver lays it out; `None` if it makes no such
-    /// image.
+    /// image, or cannot now: the import looks again, and says what is wrong.
     fn linear_stride(&self, desc: &BufferDesc) -> Option<u32> {
         let core = self.core();
         let plan = ImagePlan::new(desc)?;
-        let support = core.physical.modifier_supports(&plan).ok()?;
+        let supports = core.physical.modifier_supports(&plan).ok()?;
         let is_large_enough =
             |support: &ModifierSupport| support.importable && desc.extent.fits(support.max_extent);
-        support.iter().find(|support| is_large_enough(support))?;
+        supports.iter().find(|support| is_large_enough(support))?;
         let image = ImageInner::create(core, &plan, &Arrangement::HostPointer).ok()?;
         u32::try_from(image.linear_layout().row_pitch).ok()
     }
