@@ -1,4 +1,5 @@
-//! Builds the guest's root file system: Debian trixie with Mesa's software Vulkan.
+//! Builds the guest's root file system: Debian trixie with Mesa's software Vulkan, and SwiftShader for
+//! those who ask for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use crate::watched_child;
 
 /// The packages, one a line.
 const PACKAGES: &str = include_str!("../debian/root-packages");
+
+/// Adds the second Vulkan driver; the script itself, as in [`debian::arguments`].
+const ADD_SWIFTSHADER: &str = include_str!("../debian/add-swiftshader.sh");
 
 /// About how many packages are unpacked and set up: only for the estimate of time.
 const PACKAGE_STEPS: u64 = 280;
@@ -61,6 +65,7 @@ fn arguments() -> Vec<String> {
         "--dpkgopt=path-exclude=/usr/share/man/*".to_owned(),
         "--dpkgopt=path-exclude=/usr/share/doc/*".to_owned(),
         "--dpkgopt=path-exclude=/usr/share/locale/*".to_owned(),
+        format!("--customize-hook={ADD_SWIFTSHADER}"),
     ];
     debian::arguments(Variant::MinBase, &options)
 }
@@ -113,5 +118,6 @@ mod tests {
                 .iter()
                 .any(|a| a.contains("mesa-vulkan-drivers"))
         );
+        assert!(arguments().iter().any(|a| a.contains(ADD_SWIFTSHADER)));
     }
 }

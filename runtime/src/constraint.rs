@@ -1,6 +1,7 @@
 //! What a device demands of memory before it can use it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{Allocation, Backing, Modifier, Placements};
 
@@ -18,6 +19,11 @@ pub struct AccessConstraint {
     pub modifiers: Option<Vec<Modifier>>,
     /// Bytes of which every plane's stride must be a multiple.
     pub stride_alignment: u32,
+    /// Bytes that every plane's stride must have exactly, for a device that chooses them itself; `None`
+    /// if the alignment is all that it demands.
+    pub stride: Option<u32>,
+    /// Why the device demands all this, if that does not go without saying: errors and routes quote it.
+    pub because: Option<Arc<str>>,
 }
 
 impl Default for AccessConstraint {
@@ -26,6 +32,8 @@ impl Default for AccessConstraint {
             placements: Placements::all(),
             modifiers: None,
             stride_alignment: 1,
+            stride: None,
+            because: None,
         }
     }
 }
@@ -49,7 +57,21 @@ impl AccessConstraint {
         self.objection_to(allocation).is_none()
     }
 
+    /// Whether a stride of so many bytes is what the device takes.
+    pub fn takes_stride(&self, stride: u32) -> bool {
+        stride.is_multiple_of(self.stride_alignment.max(1))
+            && self.stride.is_none_or(|exact| exact == stride)
+    }
+
     fn objection_to(&self, allocation: &Allocation) -> Option<String> {
+        let objection = self.bare_objection_to(allocation)?;
+        Some(match &self.because {
+            Some(because) => format!("{objection}: {because}"),
+            None => objection,
+        })
+    }
+
+    fn bare_objection_to(&self, allocation: &Allocation) -> Option<String> {
         if !self.placements.has(allocation.placement) {
             return Some(format!(
                 "it is in {}, and must be in {}",
@@ -65,20 +87,19 @@ impl AccessConstraint {
                 layout.modifier()
             ));
         }
-        let alignment = self.stride_alignment.max(1);
-        let crooked = layout
-            .planes()
-            .iter()
-            .find(|plane| !plane.stride.is_multiple_of(alignment));
-        crooked.map(|plane| {
-            format!(
-                "its stride is {} bytes, and must be a multiple of {alignment}",
-                plane.stride
-            )
-        })
+        let mut strides = layout.planes().iter().map(|plane| plane.stride);
+        let stride = strides.find(|stride| !self.takes_stride(*stride))?;
+        Some(format!(
+            "its stride is {stride} bytes, and must be {}",
+            match self.stride {
+                Some(exact) => exact.to_string(),
+                None => format!("a multiple of {}", self.stride_alignment.max(1)),
+            }
+        ))
     }
 
-    /// What both demand; `None` if nothing can fit both.
+    /// What both demand; `None` if nothing can fit both. It is nobody's own demand any more, so it says
+    /// no reason.
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         let placements = self.placements & other.placements;
         let modifiers = match (&self.modifiers, &other.modifiers) {
@@ -93,11 +114,17 @@ impl AccessConstraint {
         if placements.is_empty() || modifiers.as_ref().is_some_and(Vec::is_empty) {
             return None;
         }
+        let stride = self.stride.or(other.stride);
+        if stride.is_some_and(|stride| !self.takes_stride(stride) || !other.takes_stride(stride)) {
+            return None;
+        }
         let (own, others) = (self.stride_alignment.max(1), other.stride_alignment.max(1));
         Some(Self {
             placements,
             modifiers,
             stride_alignment: least_common_multiple(own, others)?,
+            stride,
+            because: None,
         })
     }
 }
@@ -119,6 +146,9 @@ impl fmt::Display for AccessConstraint {
         }
         if self.stride_alignment > 1 {
             write!(f, ", strides multiples of {}", self.stride_alignment)?;
+        }
+        if let Some(stride) = self.stride {
+            write!(f, ", with a stride of {stride}")?;
         }
         Ok(())
     }
@@ -156,6 +186,19 @@ mod tests {
             ..AccessConstraint::default()
         };
         assert_eq!(tiled.intersect(&linear), None);
+        let exact = |stride, stride_alignment| AccessConstraint {
+            stride: Some(stride),
+            stride_alignment,
+            ..AccessConstraint::default()
+        };
+        assert_eq!(exact(400, 1).intersect(&exact(512, 1)), None);
+        let aligned = AccessConstraint {
+            stride_alignment: 256,
+            ..AccessConstraint::default()
+        };
+        assert_eq!(exact(400, 1).intersect(&aligned), None);
+        assert_eq!(exact(512, 1).intersect(&aligned), Some(exact(512, 256)));
+        assert_eq!(aligned.intersect(&exact(512, 1)), Some(exact(512, 256)));
         let odd = |stride_alignment| AccessConstraint {
             stride_alignment,
             ..AccessConstraint::default()

@@ -84,7 +84,7 @@ impl DynamicExporter for InMemory {
         } else {
             Placement::Host
         };
-        let plan = LinearPlan::aligned(NAME, desc, wanted.stride_alignment)?;
+        let plan = LinearPlan::fitting(NAME, desc, wanted)?;
         let inode = self.shared.inode.fetch_add(1, Ordering::Relaxed);
         let memory = self.shared.memory.in_memory_part(inode, plan.size());
         plan.allocation(desc, memory, placement)

@@ -3,9 +3,11 @@
 
 mod support;
 
+use dmashare::host::HostMemory;
 use dmashare::{
-    Access, BufferDesc, CpuAccess, CpuAccessError, CpuMapping, DmaBuf, ExportError, Exporter,
-    Extent, Fourcc, LayoutError, Modifier, SharedBuffer, Usage,
+    Access, AccessConstraint, BufferDesc, CpuAccess, CpuAccessError, CpuMapping, DmaBuf,
+    DynamicExporter, ExportError, Exporter, Extent, Fourcc, LayoutError, MappedMemory, Modifier,
+    SharedBuffer, Usage,
 };
 use dmashare_lab_probe::bufinfo;
 
@@ -212,5 +214,58 @@ fn a_heaps_name_is_one_component() {
     for name in ["", "../null", "a/b", "."] {
         let error = dmashare::host::DmaHeap::open(name).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
+    }
+}
+
+#[test]
+fn an_exact_stride_is_kept_or_refused() {
+    let memory = HostMemory::new(Some(support::heap()), None);
+    let desc = BufferDesc::new(
+        "exact",
+        Extent::new(100, 7),
+        Fourcc::XRGB8888,
+        Usage::CPU_WRITE,
+    );
+    let with_stride = |stride| {
+        let mut wanted = AccessConstraint::default();
+        wanted.stride = Some(stride);
+        memory.allocate_in(&desc, &wanted)
+    };
+    for stride in [400, 404, 512] {
+        let made = with_stride(stride).unwrap();
+        assert_eq!(made.dmabuf.layout().planes()[0].stride, stride);
+    }
+    let refused = with_stride(396);
+    assert!(
+        matches!(
+            refused,
+            Err(ExportError::Layout(LayoutError::StrideTooSmall {
+                stride: 396,
+                needed: 400,
+                ..
+            }))
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn mapped_memory_is_the_buffers_and_outlives_its_descriptors() {
+    for (name, exporter) in exporters() {
+        let image = allocate(exporter.as_ref(), Fourcc::R8, 64, 4);
+        let mut access = CpuAccess::begin(&image, Access::Write).unwrap();
+        access.write_row(0, 0, &[7; 64]).unwrap();
+        drop(access);
+        let inode = image.id().inode();
+        let mapped = MappedMemory::new(&image.memories()[0]).unwrap();
+        assert_eq!(mapped.size().get() as u64, image.memories()[0].size());
+        assert_eq!(mapped.address().addr().get() % 4096, 0, "{name}");
+        drop(image);
+        let is_there = || bufinfo().iter().any(|info| info.inode == inode);
+        assert!(is_there(), "{name}");
+        // SAFETY: the byte is inside the mapping, and nobody writes it any more.
+        assert_eq!(unsafe { mapped.address().read() }, 7, "{name}");
+        drop(mapped);
+        assert!(!is_there(), "{name}");
     }
 }

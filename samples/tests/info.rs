@@ -183,6 +183,54 @@ fn what_is_measured_copies_nothing_directly_and_a_frame_by_a_shadow() {
     assert!(measured > 20, "{json}");
 }
 
+/// SwiftShader, which has no dma-bufs, is beside llvmpipe.
+#[test]
+fn a_second_driver_has_its_routes_and_its_reasons() {
+    let drivers =
+        "/usr/share/vulkan/icd.d/lvp_icd.json:/usr/lib/swiftshader/vk_swiftshader_icd.json";
+    let said = support::program("info")
+        .arg("--json")
+        .env("VK_DRIVER_FILES", drivers)
+        // It imports by pointer without claiming it, which the validation layers tell.
+        .env(
+            "VK_LAYER_MESSAGE_ID_FILTER",
+            "VUID-VkImageCreateInfo-pNext-00990,\
+             VUID-VkImportMemoryWin32HandleInfoKHR-handleType-00658",
+        )
+        .output()
+        .unwrap();
+    let json = Said::of(said).good_json();
+    assert_eq!(json["examination_errors"], 0, "{json}");
+    let devices = json["vulkan_devices"].as_array().unwrap();
+    assert_eq!(devices.len(), 2, "{json}");
+    let lacks = &pair(&json, "SwiftShader", "SwiftShader")["reason"];
+    assert!(lacks.as_str().unwrap().contains("it lacks VK_"), "{lacks}");
+    let formats_of = |exporter| {
+        let pair = pair(&json, exporter, "SwiftShader");
+        pair["formats"].as_array().unwrap().clone()
+    };
+    let of = |formats: &[Value], code: &str| {
+        let found = formats.iter().find(|shared| shared["format"] == code);
+        found
+            .unwrap_or_else(|| panic!("no {code} in {formats:?}"))
+            .clone()
+    };
+    for exporter in ["dma-heap system", "udmabuf"] {
+        let formats = formats_of(exporter);
+        // Rows of 256 bytes are as the driver has them, rows of 128 bytes were padded.
+        assert_eq!(of(&formats, "XR24")["route"], "direct", "{exporter}");
+        let padded = of(&formats, "RG16");
+        assert_eq!(padded["route"], "shadow", "{exporter}");
+        let why = padded["shadow"].as_str().unwrap();
+        let parts = ["VK_EXT_external_memory_dma_buf", "rows exactly 128 bytes"];
+        assert!(parts.iter().all(|part| why.contains(part)), "{why}");
+    }
+    let of_llvmpipe = of(&formats_of("llvmpipe"), "XR24");
+    assert_eq!(of_llvmpipe["route"], "shadow");
+    let why = of_llvmpipe["shadow"].as_str().unwrap();
+    assert!(why.contains("VK_EXT_external_memory_dma_buf"), "{why}");
+}
+
 #[test]
 fn nonsense_is_refused() {
     run("info", &["--colour"]).failed_with(&["--colour"]);

@@ -10,7 +10,7 @@ use ash::vk;
 
 use crate::device_core::{DeviceCore, SyncFdSupport};
 use crate::error::{DeviceError, Named};
-use crate::extensions::{Functions, WANTED};
+use crate::extensions::{EXTERNAL_MEMORY_HOST, Functions};
 use crate::{Device, Instance, PhysicalDevice, QueueLock};
 
 /// A device that the application has made, with what it enabled on it; for [`Device::adopt`].
@@ -159,13 +159,9 @@ impl Device {
         let mut features_13 = vk::PhysicalDeviceVulkan13Features::default()
             .synchronization2(true)
             .dynamic_rendering(offered_13.dynamic_rendering == vk::TRUE);
-        let enabled = WANTED.map(|extension| extension.name);
-        let is_enabled = |name: &CStr| enabled.contains(&name) && physical.has_extension(name);
-        let names: Vec<_> = enabled
-            .iter()
-            .filter(|name| is_enabled(name))
-            .map(|name| name.as_ptr())
-            .collect();
+        let enabled = physical.sharing_extensions();
+        let is_enabled = |name: &CStr| enabled.contains(&name);
+        let names: Vec<_> = enabled.iter().map(|name| name.as_ptr()).collect();
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(queue_family)
             .queue_priorities(&[1.0])];
@@ -237,10 +233,13 @@ impl Device {
             return Err(missing(&physical, "the feature synchronization2, enabled"));
         }
         let functions = Functions::load(instance.raw(), &adopted.device, |name| {
-            adopted
-                .enabled_extensions
-                .iter()
-                .any(|enabled| enabled.as_c_str() == name)
+            // The application may have uses of its own for it.
+            let is_used = name != EXTERNAL_MEMORY_HOST.name || physical.imports_by_host_pointer();
+            is_used
+                && adopted
+                    .enabled_extensions
+                    .iter()
+                    .any(|enabled| enabled.as_c_str() == name)
         });
         let core = DeviceCore {
             name: format!("Vulkan {}", physical.name()),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use ash::vk;
 use dmashare::{
-    Allocation, Backing, BufferDesc, ExportError, Exporter, Fence, FenceSet, FenceStatus,
-    ImportError, Importer, MappingUse, Modifier, RetireQueue, SubmitError,
+    AccessConstraint, Allocation, Backing, BufferDesc, ExportError, Exporter, Fence, FenceSet,
+    FenceStatus, ImportError, Importer, MappingUse, Modifier, RetireQueue, SubmitError,
 };
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -304,6 +304,13 @@ impl Importer for Device {
 
     fn name(&self) -> &str {
         &self.core().name
+    }
+
+    /// No demand, but of a device without dma-bufs
+    /// ([`PhysicalDevice::imports_by_host_pointer`]): linear images in host memory, with the stride that
+    /// its driver lays them out with.
+    fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
+        self.host_pointer_constraint(desc)
     }
 
     fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {

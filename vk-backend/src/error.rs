@@ -250,13 +250,64 @@ impl NoSrgbFormat {
 /// which may have such an image in host memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the device's stride is {stride} bytes, and must be a multiple of {alignment}: ask for host memory"
+    "the device's stride is {stride} bytes, and must be {}{alignment}: ask for host memory",
+    if *is_exact { "" } else { "a multiple of " }
 )]
 pub struct StrideMisaligned {
     /// Bytes from row to row, as the device would have it.
     pub stride: u32,
     /// Bytes of which it must be a multiple.
     pub alignment: u32,
+    /// Whether it must be just as many.
+    pub is_exact: bool,
+}
+
+/// A linear image that a device without dma-bufs cannot take by a pointer
+/// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)), because
+/// nothing tells its driver how the image lies. The cause in [`ImportError::Refused`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnfitForPointer {
+    /// Its rows are not as far apart as the driver has them.
+    #[error(
+        "its stride is {stride} bytes; the driver has no dma-bufs and takes a pointer to rows exactly \
+         {taken} bytes apart"
+    )]
+    Stride {
+        /// The image's stride in bytes.
+        stride: u32,
+        /// What the driver takes.
+        taken: u64,
+    },
+    /// It begins where the driver cannot have an image begin.
+    #[error(
+        "it begins at byte {offset}; the driver has no dma-bufs and takes a pointer to an image that \
+         begins {own} bytes behind a multiple of {alignment}"
+    )]
+    Offset {
+        /// Where the image begins, in bytes.
+        offset: u64,
+        /// Where the driver has images begin.
+        own: u64,
+        /// Bytes of which the difference must be a multiple.
+        alignment: u64,
+    },
+    /// The process has the memory at an address that the driver does not take.
+    #[error("the driver has no dma-bufs and takes pointers to multiples of {alignment} bytes only")]
+    Address {
+        /// Bytes of which an address must be a multiple (`minImportedHostPointerAlignment`).
+        alignment: usize,
+    },
+}
+
+impl UnfitForPointer {
+    pub(crate) fn import(self, importer: &str) -> ImportError {
+        ImportError::Refused {
+            importer: importer.to_owned(),
+            operation: "importing by host pointer",
+            source: self.into(),
+        }
+    }
 }
 
 /// A Vulkan command that failed; becomes the error of whatever was asked for.

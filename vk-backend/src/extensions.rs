@@ -27,6 +27,7 @@ extensions! {
     EXTERNAL_FENCE_FD = khr::external_fence_fd, "VK_KHR_external_fence_fd";
     EXTERNAL_SEMAPHORE_FD = khr::external_semaphore_fd, "VK_KHR_external_semaphore_fd";
     QUEUE_FAMILY_FOREIGN = ext::queue_family_foreign, "VK_EXT_queue_family_foreign";
+    EXTERNAL_MEMORY_HOST = ext::external_memory_host, "VK_EXT_external_memory_host";
     PHYSICAL_DEVICE_DRM = ext::physical_device_drm, "VK_EXT_physical_device_drm";
 }
 
@@ -39,14 +40,16 @@ pub(crate) const NEEDED: [Extension; 3] = [
     IMAGE_DRM_FORMAT_MODIFIER,
 ];
 
-/// Everything that is enabled where it is there.
-pub(crate) const WANTED: [Extension; 6] = [
+/// Everything that is enabled where it is there; the last only where there are no dma-bufs
+/// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)).
+pub(crate) const WANTED: [Extension; 7] = [
     EXTERNAL_MEMORY_FD,
     EXTERNAL_MEMORY_DMA_BUF,
     IMAGE_DRM_FORMAT_MODIFIER,
     EXTERNAL_FENCE_FD,
     EXTERNAL_SEMAPHORE_FD,
     QUEUE_FAMILY_FOREIGN,
+    EXTERNAL_MEMORY_HOST,
 ];
 
 /// The functions of the extensions that are enabled on a device.
@@ -56,6 +59,8 @@ pub(crate) struct Functions {
     pub(crate) semaphore_fd: Option<khr::external_semaphore_fd::Device>,
     pub(crate) fence_fd: Option<khr::external_fence_fd::Device>,
     pub(crate) modifier: Option<ext::image_drm_format_modifier::Device>,
+    /// Only where memory is imported by pointer.
+    pub(crate) memory_host: Option<ext::external_memory_host::Device>,
     pub(crate) dma_buf: bool,
     pub(crate) foreign: bool,
 }
@@ -76,6 +81,8 @@ impl Functions {
                 .then(|| khr::external_fence_fd::Device::new(instance, device)),
             modifier: is_enabled(IMAGE_DRM_FORMAT_MODIFIER.name)
                 .then(|| ext::image_drm_format_modifier::Device::new(instance, device)),
+            memory_host: is_enabled(EXTERNAL_MEMORY_HOST.name)
+                .then(|| ext::external_memory_host::Device::new(instance, device)),
             dma_buf: is_enabled(EXTERNAL_MEMORY_DMA_BUF.name),
             foreign: is_enabled(QUEUE_FAMILY_FOREIGN.name),
         }

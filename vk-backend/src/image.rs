@@ -11,6 +11,7 @@ use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
 use crate::device_core::DeviceCore;
 use crate::error::Failure;
 use crate::format::has_unused_alpha;
+use crate::host_pointer::HOST_ALLOCATION;
 use crate::image_plan::ImagePlan;
 use crate::memory::{Dedicated, DeviceMemory};
 
@@ -31,6 +32,8 @@ pub(crate) enum Arrangement<'a> {
         modifier: u64,
         planes: &'a [vk::SubresourceLayout],
     },
+    /// As the driver lays linear images out, for memory that is imported by pointer.
+    HostPointer,
 }
 
 /// Planes in Vulkan's words, for [`Arrangement::Explicit`].
@@ -67,8 +70,14 @@ impl ImageInner {
         arrangement: &Arrangement<'_>,
     ) -> Result<Self, Failure> {
         let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
-        let mut external = vk::ExternalMemoryImageCreateInfo::default()
-            .handle_types(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
+        let (tiling, handle_type) = match arrangement {
+            Arrangement::HostPointer => (vk::ImageTiling::LINEAR, HOST_ALLOCATION),
+            Arrangement::AnyOf(_) | Arrangement::Explicit { .. } => (
+                vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT,
+                vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT,
+            ),
+        };
+        let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle_type);
         let mut list = vk::ImageDrmFormatModifierListCreateInfoEXT::default();
         let mut explicit = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default();
         let mut info = vk::ImageCreateInfo::default()
@@ -83,7 +92,7 @@ impl ImageInner {
             .mip_levels(1)
             .array_layers(1)
             .samples(vk::SampleCountFlags::TYPE_1)
-            .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
+            .tiling(tiling)
             .usage(plan.usage)
             .sharing_mode(vk::SharingMode::EXCLUSIVE)
             .initial_layout(vk::ImageLayout::UNDEFINED)
@@ -102,6 +111,7 @@ impl ImageInner {
                     .plane_layouts(planes);
                 info = info.push_next(&mut explicit);
             }
+            Arrangement::HostPointer => {}
         }
         // SAFETY: the device is alive, the chained structures outlive the call, and the device has
         // said that it supports an image of exactly this plan.
@@ -112,6 +122,7 @@ impl ImageInner {
             modifier: match arrangement {
                 Arrangement::Explicit { modifier, .. } => Modifier::new(*modifier),
                 Arrangement::AnyOf(_) => Modifier::INVALID,
+                Arrangement::HostPointer => Modifier::LINEAR,
             },
             raw: core.check("vkCreateImage", result)?,
             view: vk::ImageView::null(),
@@ -142,11 +153,29 @@ impl ImageInner {
 
     /// Binds the memory and keeps it.
     pub(crate) fn bind(&mut self, memory: DeviceMemory) -> Result<(), Failure> {
+        self.bind_at(memory, 0)
+    }
+
+    /// The same for memory in which the image begins at `offset`, a multiple of its alignment; there is
+    /// room for it from there on.
+    pub(crate) fn bind_at(&mut self, memory: DeviceMemory, offset: u64) -> Result<(), Failure> {
         let raw = memory.raw();
         self.memories.push(memory);
-        // SAFETY: the memory is dedicated to this image, which has none yet.
-        let result = unsafe { self.core.raw.bind_image_memory(self.raw, raw, 0) };
+        // SAFETY: the memory was made for this image, which has none yet.
+        let result = unsafe { self.core.raw.bind_image_memory(self.raw, raw, offset) };
         self.core.check("vkBindImageMemory", result)
+    }
+
+    /// Where the only plane of an image with [`Arrangement::HostPointer`] lies, from its beginning.
+    pub(crate) fn linear_layout(&self) -> vk::SubresourceLayout {
+        let subresource = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+        // SAFETY: the image has linear tiling and one plane of colour
+        // (VUID-vkGetImageSubresourceLayout-image-07790, -format-08886).
+        unsafe {
+            self.core
+                .raw
+                .get_image_subresource_layout(self.raw, subresource)
+        }
     }
 
     /// What memory a plane of a disjoint image needs.

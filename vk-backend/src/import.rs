@@ -39,7 +39,10 @@ impl Device {
         placement: Placement,
     ) -> Result<Arc<ImageInner>, ImportError> {
         let plan = self.check_import(desc, dmabuf)?;
-        let image = self.import_memory(&plan, dmabuf, placement)?;
+        let image = match &self.core().functions.memory_host {
+            Some(functions) => self.import_host_pointer(functions, &plan, dmabuf, placement)?,
+            None => self.import_memory(&plan, dmabuf, placement)?,
+        };
         tracing::debug!(
             device = self.core().name,
             buffer = desc.name,
@@ -75,12 +78,14 @@ impl Device {
     fn check_import(&self, desc: &BufferDesc, dmabuf: &DmaBuf) -> Result<ImagePlan, ImportError> {
         let core = self.core();
         let importer = || core.name.clone();
-        core.functions
-            .image_memory()
-            .map_err(|missing| ImportError::MissingFeature {
-                importer: importer(),
-                missing,
-            })?;
+        if core.functions.memory_host.is_none() {
+            core.functions
+                .image_memory()
+                .map_err(|missing| ImportError::MissingFeature {
+                    importer: importer(),
+                    missing,
+                })?;
+        }
         let format = dmabuf.format();
         let layout = dmabuf.layout();
         let unsupported = || ImportError::UnsupportedFormat {

@@ -66,6 +66,16 @@
 //! - Nothing blocks under a reservation: fences of other devices become semaphores before the
 //!   reservations are locked.
 //!
+//! # Devices without dma-bufs
+//!
+//! A renderer on the CPU that has no dma-bufs, such as SwiftShader, imports images of one plane by a
+//! pointer to host memory ([`PhysicalDevice::imports_by_host_pointer`]), if their rows are exactly as far
+//! apart as its driver has them. Its [`constraint`](dmashare::Importer::constraint) demands that; attach
+//! by [`dmashare::route`], and everything else arrives by a copy that lies so. Where its semaphores take
+//! no sync_files, a submission that others' work stands before is told to wait
+//! ([`SubmitError::NotReady`](dmashare::SubmitError::NotReady)), and so are others for its work. It
+//! exports nothing.
+//!
 //! # Locks
 //!
 //! A [`Submission`] holds its device's queue and the reservations of its buffers, locked in this
@@ -105,6 +115,7 @@ mod extensions;
 mod failed_input;
 mod foreign_fence;
 mod format;
+mod host_pointer;
 mod image;
 mod image_copy;
 mod image_plan;
@@ -137,7 +148,8 @@ mod ycbcr;
 pub use adopt::AdoptedDevice;
 pub use device::Device;
 pub use error::{
-    DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError, YcbcrError,
+    DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError, UnfitForPointer,
+    YcbcrError,
 };
 pub use format::{fourccs, vk_format, vk_srgb_format};
 pub use image::Image;

@@ -1,14 +1,18 @@
-//! Device memory that is exported or imported as a dma-buf: dedicated to one image or buffer, except
-//! where it holds one plane of an image whose planes lie in several dma-bufs.
+//! Device memory that is exported or imported: as a dma-buf, dedicated to one image or buffer, except
+//! where it holds one plane of an image whose planes lie in several dma-bufs, or by a pointer to host
+//! memory.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
-use ash::{khr, vk};
+use ash::{ext, khr, vk};
+use dmashare::MappedMemory;
 
 use crate::device_core::DeviceCore;
 use crate::error::Failure;
+use crate::host_pointer::HOST_ALLOCATION;
 
 /// What a memory is dedicated to.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,8 @@ impl Dedicated {
 pub(crate) struct DeviceMemory {
     core: Arc<DeviceCore>,
     raw: vk::DeviceMemory,
+    /// What it was imported from by pointer; unmapped after it was freed.
+    mapping: Option<MappedMemory>,
 }
 
 impl DeviceMemory {
@@ -37,11 +43,12 @@ impl DeviceMemory {
         core: &Arc<DeviceCore>,
         info: &vk::MemoryAllocateInfo<'_>,
     ) -> Result<Self, Failure> {
-        // SAFETY: the device is alive; `info` was made by the two functions below.
+        // SAFETY: the device is alive; `info` was made by one of the functions below.
         let result = unsafe { core.raw.allocate_memory(info, None) };
         Ok(Self {
             core: core.clone(),
             raw: core.check("vkAllocateMemory", result)?,
+            mapping: None,
         })
     }
 
@@ -89,6 +96,27 @@ impl DeviceMemory {
         Ok(memory)
     }
 
+    /// The first `size` bytes of a mapping, whole pages of the device's
+    /// (`minImportedHostPointerAlignment`), which the memory keeps mapped. Not dedicated: such memory has
+    /// the image's size, which need not be whole pages.
+    pub(crate) fn of_pointer(
+        core: &Arc<DeviceCore>,
+        mapping: MappedMemory,
+        size: u64,
+        memory_type: u32,
+    ) -> Result<Self, Failure> {
+        let mut import = vk::ImportMemoryHostPointerInfoEXT::default()
+            .handle_type(HOST_ALLOCATION)
+            .host_pointer(mapping.address().as_ptr().cast());
+        let info = vk::MemoryAllocateInfo::default()
+            .allocation_size(size)
+            .memory_type_index(memory_type)
+            .push_next(&mut import);
+        let mut memory = Self::allocate(core, &info)?;
+        memory.mapping = Some(mapping);
+        Ok(memory)
+    }
+
     pub(crate) fn raw(&self) -> vk::DeviceMemory {
         self.raw
     }
@@ -114,6 +142,9 @@ impl Drop for DeviceMemory {
         if self.core.may_destroy() {
             // SAFETY: what was bound to it is destroyed by its owner before this field is dropped.
             unsafe { self.core.raw.free_memory(self.raw, None) };
+        } else {
+            // Unfinished work may still use the pages.
+            std::mem::forget(self.mapping.take());
         }
     }
 }
@@ -143,6 +174,27 @@ pub(crate) fn importable_types(
         )
     };
     core.check("vkGetMemoryFdPropertiesKHR", result)?;
+    Ok(properties.memory_type_bits)
+}
+
+/// The memory types in which the device can import host memory that begins at `pointer`.
+pub(crate) fn types_of_pointer(
+    core: &DeviceCore,
+    functions: &ext::external_memory_host::Device,
+    pointer: NonNull<u8>,
+) -> Result<u32, Failure> {
+    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
+    // SAFETY: the extension is enabled, and the pointer is that of a mapping
+    // (VUID-vkGetMemoryHostPointerPropertiesEXT-handleType-01752, -pHostPointer-01753).
+    let result = unsafe {
+        (functions.fp().get_memory_host_pointer_properties_ext)(
+            functions.device(),
+            HOST_ALLOCATION,
+            pointer.as_ptr().cast(),
+            &mut properties,
+        )
+    };
+    core.check("vkGetMemoryHostPointerPropertiesEXT", result.result())?;
     Ok(properties.memory_type_bits)
 }
 

@@ -117,6 +117,21 @@ impl PhysicalDevice {
         if let Some(known) = self.answers().get(&question) {
             return Ok(known.clone());
         }
+        let supports: Arc<[ModifierSupport]> = if self.imports_by_host_pointer() {
+            self.host_pointer_support(plan)?.into_iter().collect()
+        } else {
+            self.dma_buf_supports(plan)?.into()
+        };
+        let mut answers = self.answers();
+        if answers.len() >= MOST_ANSWERS {
+            answers.clear();
+        }
+        answers.insert(question, supports.clone());
+        Ok(supports)
+    }
+
+    /// The same of dma-bufs.
+    fn dma_buf_supports(&self, plan: &ImagePlan) -> Result<Vec<ModifierSupport>, Failure> {
         let mut supports = Vec::new();
         for properties in self.modifier_properties(plan.format) {
             if let Some(support) = self.modifier_support(plan, &properties)?
@@ -125,12 +140,6 @@ impl PhysicalDevice {
                 supports.push(support);
             }
         }
-        let supports: Arc<[ModifierSupport]> = supports.into();
-        let mut answers = self.answers();
-        if answers.len() >= MOST_ANSWERS {
-            answers.clear();
-        }
-        answers.insert(question, supports.clone());
         Ok(supports)
     }
 

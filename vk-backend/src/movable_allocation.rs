@@ -37,10 +37,9 @@ pub(crate) fn on_the_device(
     let (plan, supports) = device.exportable(desc)?;
     let all = || PhysicalDevice::modifier_values(&supports);
     let mut modifiers: Vec<Modifier> = wanted.modifiers.clone().unwrap_or_else(all);
-    let alignment = wanted.stride_alignment.max(1);
     let exported = loop {
         let exported = device.create_exported(&plan, &supports, &modifiers, Where::Local)?;
-        let Some(stride) = crooked_stride(&exported, alignment) else {
+        let Some(stride) = crooked_stride(&exported, wanted) else {
             break exported;
         };
         // The driver chose this modifier; it may lay the others out differently.
@@ -51,7 +50,12 @@ pub(crate) fn on_the_device(
             return Err(ExportError::Device {
                 exporter: core.name.clone(),
                 operation: LAYING_OUT,
-                source: StrideMisaligned { stride, alignment }.into(),
+                source: StrideMisaligned {
+                    stride,
+                    alignment: wanted.stride.unwrap_or(wanted.stride_alignment.max(1)),
+                    is_exact: wanted.stride.is_some(),
+                }
+                .into(),
             });
         }
     };
@@ -65,12 +69,12 @@ pub(crate) fn on_the_device(
     release(device, cache, desc, exported)
 }
 
-/// The first stride that is no multiple of `alignment`.
-fn crooked_stride(exported: &Exported, alignment: u32) -> Option<u32> {
+/// The first stride that is not wanted.
+fn crooked_stride(exported: &Exported, wanted: &AccessConstraint) -> Option<u32> {
     let planes = exported.dmabuf.layout().planes().iter();
     planes
         .map(|plane| plane.stride)
-        .find(|stride| !stride.is_multiple_of(alignment))
+        .find(|stride| !wanted.takes_stride(*stride))
 }
 
 /// Takes the new image out of layout `UNDEFINED`, without waiting: the queue may be busy for long,

@@ -6,6 +6,7 @@ use dmashare::negotiation::{
 use dmashare::{Fourcc, Modifier, Party, Placements, Usage};
 
 use crate::format::fourccs;
+use crate::host_pointer::PLACEMENTS;
 use crate::image_plan::ImagePlan;
 use crate::{Device, DeviceError, ModifierSupport, memory_planes};
 
@@ -61,9 +62,14 @@ impl Device {
             layout.stride_alignment = BLOCK * pixels.max().unwrap_or(1);
             layout.height_alignment = BLOCK;
         }
-        Ok(Party::importer(&self.core().name, usage)
+        let party = Party::importer(&self.core().name, usage)
             .with_formats(supports)
-            .with_layout(layout))
+            .with_layout(layout);
+        Ok(match self.core().functions.memory_host {
+            // The stride that its driver wants depends on the width: only the import looks at it.
+            Some(_) => party.with_memory(MemoryKinds::any(PLACEMENTS)),
+            None => party,
+        })
     }
 
     fn format_supports(

@@ -8,7 +8,7 @@ use ash::vk;
 use dmashare::{Fourcc, Modifier, Usage};
 
 use crate::error::{DeviceError, Failure, Named};
-use crate::extensions::{Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED};
+use crate::extensions::{EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED};
 use crate::format::fourccs;
 use crate::image_plan::ImagePlan;
 use crate::instance::text;
@@ -32,6 +32,7 @@ struct Inner {
     render_node: Option<DrmNode>,
     extensions: Vec<CString>,
     max_buffer_size: u64,
+    host_pointer_alignment: usize,
     memory: vk::PhysicalDeviceMemoryProperties,
     answers: Mutex<Answers>,
 }
@@ -76,6 +77,7 @@ impl PhysicalDevice {
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut ids = vk::PhysicalDeviceIDProperties::default();
         let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
+        let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
         let mut maintenance_4 = vk::PhysicalDeviceMaintenance4Properties::default();
         // The command came with Vulkan 1.1, and so did the identifiers.
         if basic.api_version >= vk::API_VERSION_1_1 {
@@ -85,6 +87,9 @@ impl PhysicalDevice {
             }
             if basic.api_version >= vk::API_VERSION_1_3 {
                 properties = properties.push_next(&mut maintenance_4);
+            }
+            if has(EXTERNAL_MEMORY_HOST.name) {
+                properties = properties.push_next(&mut host);
             }
             if has(PHYSICAL_DEVICE_DRM.name) {
                 properties = properties.push_next(&mut drm);
@@ -109,6 +114,8 @@ impl PhysicalDevice {
                 render_node: node(drm.has_render, drm.render_major, drm.render_minor),
                 extensions,
                 max_buffer_size: maintenance_4.max_buffer_size,
+                host_pointer_alignment: usize::try_from(host.min_imported_host_pointer_alignment)
+                    .unwrap_or(usize::MAX),
                 memory,
                 answers: Mutex::default(),
             }),
@@ -175,7 +182,11 @@ impl PhysicalDevice {
     /// itself had better enable, too.
     pub fn sharing_extensions(&self) -> Vec<&'static CStr> {
         let wanted = WANTED.iter().map(|extension| extension.name);
-        wanted.filter(|name| self.has_extension(name)).collect()
+        let is_used = |name: &CStr| {
+            self.has_extension(name)
+                && (name != EXTERNAL_MEMORY_HOST.name || self.imports_by_host_pointer())
+        };
+        wanted.filter(|name| is_used(name)).collect()
     }
 
     /// Whether it offers an extension.
@@ -189,6 +200,12 @@ impl PhysicalDevice {
     /// The largest buffer in bytes (`maxBufferSize`); 0 before Vulkan 1.3, where no device is opened.
     pub(crate) fn max_buffer_size(&self) -> u64 {
         self.inner.max_buffer_size
+    }
+
+    /// Bytes of which addresses and sizes of imported host memory are multiples
+    /// (`minImportedHostPointerAlignment`); 0 where there is no such import.
+    pub(crate) fn host_pointer_alignment(&self) -> usize {
+        self.inner.host_pointer_alignment
     }
 
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {
@@ -215,8 +232,12 @@ impl PhysicalDevice {
         self.missing()
     }
 
-    /// What it lacks to import images; empty if it can.
+    /// What it lacks to import images; empty if it can, be it only
+    /// [by host pointer](Self::imports_by_host_pointer).
     pub fn missing_for_import(&self) -> Vec<&'static str> {
+        if self.imports_by_host_pointer() {
+            return Vec::new();
+        }
         self.missing()
     }
 
@@ -240,7 +261,7 @@ impl PhysicalDevice {
         format: Fourcc,
         usage: Usage,
     ) -> Result<Vec<ModifierSupport>, DeviceError> {
-        if !self.missing().is_empty() {
+        if !self.missing_for_import().is_empty() {
             return Ok(Vec::new());
         }
         match ImagePlan::of_format(format, usage) {

@@ -97,9 +97,9 @@ impl HostMemory {
         &self,
         desc: &BufferDesc,
         placement: Placement,
-        stride_alignment: u32,
+        wanted: &AccessConstraint,
     ) -> Result<Allocation, ExportError> {
-        let plan = LinearPlan::aligned(NAME, desc, stride_alignment)?;
+        let plan = LinearPlan::fitting(NAME, desc, wanted)?;
         let memory = match (placement, &self.shared.heap, &self.shared.udmabuf) {
             (Placement::Host, Some(heap), _) => heap.allocate_memory(plan.size())?,
             (Placement::Shmem, _, Some(udmabuf)) => udmabuf.allocate_memory(plan.size())?,
@@ -211,7 +211,7 @@ impl DynamicExporter for HostMemory {
             if let Some(allocation) = self.shared.pool.take(desc, &here) {
                 return Ok(allocation);
             }
-            return self.allocate_at(desc, placement, wanted.stride_alignment);
+            return self.allocate_at(desc, placement, wanted);
         }
         Err(self.no_placement(wanted.placements))
     }

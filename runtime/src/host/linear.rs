@@ -6,8 +6,8 @@ use crate::constraint::least_common_multiple;
 use crate::layout::MAX_PLANES;
 use crate::negotiation::LayoutDemands;
 use crate::{
-    Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, LayoutError, Modifier, Placement,
-    PlaneLayout,
+    AccessConstraint, Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, LayoutError,
+    Modifier, Placement, PlaneLayout,
 };
 use std::sync::Arc;
 
@@ -40,36 +40,45 @@ pub(crate) struct LinearPlan {
 
 impl LinearPlan {
     pub(crate) fn new(exporter: &str, desc: &BufferDesc) -> Result<Self, ExportError> {
-        Self::aligned(exporter, desc, 1)
+        Self::fitting(exporter, desc, &AccessConstraint::default())
     }
 
-    /// The same with strides that are also multiples of `alignment`.
-    pub(crate) fn aligned(
+    /// The same with strides that `wanted` takes: also multiples of its alignment, or exactly its stride.
+    pub(crate) fn fitting(
         exporter: &str,
         desc: &BufferDesc,
-        alignment: u32,
+        wanted: &AccessConstraint,
     ) -> Result<Self, ExportError> {
         desc.validate()?;
         // A multiple of both.
-        let alignment = least_common_multiple(STRIDE_ALIGNMENT, alignment.max(1));
+        let alignment = least_common_multiple(STRIDE_ALIGNMENT, wanted.stride_alignment.max(1));
         let info = desc.format.info().ok_or(LayoutError::UnknownFormat {
             format: desc.format,
         })?;
         let mut planes = SmallVec::new();
         let mut size = 0_u64;
-        for plane in info.planes {
+        for (index, plane) in info.planes.iter().enumerate() {
             let too_large = || ExportError::TooLarge {
                 exporter: exporter.to_owned(),
                 extent: desc.extent,
                 maximum: crate::Extent::new(u32::MAX / 8, u32::MAX / 8),
             };
-            let stride = alignment
-                .and_then(|alignment| {
-                    let row = plane.row_bytes(desc.extent.width);
-                    row.checked_next_multiple_of(alignment.into())
-                })
-                .ok_or_else(too_large)?;
+            let row = plane.row_bytes(desc.extent.width);
+            let stride = match wanted.stride {
+                Some(exact) => u64::from(exact),
+                None => alignment
+                    .and_then(|alignment| row.checked_next_multiple_of(alignment.into()))
+                    .ok_or_else(too_large)?,
+            };
             let stride32 = u32::try_from(stride).map_err(|_| too_large())?;
+            if stride < row {
+                return Err(LayoutError::StrideTooSmall {
+                    plane: index,
+                    stride: stride32,
+                    needed: row,
+                }
+                .into());
+            }
             planes.push(PlaneLayout {
                 memory: 0,
                 offset: size,

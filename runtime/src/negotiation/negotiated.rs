@@ -90,6 +90,7 @@ impl Negotiated {
             placements: self.placements(),
             modifiers: Some(self.modifier_list()),
             stride_alignment: self.demands.stride_alignment,
+            ..AccessConstraint::default()
         }
     }
 

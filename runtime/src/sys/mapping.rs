@@ -37,6 +37,16 @@ impl SharedMapping {
         })
     }
 
+    /// Where it begins.
+    pub(crate) fn address(&self) -> NonNull<u8> {
+        self.address
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> NonZeroUsize {
+        self.length
+    }
+
     fn check(&self, offset: usize, bytes: usize) {
         // The callers have checked rows against the layout, and the layout against the memory's
         // size; this holds the line should one of them ever be wrong.

@@ -207,7 +207,11 @@ impl Trial<'_> {
         let is_yuv = format.info().is_some_and(|info| info.is_yuv);
         let usage = source.usage(is_yuv) | self.sink.usage();
         let desc = BufferDesc::new("info", EXTENT, format, usage);
-        let takes = self.sink.modifiers(format, usage)?;
+        let mut takes = self.sink.modifiers(format, usage)?;
+        if takes.is_empty() {
+            // Not for what the exporter does with it; a copy is only for what the importer does.
+            takes = self.sink.modifiers(format, self.sink.usage())?;
+        }
         seen.taken.extend((!takes.is_empty()).then_some(format));
         // An error here says that the exporter does not have the format for these uses.
         let makes = dmashare::Exporter::modifiers(source, &desc).unwrap_or_else(|error| {

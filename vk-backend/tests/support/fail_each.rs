@@ -5,8 +5,8 @@ use std::error::Error;
 use std::ffi::CString;
 
 use dmashare_lab_probe::{bufinfo, open_files};
-use dmashare_vk::ash::{self, ext, khr, vk};
-use dmashare_vk::{AdoptedDevice, Device, DeviceError, Instance, QueueLock};
+use dmashare_vk::ash::{self, vk};
+use dmashare_vk::{AdoptedDevice, Device, DeviceError, DeviceSelector, Instance, QueueLock};
 
 use crate::function_table::{self, Fault};
 use crate::support::{self, alone};
@@ -24,16 +24,13 @@ pub struct Application {
 
 impl Application {
     pub fn new(instance: &Instance) -> Self {
-        let physical = instance.select(&dmashare_vk::DeviceSelector::Any).unwrap();
-        let extensions = [
-            khr::external_memory_fd::NAME,
-            ext::external_memory_dma_buf::NAME,
-            ext::image_drm_format_modifier::NAME,
-            khr::external_semaphore_fd::NAME,
-            ext::queue_family_foreign::NAME,
-        ]
-        .map(ToOwned::to_owned);
-        let names = extensions.each_ref().map(|name| name.as_ptr());
+        Self::on(instance, &DeviceSelector::Any)
+    }
+
+    pub fn on(instance: &Instance, selector: &DeviceSelector) -> Self {
+        let physical = instance.select(selector).unwrap();
+        let extensions = physical.sharing_extensions();
+        let names: Vec<_> = extensions.iter().map(|name| name.as_ptr()).collect();
         let mut features_12 =
             vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
         let mut features_13 = vk::PhysicalDeviceVulkan13Features::default().synchronization2(true);
@@ -50,7 +47,7 @@ impl Application {
             instance: instance.clone(),
             physical_device: physical.raw(),
             device,
-            extensions: extensions.into(),
+            extensions: extensions.into_iter().map(ToOwned::to_owned).collect(),
         }
     }
 
@@ -132,7 +129,7 @@ const COUNTER: &str = "vkGetSemaphoreCounterValue";
 
 /// Commands whose failure need not be an error: whether something is over is asked again later, the
 /// last waits have a second way, and gpu-allocator tries another block or memory type.
-const ENDURED: [&str; 6] = [
+pub const ENDURED: [&str; 6] = [
     COUNTER,
     "vkAllocateMemory",
     "vkMapMemory",
@@ -149,14 +146,27 @@ pub fn fail_each(
 ) -> Vec<&'static str> {
     let _alone = alone();
     let instance = support::instance();
+    let application = || Application::new(&instance);
+    fail_each_on(&application, start, fault, &ENDURED, use_device)
+}
+
+/// The same on a device of the caller's choice, with the caller's list of commands whose failure need
+/// not be an error. The caller is [`alone`].
+pub fn fail_each_on(
+    application: &dyn Fn() -> Application,
+    start: Start,
+    fault: Fault,
+    endured: &[&str],
+    use_device: fn(&Device) -> Outcome,
+) -> Vec<&'static str> {
     // The first device leaves a few descriptors with the instance.
-    let first = Application::new(&instance);
+    let first = application();
     scenario(start.prepare(&first), use_device).unwrap();
     drop(first);
     let mut failed = Vec::new();
     for nth in 1.. {
         let before = (open_files(), bufinfo());
-        let application = Application::new(&instance);
+        let application = application();
         let prepared = start.prepare(&application);
         function_table::arm(nth, fault);
         let result = scenario(prepared, use_device);
@@ -184,7 +194,7 @@ pub fn fail_each(
                         && fault != Fault::Once(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY));
                 assert!(named, "{what}: {text}");
             }
-            Ok(()) => assert!(ENDURED.contains(&injected), "{what}: no error"),
+            Ok(()) => assert!(endured.contains(&injected), "{what}: no error"),
         }
         failed.push(injected);
     }

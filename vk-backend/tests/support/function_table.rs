@@ -177,6 +177,7 @@ shims! {
     map_memory "vkMapMemory" (device: vk::Device, memory: vk::DeviceMemory, offset: u64, size: u64, flags: u32, out: *mut *mut c_void);
     get_memory_fd "vkGetMemoryFdKHR" (device: vk::Device, info: Info, out: *mut c_int);
     get_memory_fd_properties "vkGetMemoryFdPropertiesKHR" (device: vk::Device, kind: u32, fd: c_int, out: *mut c_void);
+    get_pointer_properties "vkGetMemoryHostPointerPropertiesEXT" (device: vk::Device, kind: u32, pointer: *const c_void, out: *mut c_void);
     get_modifier "vkGetImageDrmFormatModifierPropertiesEXT" (device: vk::Device, image: vk::Image, out: *mut c_void);
     import_semaphore_fd "vkImportSemaphoreFdKHR" (device: vk::Device, info: Info);
     get_semaphore_fd "vkGetSemaphoreFdKHR" (device: vk::Device, info: Info, out: *mut c_int);
