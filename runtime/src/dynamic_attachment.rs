@@ -117,6 +117,14 @@ impl<I: Importer> DynamicAttachment<I> {
         self.map_anew()
     }
 
+    /// What its device objects to in the memory as it is now, by what it demanded at attach.
+    pub(crate) fn objection(&self) -> Option<String> {
+        let mut state = self.core.buffer().state();
+        let backing = state.backing.clone();
+        let entry = state.entry(self.core.id())?;
+        entry.constraint.objection(&backing)
+    }
+
     #[cold]
     fn map_anew(&self) -> Result<Mapping<I>, MapError> {
         let buffer = self.core.buffer();

@@ -25,6 +25,8 @@ struct Picky {
     /// It refuses strides that are no multiple of this at import.
     stride: u32,
     looks: Arc<AtomicUsize>,
+    /// How often it was asked for its demand.
+    asked: Arc<AtomicUsize>,
 }
 
 impl Picky {
@@ -33,6 +35,7 @@ impl Picky {
             demand: AccessConstraint::default(),
             stride: 1,
             looks: Arc::default(),
+            asked: Arc::default(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Importer for Picky {
     }
 
     fn constraint(&self, _desc: &BufferDesc) -> AccessConstraint {
+        self.asked.fetch_add(1, SeqCst);
         self.demand.clone()
     }
 
@@ -272,6 +276,20 @@ fn a_buffer_is_moved_for_a_device_or_kept_where_it_is() {
         .unwrap();
     assert_eq!(moved.route(), Route::Direct);
     assert_eq!(buffer.backing().placement(), dmashare::Placement::Shmem);
+}
+
+/// A device may have to make something to know its demand.
+#[test]
+fn a_map_does_not_ask_for_the_demand_again() {
+    let device = Picky::anything();
+    let buffer = movable("asked");
+    let kept = routes()
+        .attach(&buffer, &device, RoutePolicy::KeepInPlace, never())
+        .unwrap();
+    assert_eq!(kept.route(), Route::Direct);
+    let asked = device.asked.load(SeqCst);
+    drop((kept.map().unwrap(), kept.map().unwrap()));
+    assert_eq!(device.asked.load(SeqCst), asked);
 }
 
 #[test]

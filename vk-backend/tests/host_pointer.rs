@@ -10,8 +10,8 @@ use std::sync::Arc;
 use dmashare::route::Route;
 use dmashare::{
     Access, AccessConstraint, AttachError, DmaBuf, ExportError, Exporter, Extent, Fourcc,
-    ImportError, Importer, Modifier, Placement, PlaneFd, SharedBuffer, SubmitError, SyncFile,
-    Usage,
+    ImportError, Importer, Modifier, Negotiation, Placement, Placements, PlaneFd, SharedBuffer,
+    SubmitError, SyncFile, Usage,
 };
 use dmashare_lab_probe::SwSyncTimeline;
 use dmashare_vk::UnfitForPointer;
@@ -213,6 +213,33 @@ fn a_fence_of_others_is_waited_for_before_the_submission() {
         &pixels,
         "after llvmpipe",
     );
+}
+
+#[test]
+fn it_negotiates_for_host_memory() {
+    let _alone = alone();
+    let (llvmpipe, swiftshader) = devices();
+    let format = Fourcc::XRGB8888;
+    let importer = || {
+        swiftshader
+            .importer_party(&[format], Usage::SAMPLE)
+            .unwrap()
+    };
+    let between = |exporter| {
+        let mut described = desc("negotiated", format, ODD);
+        described.usage = Usage::SAMPLE;
+        Negotiation::new(described)
+            .party(exporter)
+            .party(importer())
+            .solve()
+    };
+    let memory = dmashare::host::HostMemory::new(Some(heap()), None);
+    let agreed = between(memory.party()).unwrap();
+    assert_eq!(agreed.modifier_list(), [Modifier::LINEAR]);
+    assert_eq!(agreed.constraint().placements, Placements::HOST);
+    let exporter = llvmpipe.exporter_party(&[format], Usage::RENDER).unwrap();
+    let refused = between(exporter).unwrap_err().to_string();
+    assert_says(&refused, &["SwiftShader", "host memory"]);
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl<I: Importer> RoutedAttachment<I> {
             });
         };
         if self.policy == RoutePolicy::KeepInPlace
-            && let Some(demand) = self.buffer.objection_in_place(&self.importer)
+            && let Some(demand) = direct.objection()
         {
             return self.map_by_shadow(ShadowReason::WouldMove { demand });
         }
