@@ -1,14 +1,18 @@
 //! `SyncFile` on the kernel's own fences.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dmashare::{
     Fence, FenceError, FenceSet, FenceStatus, SoftwareTimeline, SyncFile, SyncFileError,
 };
-use dmashare_lab_probe::{SwSyncTimeline, sw_sync_deadline};
+use dmashare_lab_probe::{SwSyncTimeline, sw_sync_deadline, within_time_limit};
 use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use proptest::prelude::*;
 
 #[test]
@@ -236,4 +240,80 @@ proptest! {
             prop_assert_eq!(merged.status().unwrap().is_over(), over);
         }
     }
+}
+
+/// A fence that another process signals, sent over a socket; that process is this test once more.
+#[test]
+fn a_fence_of_another_process_comes_over_a_socket() {
+    const CHILD: &str = "DMASHARE_TEST_FENCE_SENDER";
+    if std::env::var_os(CHILD).is_some() {
+        let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+        let timeline = SwSyncTimeline::new();
+        for point in 1..=2 {
+            let fence = timeline.fence(point);
+            let fds = [fence.as_raw_fd()];
+            let message = [ControlMessage::ScmRights(&fds)];
+            let bytes = [IoSlice::new(b"f")];
+            sendmsg::<()>(
+                socket.as_raw_fd(),
+                &bytes,
+                &message,
+                MsgFlags::empty(),
+                None,
+            )
+            .unwrap();
+            // The next one is sent when the other side says so; this one is signalled then.
+            let mut word = [0];
+            (&socket).read_exact(&mut word).unwrap();
+            timeline.increment(1);
+        }
+        (&socket).read_exact(&mut [0]).unwrap_err();
+        return;
+    }
+    within_time_limit(|| {
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "a_fence_of_another_process_comes_over_a_socket",
+            ])
+            .env(CHILD, "1")
+            .stdin(Stdio::from(OwnedFd::from(there)))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let receive = || {
+            let mut word = [0];
+            let mut words = [IoSliceMut::new(&mut word)];
+            let mut space = nix::cmsg_space!([RawFd; 1]);
+            let message = recvmsg::<()>(
+                here.as_raw_fd(),
+                &mut words,
+                Some(&mut space),
+                MsgFlags::MSG_CMSG_CLOEXEC,
+            );
+            let message = message.unwrap();
+            let Some(ControlMessageOwned::ScmRights(fds)) = message.cmsgs().unwrap().next() else {
+                panic!("no descriptor came along");
+            };
+            // SAFETY: the kernel has just made this descriptor for us, and nobody else has it.
+            SyncFile::new(unsafe { OwnedFd::from_raw_fd(fds[0]) }).unwrap()
+        };
+        let first = receive();
+        assert_eq!(first.status().unwrap(), FenceStatus::Pending);
+        (&here).write_all(b"s").unwrap();
+        first.wait(Duration::from_secs(10)).unwrap();
+        // A fence that is merged with one of this process waits for both.
+        let second = receive();
+        let own = SwSyncTimeline::new();
+        let both = second.merge(&file(&own, 1)).unwrap();
+        own.increment(1);
+        assert_eq!(both.status().unwrap(), FenceStatus::Pending);
+        (&here).write_all(b"s").unwrap();
+        both.wait(Duration::from_secs(10)).unwrap();
+        assert_eq!(second.status().unwrap(), FenceStatus::Signalled);
+        drop(here);
+        assert!(child.wait().unwrap().success());
+    });
 }

@@ -1,5 +1,7 @@
 //! What is copied, and when.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
@@ -259,4 +261,42 @@ fn many_threads_map_one_shadow_while_it_changes() {
         }
     });
     assert_eq!(pixels(attachment.map().unwrap().object()), content(&buffer));
+}
+
+#[test]
+fn the_callback_is_told_when_the_shadow_moves_and_not_when_the_buffer_does() {
+    let buffer = movable("told");
+    let moved = Arc::new(AtomicBool::new(false));
+    let attachment = routes()
+        .attach(
+            &buffer,
+            &Picky::anything(),
+            RoutePolicy::ShadowOnly,
+            moved.clone(),
+        )
+        .unwrap();
+    let old = attachment.map().unwrap();
+    let away = AccessConstraint::placements(Placements::SHMEM);
+    buffer.move_to(&away).unwrap();
+    drop(attachment.map().unwrap());
+    assert!(!moved.load(SeqCst));
+    assert!(!old.is_stale());
+    let shadow = attachment.shadow().unwrap();
+    let to = match shadow.backing().placement() {
+        dmashare::Placement::Shmem => Placements::HOST,
+        _ => Placements::SHMEM,
+    };
+    shadow.move_to(&AccessConstraint::placements(to)).unwrap();
+    assert!(moved.load(SeqCst) && old.is_stale());
+    assert!(matches!(
+        Submission::begin([old.read()]),
+        Err(SubmitError::Stale { .. })
+    ));
+    let new = attachment.map().unwrap();
+    assert_eq!(pixels(new.object()), content(&buffer));
+    // What is pinned does not move, and the refusal names the pin.
+    let pin = attachment.pin("scanout DP-1").unwrap();
+    let refused = shadow.move_to(&AccessConstraint::placements(Placements::all() & !to));
+    assert!(refused.unwrap_err().to_string().contains("scanout DP-1"));
+    drop(pin);
 }
