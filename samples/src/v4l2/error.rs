@@ -107,7 +107,7 @@ pub enum V4l2Error {
         /// The buffer's name.
         buffer: String,
         /// Why not.
-        source: dmashare::SubmitError,
+        source: Box<dmashare::SubmitError>,
     },
     /// Someone else uses the buffer and does not end, or failed.
     #[error("'{buffer}' is not ready for {device}")]

@@ -69,7 +69,7 @@ pub(super) fn queue_when_ready(
         let submission = Submission::begin([used.clone()]).map_err(|source| V4l2Error::Submit {
             device: device.name().to_owned(),
             buffer: buffer(),
-            source,
+            source: Box::new(source),
         })?;
         let mut waits = FenceSet::new();
         let visited = submission.visit_waits(|fence, _, _| {

@@ -8,7 +8,7 @@ mod importers;
 mod support;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use dmashare::host::HostMemory;
 use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
@@ -30,6 +30,11 @@ fn routes() -> Routes {
         CpuRows::default(),
     ));
     routes.with_detour(packed)
+}
+
+/// How far it is, and the table: for whoever looks.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// What became of the formats of a pair.
@@ -63,7 +68,7 @@ impl Cell {
 
 /// The table that is kept in the docs, and whether it is this one.
 fn compare(table: &str) {
-    println!("{table}");
+    say(table);
     let kept = include_str!("../../../docs/matrix.md");
     assert!(
         kept.contains(table.trim()),
@@ -82,6 +87,7 @@ fn every_pair_shares_every_format_and_the_pixels_are_right() {
     );
     for maker in &makers {
         for user in &users {
+            say(&format!("{} to {}", maker.name(), user.name()));
             let mut cell = Cell::default();
             let extent = maker.extent(user.extent().unwrap_or(EXTENT));
             for format in FormatInfo::all().iter().map(|info| info.fourcc) {
@@ -91,14 +97,14 @@ fn every_pair_shares_every_format_and_the_pixels_are_right() {
                 let Some(made) = maker.make(format, extent) else {
                     continue;
                 };
-                eprintln!("{} to {}: {format}", maker.name(), user.name());
                 match user.look(&made, &routes, RoutePolicy::Automatic) {
                     Came::Directly => cell.direct.push(format),
                     Came::ByShadow(reason) => cell.shadow.entry(reason).or_default().push(format),
                     Came::Not(reason) => cell.refused.entry(reason).or_default().push(format),
                 }
             }
-            writeln!(table, "{}", cell.row(&maker.name(), user.name())).unwrap();
+            table += &cell.row(&maker.name(), user.name());
+            table.push('\n');
         }
     }
     compare(&table);
