@@ -174,6 +174,7 @@ impl BufferInner {
         self.exporter.as_ref()
     }
 
+    #[inline]
     pub(crate) fn reservation(&self) -> &Reservation {
         &self.reservation
     }
@@ -184,6 +185,7 @@ impl BufferInner {
         lock(&self.state)
     }
 
+    #[inline]
     pub(crate) fn generation(&self) -> Generation {
         Generation::from_u64(self.generation.load(Ordering::Acquire))
     }
@@ -205,11 +207,13 @@ impl BufferInner {
         self.state().backing.claim()
     }
 
+    #[inline]
     pub(crate) fn is_displaced(&self) -> bool {
         self.displaced.load(Ordering::Relaxed)
     }
 
     /// It is used now.
+    #[inline]
     pub(crate) fn touch(&self) {
         if let Some(link) = self.residency.get() {
             self.last_use.store(link.tick(), Ordering::Relaxed);

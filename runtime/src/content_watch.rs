@@ -44,6 +44,7 @@ impl ContentWatch {
 
     /// The content has changed; `None` for everywhere. No reservation is held, so this may allocate:
     /// whoever is told of the work's end by this thread finds the damage.
+    #[inline]
     pub(crate) fn written(&self, damage: Option<&Damage>) {
         if self.watched.load(Ordering::Acquire) > 0 {
             self.tell(damage);

@@ -55,6 +55,7 @@ fn published_as(usage: FenceUsage) -> Option<Access> {
 impl BufferInner {
     /// Whether every use takes part in implicit synchronisation. All that a use of a buffer without
     /// foreign holders costs.
+    #[inline]
     pub(crate) fn has_foreign_holders(&self) -> bool {
         self.foreign.count.load(Ordering::Acquire) > 0
     }
@@ -256,6 +257,15 @@ pub struct Unpublished {
 }
 
 impl Unpublished {
+    /// One fence for all uses; `None` if none of them is of a buffer with foreign holders.
+    pub(crate) fn of_all(uses: UsedMappings, fence: Option<Fence>) -> Self {
+        Self {
+            uses,
+            fence,
+            each: SmallVec::new(),
+        }
+    }
+
     /// Puts the fences into the dma-bufs. A driver may take its time to make a sync_file, so this is
     /// called when the backend's own locks are released. The work is on its way, so this cannot fail;
     /// a fence that cannot be put there is kept and tried again at the next use, and

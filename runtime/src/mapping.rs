@@ -212,6 +212,7 @@ impl fmt::Debug for MappingUse {
 }
 
 impl MappingUse {
+    #[inline]
     pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
         self.mapping.core().buffer()
     }
@@ -221,6 +222,7 @@ impl MappingUse {
         self.mapping.backing()
     }
 
+    #[inline]
     pub(crate) fn attachment(&self) -> AttachmentId {
         self.mapping.core().id()
     }
@@ -235,6 +237,7 @@ impl MappingUse {
     }
 
     /// The work was submitted: tells those who watch the content, if it writes. Nothing is locked.
+    #[inline]
     pub(crate) fn tell_written(&self) {
         if self.access == Access::Write {
             self.buffer().content.written(self.damage.as_deref());

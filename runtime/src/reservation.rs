@@ -100,6 +100,7 @@ impl Reservation {
 
     /// Locks for `ticket`, waiting for whoever holds it. Only for a caller that holds no other
     /// reservation (the kernel's `dma_resv_lock_slow`).
+    #[inline]
     pub(crate) fn lock_slow(&self, ticket: Ticket) {
         if !self.try_lock(ticket) {
             // Whoever waits for anyone is never told to die.
@@ -118,6 +119,7 @@ impl Reservation {
     }
 
     /// Locks if nobody has it.
+    #[inline]
     pub(crate) fn try_lock(&self, ticket: Ticket) -> bool {
         // In one order with `waiting`, which the holder looks at when it lets go.
         let exchanged =
@@ -150,6 +152,7 @@ impl Reservation {
         }
     }
 
+    #[inline]
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -159,6 +162,7 @@ impl Reservation {
         held::last() == self.address()
     }
 
+    #[inline]
     pub(crate) fn unlock(&self) {
         self.holder.swap(0, Ordering::SeqCst);
         held::unlocked();

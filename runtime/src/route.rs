@@ -41,6 +41,7 @@
 //! let moved = Arc::new(AtomicBool::new(false));
 //! let attachment = routes.attach(&buffer, &display, RoutePolicy::Automatic, moved)?;
 //! assert!(matches!(attachment.route(), Route::Shadow(_)));
+//! let mapping = attachment.map()?;
 //! assert_eq!(attachment.bytes_copied(), 100 * 100 * 4);
 //!
 //! // From here on only what changes is copied.

@@ -12,6 +12,9 @@ use crate::reservation::Ticket;
 use crate::used_mappings::UsedMappings;
 use crate::{Access, Fence, FenceUsage, ImplicitFences, SubmitError, Unpublished};
 
+/// Fences that have left a reservation.
+type Removed = SmallVec<[Fence; 16]>;
+
 /// Why a submission has not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum TryBeginError {
@@ -126,7 +129,10 @@ impl Submission {
     }
 
     fn try_lock(uses: UsedMappings, implicit: ImplicitFences) -> Result<Self, TryBeginError> {
-        let ticket = Ticket::next();
+        let ticket = match one_of_each_buffer(&uses).nth(1) {
+            Some(_) => Ticket::next(),
+            None => Ticket::ALONE,
+        };
         for (index, used) in one_of_each_buffer(&uses) {
             if used.buffer().reservation().try_lock(ticket) {
                 continue;
@@ -199,30 +205,39 @@ impl Submission {
     /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
     /// a writer, and unlocks them. Then it goes into the dma-bufs of those that have foreign holders:
     /// see [`Unpublished::publish`].
-    pub fn commit(self, fence: &Fence) {
-        self.commit_unpublished(fence).publish();
+    pub fn commit(mut self, fence: &Fence) {
+        // They go when everything is unlocked: the last fence of a device takes the device along.
+        let mut removed = Removed::new();
+        let is_foreign = self.add_to_all(fence, &mut removed);
+        self.unlock();
+        let uses = self.uses.take();
+        uses.iter().for_each(MappingUse::tell_written);
+        if is_foreign {
+            Unpublished::of_all(uses, Some(fence.clone())).publish();
+        }
     }
 
     /// The same without the last step, for a backend that has a lock of its own at this moment.
     pub fn commit_unpublished(mut self, fence: &Fence) -> Unpublished {
         // They go when everything is unlocked: the last fence of a device takes the device along.
-        let mut removed = SmallVec::<[Fence; 16]>::new();
-        for used in self.uses.iter() {
-            let reservation = used.buffer().reservation();
-            let attachment = Some(used.attachment());
-            reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
-        }
-        // Looked at after the fence was added: whoever becomes a foreign holder meanwhile finds it.
-        let mut buffers = self.uses.iter().map(MappingUse::buffer);
-        let is_foreign = buffers.any(|buffer| buffer.has_foreign_holders());
+        let mut removed = Removed::new();
+        let is_foreign = self.add_to_all(fence, &mut removed);
         self.unlock();
         let uses = self.uses.take();
         uses.iter().for_each(MappingUse::tell_written);
-        Unpublished {
-            uses,
-            fence: is_foreign.then(|| fence.clone()),
-            each: SmallVec::new(),
+        Unpublished::of_all(uses, is_foreign.then(|| fence.clone()))
+    }
+
+    /// Adds a fence to every buffer's reservation, and tells whether any of them has foreign holders.
+    fn add_to_all(&self, fence: &Fence, removed: &mut Removed) -> bool {
+        for used in self.uses.iter() {
+            let reservation = used.buffer().reservation();
+            let attachment = Some(used.attachment());
+            reservation.add_into(used.access.into(), fence.clone(), attachment, removed);
         }
+        // Looked at after the fence was added: whoever becomes a foreign holder meanwhile finds it.
+        let mut buffers = self.uses.iter().map(MappingUse::buffer);
+        buffers.any(|buffer| buffer.has_foreign_holders())
     }
 
     /// The same for work that is done with each buffer at a time of its own: adds each fence to the
@@ -232,7 +247,7 @@ impl Submission {
         mut self,
         fences: impl IntoIterator<Item = (MappingUse, Fence)>,
     ) -> Unpublished {
-        let mut removed = SmallVec::<[Fence; 16]>::new();
+        let mut removed = Removed::new();
         let mut each = SmallVec::new();
         for (used, fence) in fences {
             let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());

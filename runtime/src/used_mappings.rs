@@ -39,7 +39,8 @@ impl Drop for UsedMappings {
         let mut list = std::mem::take(&mut self.0);
         // The last use of a mapping ends it, and its importer may begin submissions of its own.
         list.clear();
-        if list.capacity() <= KEPT {
+        // One whose list was taken has none to give back.
+        if (1..=KEPT).contains(&list.capacity()) {
             // An ending thread has nowhere to keep it.
             let _: Result<(), std::thread::AccessError> = SPARE.try_with(|spare| spare.set(list));
         }
