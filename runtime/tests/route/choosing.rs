@@ -7,7 +7,7 @@ use dmashare::{AccessConstraint, Damage, Placements, RouteError, SharedBuffer};
 
 use crate::picky::{
     BYTES, Picky, WideHeap, content, desc, everything, fill, fixed, memory, movable, never, pixels,
-    reason, routes, wide_routes,
+    reason, routes, shadowed, wide_routes,
 };
 
 #[test]
@@ -137,10 +137,8 @@ fn a_buffer_that_is_pinned_elsewhere_is_copied() {
 
 #[test]
 fn a_copy_can_be_asked_for_and_refused() {
-    let (buffer, device) = (fixed("asked"), Picky::anything());
-    let asked = routes()
-        .attach(&buffer, &device, RoutePolicy::ShadowOnly, never())
-        .unwrap();
+    let buffer = fixed("asked");
+    let asked = shadowed(&buffer);
     assert_eq!(reason(&asked), ShadowReason::Requested);
     let refused = wide_routes().attach(
         &buffer,
@@ -203,14 +201,7 @@ fn a_device_that_refuses_the_buffer_after_a_move_gets_a_shadow() {
 #[test]
 fn a_shadow_is_a_buffer_in_reports() {
     let buffer = fixed("reported");
-    let attachment = routes()
-        .attach(
-            &buffer,
-            &Picky::anything(),
-            RoutePolicy::ShadowOnly,
-            never(),
-        )
-        .unwrap();
+    let attachment = shadowed(&buffer);
     let named = |report: dmashare::BufferReport| serde_json::to_value(report).unwrap();
     let shadow = named(attachment.shadow().unwrap().report());
     assert_eq!(shadow["name"], "reported, shadow for picky");

@@ -12,19 +12,13 @@ use dmashare::{
 
 use crate::picky::{
     BYTES, Picky, content, everything, fill, fixed, memory, movable, never, pixels, routes,
+    shadowed,
 };
 
 #[test]
 fn only_the_damage_is_copied() {
     let buffer = fixed("damaged");
-    let attachment = routes()
-        .attach(
-            &buffer,
-            &Picky::anything(),
-            RoutePolicy::ShadowOnly,
-            never(),
-        )
-        .unwrap();
+    let attachment = shadowed(&buffer);
     drop(attachment.map().unwrap());
     // All changes, and one percent of it is told: the rest must not arrive.
     fill(buffer.backing().dmabuf(), everything(), 9);
@@ -48,9 +42,7 @@ fn a_submission_tells_its_damage_or_has_changed_all() {
     let buffer = fixed("submitted");
     let device = Picky::anything();
     let writer = buffer.attach(&device).unwrap();
-    let attachment = routes()
-        .attach(&buffer, &device, RoutePolicy::ShadowOnly, never())
-        .unwrap();
+    let attachment = shadowed(&buffer);
     drop(attachment.map().unwrap());
     let gpu = SoftwareTimeline::new("gpu");
     gpu.signal(10);
@@ -76,14 +68,7 @@ fn a_submission_tells_its_damage_or_has_changed_all() {
 #[test]
 fn who_holds_descriptors_may_write_unseen() {
     let buffer = fixed("exported");
-    let attachment = routes()
-        .attach(
-            &buffer,
-            &Picky::anything(),
-            RoutePolicy::ShadowOnly,
-            never(),
-        )
-        .unwrap();
+    let attachment = shadowed(&buffer);
     let guard = buffer.export("a camera").unwrap();
     let before = attachment.bytes_copied();
     drop(attachment.map().unwrap());
@@ -97,14 +82,7 @@ fn who_holds_descriptors_may_write_unseen() {
 #[test]
 fn nobody_writes_to_a_shadow() {
     let buffer = fixed("read only");
-    let attachment = routes()
-        .attach(
-            &buffer,
-            &Picky::anything(),
-            RoutePolicy::ShadowOnly,
-            never(),
-        )
-        .unwrap();
+    let attachment = shadowed(&buffer);
     let mapping = attachment.map().unwrap();
     drop(Submission::begin([mapping.read()]).unwrap());
     assert!(matches!(
@@ -170,14 +148,7 @@ fn the_copy_waits_for_the_shadows_readers() {
 #[test]
 fn pins_hold_the_shadow_and_the_buffer_moves_with_its_content() {
     let buffer = movable("free");
-    let attachment = routes()
-        .attach(
-            &buffer,
-            &Picky::anything(),
-            RoutePolicy::ShadowOnly,
-            never(),
-        )
-        .unwrap();
+    let attachment = shadowed(&buffer);
     let pin = attachment.pin("scanout DP-1").unwrap();
     assert_eq!(buffer.pins(), 0);
     let shadow = attachment.shadow().unwrap();
@@ -202,10 +173,7 @@ fn pins_hold_the_shadow_and_the_buffer_moves_with_its_content() {
 #[test]
 fn inside_a_submission_only_a_fresh_shadow_is_mapped() {
     let buffer = fixed("open");
-    let device = Picky::anything();
-    let attachment = routes()
-        .attach(&buffer, &device, RoutePolicy::ShadowOnly, never())
-        .unwrap();
+    let attachment = shadowed(&buffer);
     let mapping = attachment.map().unwrap();
     let open = Submission::begin([mapping.read()]).unwrap();
     drop(attachment.map().unwrap());
@@ -238,14 +206,7 @@ fn a_steady_map_allocates_nothing() {
 #[test]
 fn many_threads_map_one_shadow_while_it_changes() {
     let buffer = fixed("threads");
-    let attachment = routes()
-        .attach(
-            &buffer,
-            &Picky::anything(),
-            RoutePolicy::ShadowOnly,
-            never(),
-        )
-        .unwrap();
+    let attachment = shadowed(&buffer);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use dmashare::route::RoutePolicy;
 use dmashare::{Access, AccessConstraint, Damage, Placements, Rectangle, SharedBuffer};
 use proptest::prelude::*;
 
-use crate::picky::{EXTENT, Picky, content, everything, fill, movable, never, pixels, routes};
+use crate::picky::{EXTENT, content, everything, fill, movable, pixels, shadowed};
 
 /// One step of whoever uses the buffer.
 #[derive(Clone, Debug)]
@@ -52,9 +51,7 @@ proptest! {
     #[test]
     fn a_mapped_shadow_is_the_buffer(steps in proptest::collection::vec(step(), 1..24)) {
         let buffer = movable("model");
-        let attachment = routes()
-            .attach(&buffer, &Picky::anything(), RoutePolicy::ShadowOnly, never())
-            .unwrap();
+        let attachment = shadowed(&buffer);
         let mut told = Damage::whole();
         let mut most = 0;
         for step in steps {

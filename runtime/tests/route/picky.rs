@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use dmashare::host::HostMemory;
-use dmashare::route::{CpuRows, Detour, Route, RoutedAttachment, Routes, ShadowReason};
+use dmashare::route::{
+    CpuRows, Detour, Route, RoutePolicy, RoutedAttachment, Routes, ShadowReason,
+};
 use dmashare::{
     Access, AccessConstraint, Backing, BufferDesc, CpuAccess, Extent, FenceSet, Fourcc,
     ImportError, Importer, Modifier, Placements, Rectangle, SharedBuffer, Usage,
@@ -176,4 +178,11 @@ pub(crate) fn reason<I: Importer>(attachment: &RoutedAttachment<I>) -> ShadowRea
         Route::Shadow(route) => route.reason,
         Route::Direct => panic!("{attachment:?}"),
     }
+}
+
+/// A device that would take everything, and is given a copy nevertheless.
+pub(crate) fn shadowed(buffer: &SharedBuffer) -> RoutedAttachment<Picky> {
+    routes()
+        .attach(buffer, &Picky::anything(), RoutePolicy::ShadowOnly, never())
+        .unwrap()
 }
