@@ -207,6 +207,12 @@
 //! is attached, pinned, stale, and waiting for what, as text and as JSON; every attach, map, move, pin
 //! and refusal is an event of `tracing`.
 //!
+//! # When a device does not take a buffer
+//!
+//! [`Negotiation`] finds what suits everyone before memory is made, or tells who stands in whose way. A
+//! device that does not take a buffer all the same (its strides, its place, no dma-bufs at all) gets a
+//! copy that is kept fresh by damage: [`route`] says which way it is, why, and how many bytes it copies.
+//!
 //! # What it cannot do
 //!
 //! User space is not told when the *kernel* moves memory. What this library promises holds among the

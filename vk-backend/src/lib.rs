@@ -91,7 +91,8 @@
 //! - Images with planes in several dma-bufs (disjoint) are imported, where the driver can, and never
 //!   exported: an image's memory is one dma-buf.
 //! - Semaphores cannot carry an error: work that waits for a sync_file which then ends in an error
-//!   runs all the same. What has failed before a submission begins is reported by it.
+//!   runs all the same. What has failed before a submission begins is reported by it; if a write that
+//!   the work waited for fails later, the work's own fence does, too.
 //! - A fence that only software signals (a display's) is waited for before the submission, not by
 //!   the device.
 //! - Only a fence whose work is submitted and pending has a sync_file for certain. One that has
