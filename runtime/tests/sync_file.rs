@@ -5,6 +5,9 @@ use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use dmashare::{
@@ -315,5 +318,69 @@ fn a_fence_of_another_process_comes_over_a_socket() {
         assert_eq!(second.status().unwrap(), FenceStatus::Signalled);
         drop(here);
         assert!(child.wait().unwrap().success());
+    });
+}
+
+/// Many who wait for points of one timeline: nobody goes on before the point is reached, and everyone does
+/// then.
+#[test]
+fn many_consumers_wait_for_one_producer() {
+    const POINTS: u32 = 24;
+    within_time_limit(|| {
+        let timeline = SwSyncTimeline::new();
+        let reached = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for point in 1..=POINTS {
+                for _ in 0..2 {
+                    let fence = file(&timeline, point);
+                    let reached = &reached;
+                    scope.spawn(move || {
+                        fence.wait(Duration::from_secs(20)).unwrap();
+                        assert!(
+                            reached.load(Ordering::SeqCst) >= point,
+                            "{point} came early"
+                        );
+                    });
+                }
+            }
+            for point in 1..=POINTS {
+                // Before the signal: whoever is woken must find it.
+                reached.store(point, Ordering::SeqCst);
+                timeline.increment(1);
+            }
+        });
+    });
+}
+
+/// Many producers, each with a timeline of its own, and one who waits for a round of all of them.
+#[test]
+fn one_consumer_waits_for_many_producers() {
+    const PRODUCERS: usize = 8;
+    const ROUNDS: u32 = 12;
+    within_time_limit(|| {
+        let timelines: Vec<_> = (0..PRODUCERS).map(|_| SwSyncTimeline::new()).collect();
+        let produced = AtomicU32::new(0);
+        let barrier = Barrier::new(PRODUCERS + 1);
+        thread::scope(|scope| {
+            for timeline in &timelines {
+                let (produced, barrier) = (&produced, &barrier);
+                scope.spawn(move || {
+                    for _ in 0..ROUNDS {
+                        barrier.wait();
+                        produced.fetch_add(1, Ordering::SeqCst);
+                        timeline.increment(1);
+                    }
+                });
+            }
+            for round in 1..=ROUNDS {
+                let fences: Vec<_> = timelines.iter().map(|it| file(it, round)).collect();
+                let all = SyncFile::merge_all(fences.iter()).unwrap().unwrap();
+                assert_eq!(all.status().unwrap(), FenceStatus::Pending);
+                barrier.wait();
+                all.wait(Duration::from_secs(20)).unwrap();
+                let expected = round * u32::try_from(PRODUCERS).unwrap();
+                assert!(produced.load(Ordering::SeqCst) >= expected, "round {round}");
+            }
+        });
     });
 }
