@@ -12,6 +12,8 @@ pub struct FramePixels {
     extent: Extent,
     colour: Colour,
     planes: Vec<Vec<u8>>,
+    /// How many steps of a 16-bit word are one of eight bits.
+    word_step: f64,
 }
 
 /// Eight bits a channel: red, green, blue.
@@ -49,7 +51,16 @@ impl FramePixels {
             extent,
             colour,
             planes,
+            word_step: 256.0,
         })
+    }
+
+    /// The same, with black, white and grey of 16-bit words at those of eight bits times `step`. It is
+    /// 256 by the standard (ITU-T H.273, equations 20 to 31); vkms has 257 (`vkms_formats.c`).
+    #[must_use]
+    pub fn with_word_step(mut self, step: f64) -> Self {
+        self.word_step = step;
+        self
     }
 
     /// Size in pixels.
@@ -93,12 +104,12 @@ impl FramePixels {
                     chroma(at + 1),
                 )
             }
-            // Ten bits at the top of each word: quarters of eight bits.
+            // Ten bits at the top of each word.
             Fourcc::P010 => {
                 let at = (y / 2 * chroma_width + x / 2) * 2;
                 let word = |plane: usize, at: usize| {
                     let bytes = &self.planes[plane][2 * at..2 * at + 2];
-                    f64::from(u16::from_le_bytes([bytes[0], bytes[1]]) >> 6) / 4.0
+                    f64::from(u16::from_le_bytes([bytes[0], bytes[1]]) & 0xffc0) / self.word_step
                 };
                 (word(0, y * width + x), word(1, at), word(1, at + 1))
             }
@@ -167,6 +178,7 @@ mod tests {
             extent: Extent::new(2, 2),
             colour,
             planes: vec![vec![luma; 4], vec![cb, cr]],
+            word_step: 256.0,
         };
         pixels.pixel(1, 1).unwrap()
     }

@@ -205,9 +205,12 @@ fn picture(format: Fourcc, extent: Extent) -> Vec<u8> {
         .sum();
     let mut number = 1_u32;
     (0..bytes)
-        .map(|_| {
+        .map(|at| {
             number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            number.to_be_bytes()[0]
+            let noise = number.to_be_bytes()[0];
+            // The low six bits of its words are padding, which is zero.
+            let is_padded = format == Fourcc::P010 && at % 2 == 0;
+            if is_padded { noise & 0xc0 } else { noise }
         })
         .collect()
 }

@@ -192,10 +192,11 @@ fn shows(card: &Card, output: &Output, framebuffer: &Mapping<Card>, made: &Made)
     let colour = made.buffer.desc().colour;
     let dmabuf = made.buffer.backing();
     let mut source = CpuMapping::new(dmabuf.dmabuf(), Access::Read).unwrap();
-    let source = FramePixels::read(&mut source, colour).unwrap();
+    // vkms has the black and white of eight bits times 257 for those of sixteen.
+    let source = FramePixels::read(&mut source, colour)
+        .unwrap()
+        .with_word_step(257.0);
     let tolerance = match format {
-        // vkms takes the black and white of eight bits times 257 for those of ten bits.
-        Fourcc::P010 => 2,
         // Five and six bits are made eight here and there, by two roundings.
         Fourcc::RGB565 => 1,
         _ => source.tolerance(),
