@@ -80,7 +80,7 @@
 //! gets a shadow then.
 
 mod copy_engine;
-mod cpu_engine;
+mod cpu_rows;
 mod detour;
 mod policy;
 mod refusals;
@@ -89,7 +89,7 @@ mod routes;
 mod shadow;
 
 pub use copy_engine::{Copier, CopyEngine};
-pub use cpu_engine::CpuRows;
+pub use cpu_rows::CpuRows;
 pub use detour::{Detour, RefusedDetour};
 pub use policy::{Route, RoutePolicy, ShadowReason, ShadowRoute};
 pub use routed_attachment::RoutedAttachment;

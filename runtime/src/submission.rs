@@ -206,12 +206,7 @@ impl Submission {
     /// a writer, and unlocks them. Then it goes into the dma-bufs of those that have foreign holders:
     /// see [`Unpublished::publish`].
     pub fn commit(mut self, fence: &Fence) {
-        // They go when everything is unlocked: the last fence of a device takes the device along.
-        let mut removed = Removed::new();
-        let is_foreign = self.add_to_all(fence, &mut removed);
-        self.unlock();
-        let uses = self.uses.take();
-        uses.iter().for_each(MappingUse::tell_written);
+        let (uses, is_foreign) = self.finish(fence);
         if is_foreign {
             Unpublished::of_all(uses, Some(fence.clone())).publish();
         }
@@ -219,13 +214,20 @@ impl Submission {
 
     /// The same without the last step, for a backend that has a lock of its own at this moment.
     pub fn commit_unpublished(mut self, fence: &Fence) -> Unpublished {
+        let (uses, is_foreign) = self.finish(fence);
+        Unpublished::of_all(uses, is_foreign.then(|| fence.clone()))
+    }
+
+    /// All of a commit but what is published: gives the uses, and whether any of them is of a buffer
+    /// with foreign holders.
+    fn finish(&mut self, fence: &Fence) -> (UsedMappings, bool) {
         // They go when everything is unlocked: the last fence of a device takes the device along.
         let mut removed = Removed::new();
         let is_foreign = self.add_to_all(fence, &mut removed);
         self.unlock();
         let uses = self.uses.take();
         uses.iter().for_each(MappingUse::tell_written);
-        Unpublished::of_all(uses, is_foreign.then(|| fence.clone()))
+        (uses, is_foreign)
     }
 
     /// Adds a fence to every buffer's reservation, and tells whether any of them has foreign holders.

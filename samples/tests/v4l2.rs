@@ -7,14 +7,14 @@ mod support;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dmashare::host::{DmaHeap, HostMemory};
+use dmashare::host::HostMemory;
 use dmashare::{
     Access, AttachError, BufferDesc, ExportError, Exporter, Extent, FenceStatus, Fourcc,
     ImportError, Modifier, Negotiation, SharedBuffer, Usage,
 };
 use dmashare_drm::{Card, PlaneKind};
 use dmashare_samples::v4l2::{Encoder, V4l2Capture, V4l2Error};
-use support::{cards, displays};
+use support::{cards, displays, heap_buffer, shown_desc};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const SMALL: Extent = Extent::new(640, 360);
@@ -24,20 +24,6 @@ const LARGE: Extent = Extent::new(1280, 720);
 fn camera_alone() -> MutexGuard<'static, ()> {
     static CAMERA: Mutex<()> = Mutex::new(());
     CAMERA.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn desc(name: &str, extent: Extent, format: Fourcc) -> BufferDesc {
-    BufferDesc::new(name, extent, format, Usage::SCANOUT | Usage::CPU_READ)
-}
-
-fn heap_buffer(extent: Extent, format: Fourcc) -> SharedBuffer {
-    let heap = DmaHeap::open("system").unwrap();
-    SharedBuffer::new(
-        &heap,
-        desc("of a heap", extent, format),
-        &[Modifier::LINEAR],
-    )
-    .unwrap()
 }
 
 fn refusal(error: AttachError) -> ImportError {
@@ -51,7 +37,7 @@ fn refusal(error: AttachError) -> ImportError {
 fn a_camera_exports_its_own_format_only() {
     let _guard = camera_alone();
     let camera = V4l2Capture::open(None, Fourcc::NV12, SMALL).unwrap();
-    let frame = desc("frame", SMALL, Fourcc::NV12);
+    let frame = shown_desc("frame", SMALL, Fourcc::NV12);
     assert_eq!(camera.modifiers(&frame).unwrap(), [Modifier::LINEAR]);
     let buffer = SharedBuffer::new(&camera, frame, &[Modifier::LINEAR]).unwrap();
     let planes = camera.format().planes();
@@ -63,15 +49,15 @@ fn a_camera_exports_its_own_format_only() {
     };
     let linear = [Modifier::LINEAR];
     assert!(matches!(
-        refused(desc("frame", SMALL, Fourcc::XRGB8888), &linear),
+        refused(shown_desc("frame", SMALL, Fourcc::XRGB8888), &linear),
         ExportError::UnsupportedFormat { .. }
     ));
     assert!(matches!(
-        refused(desc("frame", LARGE, Fourcc::NV12), &linear),
+        refused(shown_desc("frame", LARGE, Fourcc::NV12), &linear),
         ExportError::TooLarge { maximum: SMALL, .. }
     ));
     assert!(matches!(
-        refused(desc("frame", SMALL, Fourcc::NV12), &[]),
+        refused(shown_desc("frame", SMALL, Fourcc::NV12), &[]),
         ExportError::UnsupportedModifier { .. }
     ));
     let foreign = heap_buffer(SMALL, Fourcc::NV12)
@@ -91,7 +77,7 @@ fn buffers_that_are_let_go_leave_the_drivers_table() {
     let _guard = camera_alone();
     let camera = V4l2Capture::open(None, Fourcc::NV12, SMALL).unwrap();
     let make = || {
-        let desc = desc("let go", SMALL, Fourcc::NV12);
+        let desc = shown_desc("let go", SMALL, Fourcc::NV12);
         SharedBuffer::new(&camera, desc, &[Modifier::LINEAR])
     };
     for _ in 0..80 {
@@ -136,7 +122,7 @@ fn a_buffer_goes_back_to_the_camera_when_the_display_has_let_go_of_it() {
 
     let frames: Vec<_> = (0..2)
         .map(|_| {
-            let desc = desc("camera frame", SMALL, Fourcc::XRGB8888);
+            let desc = shown_desc("camera frame", SMALL, Fourcc::XRGB8888);
             let buffer = SharedBuffer::new(&camera, desc, &[Modifier::LINEAR]).unwrap();
             let filled = buffer.attach(&camera).unwrap().map().unwrap();
             let shown = buffer.attach(&card).unwrap().map().unwrap();

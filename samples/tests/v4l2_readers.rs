@@ -6,7 +6,6 @@ mod support;
 
 use std::time::Duration;
 
-use dmashare::host::DmaHeap;
 use dmashare::{
     Access, BufferDesc, CpuMapping, DmaBuf, Extent, FenceStatus, Fourcc, Modifier, PlaneLayout,
     SharedBuffer, Usage,
@@ -17,23 +16,10 @@ use dmashare_samples::picture::Picture;
 use dmashare_samples::pixel_format::PixelFormat;
 use dmashare_samples::v4l2::{Coded, Encoder, V4l2Capture, V4l2Output};
 use support::loopback::{HDMI, Loopback};
-use support::{cards, displays};
+use support::{cards, displays, heap_buffer, shown_desc};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const SMALL: Extent = Extent::new(640, 360);
-fn desc(name: &str, extent: Extent, format: Fourcc) -> BufferDesc {
-    BufferDesc::new(name, extent, format, Usage::SCANOUT | Usage::CPU_READ)
-}
-
-fn heap_buffer(extent: Extent, format: Fourcc) -> SharedBuffer {
-    let heap = DmaHeap::open("system").unwrap();
-    SharedBuffer::new(
-        &heap,
-        desc("of a heap", extent, format),
-        &[Modifier::LINEAR],
-    )
-    .unwrap()
-}
 
 /// Bytes at the beginning of a coded frame's memory.
 fn coded_bytes(coded: &Coded) -> Vec<u8> {
@@ -131,7 +117,7 @@ fn comes_through(buffer: &SharedBuffer, format: Fourcc, seed: u32) {
     let camera = V4l2Capture::open(None, format, HDMI).unwrap();
     let frames: Vec<_> = (0..3)
         .map(|_| {
-            let desc = desc("looped", HDMI, format);
+            let desc = shown_desc("looped", HDMI, format);
             let frame = SharedBuffer::new(&camera, desc, &[Modifier::LINEAR]).unwrap();
             let filled = frame.attach(&camera).unwrap().map().unwrap();
             let cpu = CpuMapping::new(frame.backing().dmabuf(), Access::Read).unwrap();
@@ -177,7 +163,7 @@ fn a_video_output_sends_everyones_pixels() {
     comes_through(&of_vulkan, Fourcc::XRGB8888, 3);
 
     let card = Card::open(&cards("vkms")[0]).unwrap();
-    let desc = desc("of a display", HDMI, Fourcc::XRGB8888);
+    let desc = shown_desc("of a display", HDMI, Fourcc::XRGB8888);
     let dumb = SharedBuffer::new(&card.dumb_buffers(), desc, &[Modifier::LINEAR]).unwrap();
     comes_through(&dumb, Fourcc::XRGB8888, 4);
 }

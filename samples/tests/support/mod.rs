@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dmashare::Extent;
+use dmashare::host::DmaHeap;
+use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
 use dmashare_lab_probe::bufinfo;
 use dmashare_samples::capture::Comparison;
 use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions};
@@ -144,6 +145,19 @@ pub fn device() -> Device {
     let instance = Instance::new(&InstanceOptions::new("test"))
         .unwrap_or_else(|error| panic!("{error:?}; run this test with `cargo lab test`"));
     Device::open(&instance.select(&DeviceSelector::Any).unwrap()).unwrap()
+}
+
+/// A buffer that a display shows and the CPU reads.
+pub fn shown_desc(name: &str, extent: Extent, format: Fourcc) -> BufferDesc {
+    BufferDesc::new(name, extent, format, Usage::SCANOUT | Usage::CPU_READ)
+}
+
+/// Such a buffer in memory of the heap "system".
+pub fn heap_buffer(extent: Extent, format: Fourcc) -> SharedBuffer {
+    let heap = DmaHeap::open("system")
+        .unwrap_or_else(|error| panic!("{error}; run this test with `cargo lab test`"));
+    let desc = shown_desc("of a heap", extent, format);
+    SharedBuffer::new(&heap, desc, &[Modifier::LINEAR]).unwrap()
 }
 
 /// Demands that all pixels were compared and are right.

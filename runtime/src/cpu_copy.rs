@@ -1,6 +1,6 @@
 //! Copying parts of one image to another with the CPU.
 
-use crate::{Access, CpuAccess, CpuAccessError, Damage};
+use crate::{CpuAccess, CpuAccessError, Damage};
 
 impl CpuAccess<'_> {
     /// Copies the damaged parts of every plane to another image of the same format and extent, and
@@ -15,9 +15,7 @@ impl CpuAccess<'_> {
         target: &mut CpuAccess<'_>,
         damage: &Damage,
     ) -> Result<u64, CpuAccessError> {
-        if target.access == Access::Read {
-            return Err(CpuAccessError::ReadOnly);
-        }
+        target.check_writable()?;
         let (format, extent) = (self.dmabuf().format(), self.dmabuf().extent());
         if (target.dmabuf().format(), target.dmabuf().extent()) != (format, extent) {
             return Err(CpuAccessError::Mismatch);
