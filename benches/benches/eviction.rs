@@ -1,9 +1,9 @@
-//! `cargo bench -p dmashare-bench --bench eviction`: see [`OperationKind::Eviction`].
+//! `cargo bench -p dmashare-bench --bench eviction`: see [`Suite::Eviction`].
 
 use std::process::ExitCode;
 
-use dmashare_bench::{OperationKind, bench};
+use dmashare_bench::{Suite, bench};
 
 fn main() -> ExitCode {
-    bench(OperationKind::Eviction)
+    bench(Suite::Eviction)
 }

@@ -6,16 +6,20 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use criterion::{BenchmarkId, Criterion, SamplingMode};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode};
 
-use crate::{By, Machine, Operation, OperationKind, Size};
+use crate::{
+    Absence, By, Machine, Opened, Operation, OperationKind, PairedSamples, Results, Size, Suite,
+};
 
-/// The main function of a bench: measures the operation at all its sizes, as criterion's group
-/// `OPERATION` with the functions `dmashare` and `floor` and the size as parameter.
+/// The main function of a bench: measures a suite's operations at all their sizes, each as criterion's
+/// group `OPERATION` with a function for each side and the size as parameter. The library is measured in
+/// turns with its floor, everyone else with the library; who cannot do it is noted with the reason.
 ///
 /// Without the devices that it takes, it says what is missing and fails.
-pub fn bench(kind: OperationKind) -> ExitCode {
-    exit_code(run(kind).with_context(|| format!("bench {kind}")))
+pub fn bench(suite: Suite) -> ExitCode {
+    exit_code(run(suite).with_context(|| format!("bench {suite}")))
 }
 
 /// The exit status of a program, after it said on its standard error what went wrong.
@@ -30,22 +34,40 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
     }
 }
 
-fn run(kind: OperationKind) -> Result<()> {
+fn run(suite: Suite) -> Result<()> {
     let machine = Machine::open()?;
-    let sizes = kind.sizes(&machine)?;
     let _ = writeln!(
         std::io::stderr(),
-        "bench {kind} on {}",
+        "bench {suite} on {}",
         machine.exporter().name()
     );
+    let output = output_directory()?;
+    let results = Results::beside(&output);
     let mut criterion = Criterion::default()
-        .output_directory(&output_directory()?)
+        .output_directory(&output)
         .sample_size(40)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
         .nresamples(10_000)
         .without_plots()
         .configure_from_args();
+    let kinds = OperationKind::ALL
+        .into_iter()
+        .filter(|kind| kind.suite() == suite);
+    for kind in kinds {
+        measure(kind, &machine, &results, &mut criterion)
+            .with_context(|| format!("operation {kind}"))?;
+    }
+    criterion.final_summary();
+    Ok(())
+}
+
+fn measure(
+    kind: OperationKind,
+    machine: &Machine,
+    results: &Results,
+    criterion: &mut Criterion,
+) -> Result<()> {
     let mut group = criterion.benchmark_group(kind.to_string());
     // As many runs in each sample: one flip takes as long as the display's refresh.
     group.sampling_mode(SamplingMode::Flat);
@@ -53,90 +75,172 @@ fn run(kind: OperationKind) -> Result<()> {
         // Few fit into a second, and what a driver does besides a flip differs from one to the next.
         group.measurement_time(Duration::from_secs(6));
     }
-    for size in sizes {
-        // Opened when a name matches criterion's filter.
-        let mut pair = None;
-        for by in [By::Dmashare, By::Floor] {
-            let mut result = Ok(());
-            group.bench_function(BenchmarkId::new(by.to_string(), size), |bencher| {
-                if let Err(error) = open_pair(&mut pair, kind, &machine, size) {
-                    result = Err(error);
-                }
-                let runs_per_batch = kind.runs_per_batch();
-                bencher.iter_custom(|times| {
-                    // Criterion cannot be stopped, and refuses a time of 0.
-                    let stopped = Duration::from_secs(1);
-                    let (Ok(()), Some((dmashare, floor))) = (&result, &mut pair) else {
-                        return stopped;
-                    };
-                    let taken = match by {
-                        By::Dmashare => in_turns(dmashare, floor, times, runs_per_batch),
-                        By::Floor => in_turns(floor, dmashare, times, runs_per_batch),
-                    };
-                    taken.unwrap_or_else(|error| {
-                        result = Err(error);
-                        stopped
-                    })
-                });
-            });
-            result.with_context(|| format!("{by} at {size}"))?;
+    let sizes = kind.sizes(machine)?;
+    for &by in kind.sides() {
+        if let Some(&size) = sizes.first()
+            && let Ok(Opened::Absent(reason)) = kind.open(by, machine, size)
+        {
+            results.keep_absence(&Absence {
+                operation: kind.to_string(),
+                by: by.to_string(),
+                reason,
+            })?;
+            continue;
+        }
+        for &size in &sizes {
+            measure_at(kind, by, size, machine, results, &mut group)
+                .with_context(|| format!("{by} at {size}"))?;
         }
     }
     group.finish();
-    criterion.final_summary();
     Ok(())
 }
 
-type Pair = (Box<dyn Operation>, Box<dyn Operation>);
-
-fn open_pair(
-    pair: &mut Option<Pair>,
+fn measure_at(
     kind: OperationKind,
-    machine: &Machine,
+    by: By,
     size: Size,
+    machine: &Machine,
+    results: &Results,
+    group: &mut BenchmarkGroup<'_, WallTime>,
 ) -> Result<()> {
-    if pair.is_none() {
-        // The floor first: it closes the GEM handles that it gets, and on one open card the library
-        // gets the same ones for the same memory.
-        let floor = kind.open(By::Floor, machine, size)?;
-        let dmashare = kind.open(By::Dmashare, machine, size)?;
-        *pair = Some((dmashare, floor));
+    let beside = if by == By::Dmashare {
+        By::Floor
+    } else {
+        By::Dmashare
+    };
+    // Opened when a name matches criterion's filter.
+    let mut sides: Option<Sides> = None;
+    let mut result = Ok(());
+    let mut samples = Vec::new();
+    group.bench_function(BenchmarkId::new(by.to_string(), size), |bencher| {
+        if sides.is_none() && result.is_ok() {
+            match Sides::open(kind, [by, beside], machine, size) {
+                Ok(opened) => sides = Some(opened),
+                Err(error) => result = Err(error),
+            }
+        }
+        bencher.iter_custom(|times| {
+            let taken = match (&mut sides, &result) {
+                (Some(sides), Ok(())) => sides.run(times, kind.runs_per_batch()),
+                _ => return STOPPED,
+            };
+            match taken {
+                Ok((taken, beside)) => {
+                    samples.push((times, taken, beside));
+                    whole(taken, times)
+                }
+                Err(error) => {
+                    result = Err(error);
+                    STOPPED
+                }
+            }
+        });
+    });
+    result?;
+    // Before the samples there was a warm-up, with other numbers of runs.
+    let last = samples.last().map(|(times, ..)| *times);
+    let samples: Vec<_> = samples
+        .into_iter()
+        .rev()
+        .take_while(|(times, ..)| Some(*times) == last)
+        .filter_map(|(_, taken, beside)| Some((taken * 1e9, beside? * 1e9)))
+        .collect();
+    if !samples.is_empty() {
+        results.keep_pairs(&PairedSamples {
+            operation: kind.to_string(),
+            by: by.to_string(),
+            beside: beside.to_string(),
+            size: size.to_string(),
+            samples,
+        })?;
     }
     Ok(())
 }
 
-/// Runs both sides `times` times, in batches and in turns, and returns what the runs of `measured`
+/// What criterion is told when nothing was measured: it cannot be stopped, and refuses a time of 0.
+const STOPPED: Duration = Duration::from_secs(1);
+
+#[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^53 runs")]
+fn whole(seconds: f64, times: u64) -> Duration {
+    Duration::from_secs_f64(seconds * times as f64)
+}
+
+/// Who is measured, and who runs in turns with it, if there is anybody.
+struct Sides {
+    measured: Box<dyn Operation>,
+    beside: Option<Box<dyn Operation>>,
+}
+
+impl Sides {
+    fn open(
+        kind: OperationKind,
+        [by, beside]: [By; 2],
+        machine: &Machine,
+        size: Size,
+    ) -> Result<Self> {
+        let open = |by| kind.open(by, machine, size);
+        // The library last: the others close the GEM handles that they get, and on one open card the
+        // library gets the same ones for the same memory.
+        let (measured, beside) = if by == By::Dmashare {
+            let beside = open(beside)?;
+            (open(by)?, beside)
+        } else {
+            (open(by)?, open(beside)?)
+        };
+        Ok(Self {
+            measured: measured.into_operation()?,
+            beside: match beside {
+                Opened::Ready(operation) => Some(operation),
+                Opened::Absent(_) => None,
+            },
+        })
+    }
+
+    /// Seconds that one run took of who is measured, and of the other.
+    fn run(&mut self, times: u64, runs_per_batch: usize) -> Result<(f64, Option<f64>)> {
+        let beside = self.beside.as_mut();
+        let beside = beside.map(|beside| beside.as_mut() as &mut dyn Operation);
+        in_turns(self.measured.as_mut(), beside, times, runs_per_batch)
+    }
+}
+
+/// Runs both sides `times` times, in batches and in turns, and returns the seconds that a run of each
 /// took: whatever else happens on the machine, it happens to both. The median batch stands for all,
 /// so that one that was interrupted does not count.
 fn in_turns(
-    measured: &mut Box<dyn Operation>,
-    other: &mut Box<dyn Operation>,
+    measured: &mut dyn Operation,
+    mut beside: Option<&mut dyn Operation>,
     times: u64,
     runs_per_batch: usize,
-) -> Result<Duration> {
+) -> Result<(f64, Option<f64>)> {
     let mut left = usize::try_from(times)?;
-    let mut seconds_per_run = Vec::new();
+    let (mut of_measured, mut of_beside) = (Vec::new(), Vec::new());
     while left > 0 {
         let runs = left.min(runs_per_batch);
-        let measured_first = seconds_per_run.len() % 2 == 0;
-        if !measured_first {
-            batch(other, runs)?;
-        }
-        let taken = batch(measured, runs)?;
+        let measured_first = of_measured.len() % 2 == 0;
         if measured_first {
-            batch(other, runs)?;
+            of_measured.push(batch(measured, runs)?);
         }
-        seconds_per_run.push(taken.as_secs_f64() / f64::from(u32::try_from(runs)?));
+        if let Some(beside) = &mut beside {
+            of_beside.push(batch(*beside, runs)?);
+        }
+        if !measured_first {
+            of_measured.push(batch(measured, runs)?);
+        }
         left -= runs;
     }
-    seconds_per_run.sort_by(f64::total_cmp);
-    let middle = seconds_per_run.len() / 2;
-    let median = seconds_per_run.get(middle).context("there was no run")?;
-    let times = f64::from(u32::try_from(times)?);
-    Ok(Duration::from_secs_f64(median * times))
+    let taken = median(of_measured).context("there was no run")?;
+    Ok((taken, median(of_beside)))
 }
 
-fn batch(operation: &mut Box<dyn Operation>, runs: usize) -> Result<Duration> {
+fn median(mut seconds: Vec<f64>) -> Option<f64> {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied()
+}
+
+/// Seconds that one of `runs` runs took.
+fn batch(operation: &mut dyn Operation, runs: usize) -> Result<f64> {
     operation.prepare(runs)?;
     let start = Instant::now();
     for _ in 0..runs {
@@ -144,7 +248,7 @@ fn batch(operation: &mut Box<dyn Operation>, runs: usize) -> Result<Duration> {
     }
     let taken = start.elapsed();
     operation.settle()?;
-    Ok(taken)
+    Ok(taken.as_secs_f64() / f64::from(u32::try_from(runs)?))
 }
 
 /// `target/criterion`, also where there is no cargo to ask: the program is in `target/PROFILE/deps`.
@@ -197,22 +301,19 @@ mod tests {
     #[test]
     fn both_sides_run_as_often_and_only_runs_of_one_are_timed() {
         let counts: [Rc<RefCell<Counting>>; 2] = Default::default();
-        let mut sides = counts
-            .each_ref()
-            .map(|count| Box::new(Counted(count.clone())) as Box<dyn Operation>);
-        let [measured, other] = &mut sides;
+        let [mut measured, mut beside] = counts.each_ref().map(|count| Counted(count.clone()));
         let start = Instant::now();
-        let taken = in_turns(measured, other, 7, 3).unwrap();
+        let (taken, of_beside) = in_turns(&mut measured, Some(&mut beside), 7, 3).unwrap();
         let elapsed = start.elapsed();
         for count in &counts {
             let count = count.borrow();
             assert_eq!((count.prepared, count.run, count.settled), (7, 7, 3));
         }
-        assert!(taken >= Duration::from_millis(7), "{taken:?}");
+        let of_beside = of_beside.unwrap();
+        assert!(taken >= 1e-3 && of_beside >= 1e-3, "{taken} {of_beside}");
         // Six times 100 ms of waiting are not in it.
-        assert!(
-            taken + Duration::from_millis(600) <= elapsed,
-            "{taken:?} of {elapsed:?}"
-        );
+        let timed = Duration::from_secs_f64(7.0 * (taken + of_beside));
+        assert!(timed < elapsed, "{timed:?} of {elapsed:?}");
+        assert!(elapsed >= Duration::from_millis(600));
     }
 }

@@ -32,3 +32,27 @@ pub use modifiers::{SupportedModifier, supported_modifiers};
 pub use signalled_fence::signalled_fence;
 pub use submit::Submitter;
 pub use vulkan::{EXTENSIONS, Vulkan};
+
+use anyhow::Result;
+
+use crate::{Machine, Opened, OperationKind, Size};
+
+/// Gets the floor's side of an operation ready.
+///
+/// # Errors
+/// When the machine lacks what it takes; it says what.
+pub fn open(kind: OperationKind, machine: &Machine, size: Size) -> Result<Opened> {
+    Ok(match kind {
+        OperationKind::Export => Opened::ready(operation::Export::open(machine, size)?),
+        OperationKind::Import => Opened::ready(operation::Import::open(machine, size)?),
+        OperationKind::Framebuffer => Opened::ready(operation::Framebuffer::open(machine, size)?),
+        OperationKind::Flip => Opened::ready(operation::Flip::open(machine, size)?),
+        OperationKind::KnownBuffer => Opened::ready(operation::KnownBuffer::open(machine, size)?),
+        OperationKind::KnownImport | OperationKind::KnownFramebuffer => {
+            Opened::Absent("a program that keeps the object itself does nothing".to_owned())
+        }
+        OperationKind::Eviction | OperationKind::FreshEviction => {
+            Opened::ready(operation::Eviction::open(machine, size)?)
+        }
+    })
+}

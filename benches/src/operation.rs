@@ -1,5 +1,6 @@
 //! One thing that is measured.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -31,5 +32,40 @@ pub trait Operation {
     /// When it fails or does not end.
     fn settle(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// What became of an operation that was to be measured.
+pub enum Opened {
+    /// It is ready to run.
+    Ready(Box<dyn Operation>),
+    /// Whoever should do it cannot, for this reason: a sentence without a full stop, for a table.
+    Absent(String),
+}
+
+impl Opened {
+    /// Ready to run.
+    pub fn ready(operation: impl Operation + 'static) -> Self {
+        Self::Ready(Box::new(operation))
+    }
+
+    /// The operation.
+    ///
+    /// # Errors
+    /// Whoever should do it cannot; the error is the reason.
+    pub fn into_operation(self) -> Result<Box<dyn Operation>> {
+        match self {
+            Self::Ready(operation) => Ok(operation),
+            Self::Absent(reason) => Err(anyhow::Error::msg(reason)),
+        }
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(_) => f.write_str("Ready"),
+            Self::Absent(reason) => f.debug_tuple("Absent").field(reason).finish(),
+        }
     }
 }

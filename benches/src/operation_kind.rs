@@ -1,18 +1,29 @@
-//! Which operations there are.
+//! Which operations there are, who does them, and in which suite they are measured.
 
 use std::fmt;
 
 use anyhow::{Result, bail};
 
-use crate::{Machine, Operation, Size, floor, library};
+use crate::{Machine, Opened, Size, floor, library, peers};
 
 /// By whom an operation is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum By {
     /// By the library.
     Dmashare,
     /// By ash and ioctls alone.
     Floor,
+    /// By Smithay's allocators, renderer and DRM surfaces.
+    Smithay,
+    /// By Mesa's GBM.
+    Gbm,
+    /// By wgpu.
+    Wgpu,
+}
+
+impl By {
+    /// Those who are compared with the library: the peers.
+    pub const PEERS: [Self; 3] = [Self::Smithay, Self::Gbm, Self::Wgpu];
 }
 
 impl fmt::Display for By {
@@ -20,6 +31,27 @@ impl fmt::Display for By {
         f.write_str(match self {
             Self::Dmashare => "dmashare",
             Self::Floor => "floor",
+            Self::Smithay => "smithay",
+            Self::Gbm => "gbm",
+            Self::Wgpu => "wgpu",
+        })
+    }
+}
+
+/// What is measured together, by one bench program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Memory becomes a dma-buf, a dma-buf becomes an image or a framebuffer, a display shows it.
+    ExportImport,
+    /// A buffer is moved out of the device's memory, and back.
+    Eviction,
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExportImport => "export_import",
+            Self::Eviction => "eviction",
         })
     }
 }
@@ -32,8 +64,12 @@ pub enum OperationKind {
     Export,
     /// A dma-buf is imported into a second Vulkan device for the first time, and freed.
     Import,
+    /// A dma-buf that the device knows is asked for once more, as an image.
+    KnownImport,
     /// A dma-buf becomes a framebuffer (PRIME import and ADDFB2), and goes.
     Framebuffer,
+    /// A dma-buf that the card knows is asked for once more, as a framebuffer.
+    KnownFramebuffer,
     /// A display that is on shows the other of two framebuffers: the commit, without waiting for it.
     Flip,
     /// A buffer that the device knows is used once more: map, submission, vkQueueSubmit2, commit. The
@@ -48,15 +84,40 @@ pub enum OperationKind {
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Export,
         Self::Import,
+        Self::KnownImport,
         Self::Framebuffer,
+        Self::KnownFramebuffer,
         Self::Flip,
         Self::KnownBuffer,
         Self::Eviction,
         Self::FreshEviction,
     ];
+
+    /// The suite in which it is measured.
+    pub fn suite(self) -> Suite {
+        match self {
+            Self::Export
+            | Self::Import
+            | Self::KnownImport
+            | Self::Framebuffer
+            | Self::KnownFramebuffer
+            | Self::Flip
+            | Self::KnownBuffer => Suite::ExportImport,
+            Self::Eviction | Self::FreshEviction => Suite::Eviction,
+        }
+    }
+
+    /// Who is asked to do it, the library first. Whoever cannot says why
+    /// ([`Opened::Absent`]).
+    pub fn sides(self) -> &'static [By] {
+        match self.suite() {
+            Suite::ExportImport => &[By::Dmashare, By::Floor, By::Smithay, By::Gbm, By::Wgpu],
+            Suite::Eviction => &[By::Dmashare, By::Floor],
+        }
+    }
 
     /// How many runs are timed together, so that reading the clock does not count: none where each
     /// run has to be waited for.
@@ -65,6 +126,7 @@ impl OperationKind {
             Self::Export | Self::Flip | Self::Eviction | Self::FreshEviction => 1,
             Self::Import | Self::Framebuffer => 8,
             Self::KnownBuffer => library::BUFFERS,
+            Self::KnownImport | Self::KnownFramebuffer => 1000,
         }
     }
 
@@ -74,11 +136,7 @@ impl OperationKind {
     /// When the display has none of them.
     pub fn sizes(self, machine: &Machine) -> Result<Vec<Size>> {
         if self != Self::Flip {
-            return Ok(vec![
-                Size::new(256, 256),
-                Size::new(1920, 1080),
-                Size::new(3840, 2160),
-            ]);
+            return Ok(Size::COMMON.to_vec());
         }
         let display = floor::Display::find(machine.card_file()?)?;
         let modes = display.sizes();
@@ -98,36 +156,12 @@ impl OperationKind {
     ///
     /// # Errors
     /// When the machine lacks what it takes; it says what.
-    pub fn open(self, by: By, machine: &Machine, size: Size) -> Result<Box<dyn Operation>> {
-        Ok(match (self, by) {
-            (Self::Export, By::Dmashare) => Box::new(library::Export::open(machine, size)?),
-            (Self::Export, By::Floor) => Box::new(floor::operation::Export::open(machine, size)?),
-            (Self::Import, By::Dmashare) => Box::new(library::Import::open(machine, size)?),
-            (Self::Import, By::Floor) => Box::new(floor::operation::Import::open(machine, size)?),
-            (Self::Framebuffer, By::Dmashare) => {
-                Box::new(library::Framebuffer::open(machine, size)?)
-            }
-            (Self::Framebuffer, By::Floor) => {
-                Box::new(floor::operation::Framebuffer::open(machine, size)?)
-            }
-            (Self::Flip, By::Dmashare) => Box::new(library::Flip::open(machine, size)?),
-            (Self::Flip, By::Floor) => Box::new(floor::operation::Flip::open(machine, size)?),
-            (Self::KnownBuffer, By::Dmashare) => {
-                Box::new(library::KnownBuffer::open(machine, size)?)
-            }
-            (Self::KnownBuffer, By::Floor) => {
-                Box::new(floor::operation::KnownBuffer::open(machine, size)?)
-            }
-            (Self::Eviction, By::Dmashare) => {
-                Box::new(library::Eviction::open(machine, size, library::Pool::Kept)?)
-            }
-            (Self::FreshEviction, By::Dmashare) => {
-                Box::new(library::Eviction::open(machine, size, library::Pool::None)?)
-            }
-            (Self::Eviction | Self::FreshEviction, By::Floor) => {
-                Box::new(floor::operation::Eviction::open(machine, size)?)
-            }
-        })
+    pub fn open(self, by: By, machine: &Machine, size: Size) -> Result<Opened> {
+        match by {
+            By::Dmashare => library::open(self, machine, size),
+            By::Floor => floor::open(self, machine, size),
+            By::Smithay | By::Gbm | By::Wgpu => peers::open(self, by, machine, size),
+        }
     }
 }
 
@@ -136,7 +170,9 @@ impl fmt::Display for OperationKind {
         f.write_str(match self {
             Self::Export => "export",
             Self::Import => "import",
+            Self::KnownImport => "known_import",
             Self::Framebuffer => "framebuffer",
+            Self::KnownFramebuffer => "known_framebuffer",
             Self::Flip => "flip",
             Self::KnownBuffer => "known_buffer",
             Self::Eviction => "eviction",

@@ -17,9 +17,22 @@ pub struct Size {
 }
 
 impl Size {
+    /// The sizes at which images are measured: a cursor or an icon, full HD, 4K and 8K.
+    pub const COMMON: [Self; 4] = [
+        Self::new(256, 256),
+        Self::new(1920, 1080),
+        Self::new(3840, 2160),
+        Self::new(7680, 4320),
+    ];
+
     /// A size.
     pub const fn new(width: u32, height: u32) -> Self {
         Self { width, height }
+    }
+
+    /// Bytes of an image of 32 bits a pixel without padding.
+    pub const fn bytes(self) -> u64 {
+        self.width as u64 * self.height as u64 * 4
     }
 }
 

@@ -2,12 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use allocation_counter::measure;
-use dmashare_bench::{By, Machine, OperationKind, Size};
+use dmashare_bench::{By, Machine, Opened, OperationKind, Size};
 
 /// The allocations of ten steady runs, each waited for.
 fn allocations(kind: OperationKind, size: Size) -> u64 {
     let machine = Machine::open().unwrap();
-    let mut operation = kind.open(By::Dmashare, &machine, size).unwrap();
+    let mut operation = kind
+        .open(By::Dmashare, &machine, size)
+        .and_then(Opened::into_operation)
+        .unwrap();
     for _ in 0..10 {
         operation.prepare(1).unwrap();
         operation.run().unwrap();

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use dmashare_bench::{By, Machine, OperationKind, Size, exit_code};
+use dmashare_bench::{By, Machine, Opened, Operation, OperationKind, Size, exit_code};
 
 /// Run operations as dmashare and as their floors do them, for strace and other tools
 ///
@@ -20,7 +20,7 @@ use dmashare_bench::{By, Machine, OperationKind, Size, exit_code};
 struct Arguments {
     /// What to do [default: everything]
     operations: Vec<OperationKind>,
-    /// Who does it [default: both]
+    /// Who does it [default: everyone who can]
     #[arg(long)]
     by: Option<By>,
     /// Size of the images; for flip, of a mode of the display [default: the smallest measured]
@@ -44,17 +44,30 @@ fn run_all(arguments: &Arguments) -> Result<()> {
         [] => &OperationKind::ALL,
         asked => asked,
     };
-    let sides = match arguments.by {
-        Some(by) => vec![by],
-        None => vec![By::Dmashare, By::Floor],
-    };
-    let mut done = Vec::new();
+    let (mut done, mut absent) = (Vec::new(), Vec::new());
     for kind in operations {
         let sizes = kind.sizes(&machine)?;
         let size = arguments.size.or_else(|| sizes.first().copied());
         let size = size.context("there is no size")?;
-        for by in &sides {
-            run(*kind, *by, &machine, size, arguments.times)?;
+        for &by in kind.sides() {
+            if arguments.by.is_some_and(|wanted| wanted != by) {
+                continue;
+            }
+            let operation = match kind.open(by, &machine, size)? {
+                Opened::Ready(operation) => operation,
+                Opened::Absent(reason) => {
+                    absent.push(serde_json::json!({
+                        "operation": kind.to_string(),
+                        "by": by.to_string(),
+                        "reason": reason,
+                    }));
+                    if !arguments.json {
+                        println!("{kind} by {by}: cannot: {reason}");
+                    }
+                    continue;
+                }
+            };
+            run(*kind, by, operation, arguments.times)?;
             done.push(serde_json::json!({
                 "operation": kind.to_string(),
                 "by": by.to_string(),
@@ -68,13 +81,15 @@ fn run_all(arguments: &Arguments) -> Result<()> {
     }
     if arguments.json {
         let device = machine.exporter().name();
-        println!("{}", serde_json::json!({ "device": device, "runs": done }));
+        println!(
+            "{}",
+            serde_json::json!({ "device": device, "runs": done, "absent": absent })
+        );
     }
     Ok(())
 }
 
-fn run(kind: OperationKind, by: By, machine: &Machine, size: Size, times: usize) -> Result<()> {
-    let mut operation = kind.open(by, machine, size)?;
+fn run(kind: OperationKind, by: By, mut operation: Box<dyn Operation>, times: usize) -> Result<()> {
     let mark = |what| mark(&format!("/{kind}/{by}/{what}"));
     // The first look of all makes the standard library try out the system call.
     mark("ready");
