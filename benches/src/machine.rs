@@ -24,7 +24,7 @@ pub const FOURCC: Fourcc = Fourcc::XRGB8888;
 /// What all images are for, for the library.
 pub const USAGE: dmashare::Usage = dmashare::Usage::RENDER;
 /// What all images are for, for Vulkan.
-const VULKAN_USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::COLOR_ATTACHMENT;
+pub const VULKAN_USAGE: vk::ImageUsageFlags = vk::ImageUsageFlags::COLOR_ATTACHMENT;
 
 /// Two Vulkan devices of the same physical device, and a card with a display, opened when an
 /// operation first needs it.
@@ -37,6 +37,7 @@ pub struct Machine {
     importer: Arc<Vulkan>,
     card: OnceCell<(PathBuf, OwnedFd)>,
     screen: RefCell<Option<(Size, Rc<[Exported; 2]>)>>,
+    scanout: RefCell<Option<(Size, Rc<[Exported; 3]>)>>,
 }
 
 impl Machine {
@@ -45,13 +46,19 @@ impl Machine {
     /// # Errors
     /// When there is none that can share images; it says what is missing.
     pub fn open() -> Result<Self> {
-        let name = env::var("DMASHARE_BENCH_DEVICE").unwrap_or_default();
+        let name = Self::device_name();
         Ok(Self {
             exporter: Vulkan::open(&name)?,
             importer: Vulkan::open(&name)?,
             card: OnceCell::new(),
             screen: RefCell::new(None),
+            scanout: RefCell::new(None),
         })
+    }
+
+    /// A part of the name of the Vulkan device to use, empty if any will do.
+    pub fn device_name() -> String {
+        env::var("DMASHARE_BENCH_DEVICE").unwrap_or_default()
     }
 
     /// The device that exports.
@@ -148,6 +155,27 @@ impl Machine {
         }
         let images = Rc::new([self.export_linear(size)?, self.export_linear(size)?]);
         *screen = Some((size, images.clone()));
+        Ok(images)
+    }
+
+    /// The three images that are drawn and shown in turns, the same for both sides as those of
+    /// [`screen`](Self::screen) are.
+    ///
+    /// # Errors
+    /// As [`export_linear`](Self::export_linear).
+    pub fn scanout(&self, size: Size) -> Result<Rc<[Exported; 3]>> {
+        let mut scanout = self.scanout.borrow_mut();
+        if let Some((known, images)) = &*scanout
+            && *known == size
+        {
+            return Ok(images.clone());
+        }
+        let images = Rc::new([
+            self.export_linear(size)?,
+            self.export_linear(size)?,
+            self.export_linear(size)?,
+        ]);
+        *scanout = Some((size, images.clone()));
         Ok(images)
     }
 

@@ -37,3 +37,9 @@ fn a_known_buffer_takes_no_allocation() {
 fn a_steady_flip_takes_no_allocation() {
     assert_eq!(allocations(OperationKind::Flip, Size::new(1024, 768)), 0);
 }
+
+#[test]
+fn a_steady_handoff_takes_no_allocation() {
+    let size = Size::new(256, 256);
+    assert_eq!(allocations(OperationKind::Handoff, size), 0);
+}

@@ -1,0 +1,113 @@
+//! The frames on either side.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use anyhow::Result;
+use ash::vk;
+
+use crate::floor::{Commands, Exported, Image, Importer, Semaphore, Submitter, Vulkan, foreign};
+
+/// How many buffers take turns, as in a program that draws one while others are shown or read.
+pub const FRAMES: usize = 3;
+
+/// Commands that take the image, use it, and give it back; no pixel is touched, because what is
+/// measured is what sharing costs and not what drawing does.
+///
+/// # Errors
+/// When Vulkan refuses.
+pub fn commands_for(
+    vulkan: &Arc<Vulkan>,
+    image: vk::Image,
+    used: foreign::Use,
+) -> Result<Commands> {
+    Commands::record(vulkan, |recording| {
+        recording.barrier(foreign::take(vulkan, image, used));
+        recording.barrier(foreign::give(vulkan, image, used, vk::ImageLayout::GENERAL));
+    })
+}
+
+/// A frame of the device that draws.
+#[derive(Debug)]
+pub struct Produced {
+    commands: Commands,
+    drawn: Semaphore,
+}
+
+impl Produced {
+    /// A frame in an image of this device, which becomes everybody's.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn new(vulkan: &Arc<Vulkan>, exported: &Exported) -> Result<Self> {
+        let image = exported.image.raw();
+        let first = Commands::record(vulkan, |recording| {
+            let undefined = vk::ImageLayout::UNDEFINED;
+            recording.barrier(foreign::give(vulkan, image, foreign::DRAWN, undefined));
+        })?;
+        let mut submitter = Submitter::new(vulkan)?;
+        submitter.submit_with(&first, None, None)?;
+        submitter.wait()?;
+        Ok(Self {
+            commands: commands_for(vulkan, image, foreign::DRAWN)?,
+            drawn: Semaphore::for_export(vulkan)?,
+        })
+    }
+
+    /// Submits the drawing, and gives the sync_file that signals with it (`None`: it has already).
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn draw(&self, submitter: &mut Submitter) -> Result<Option<OwnedFd>> {
+        submitter.submit_with(&self.commands, None, Some(&self.drawn))?;
+        self.drawn.export()
+    }
+}
+
+/// A frame of the device that reads.
+#[derive(Debug)]
+pub struct Received {
+    commands: Commands,
+    drawn: Semaphore,
+    read: Semaphore,
+    _image: Image,
+}
+
+impl Received {
+    /// Imports a frame.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn new(vulkan: &Arc<Vulkan>, importer: &Importer, fd: OwnedFd) -> Result<Self> {
+        let image = importer.import(fd)?;
+        Ok(Self {
+            commands: commands_for(vulkan, image.raw(), foreign::READ)?,
+            drawn: Semaphore::for_import(vulkan)?,
+            read: Semaphore::for_export(vulkan)?,
+            _image: image,
+        })
+    }
+
+    /// Submits the reading, which begins when `drawn` has signalled.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn read(&self, submitter: &mut Submitter, drawn: Option<OwnedFd>) -> Result<()> {
+        self.drawn.import(drawn)?;
+        submitter.submit_with(&self.commands, Some(&self.drawn), None)
+    }
+
+    /// The same, and gives the sync_file that signals when it is over (`None`: it is already).
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn read_for_others(
+        &self,
+        submitter: &mut Submitter,
+        drawn: Option<OwnedFd>,
+    ) -> Result<Option<OwnedFd>> {
+        self.drawn.import(drawn)?;
+        submitter.submit_with(&self.commands, Some(&self.drawn), Some(&self.read))?;
+        self.read.export()
+    }
+}
