@@ -2,9 +2,22 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use dmashare_bench::{By, Machine, Opened, Operation, OperationKind, Suite, other_process};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_operation");
+
+/// Descriptors and other processes are the whole program's: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn run(operation: &mut dyn Operation, times: usize) {
     for _ in 0..times {
@@ -16,7 +29,7 @@ fn run(operation: &mut dyn Operation, times: usize) {
 
 /// The other process is the program `operation`: a test's own main function is not ours.
 fn machine() -> Machine {
-    other_process::start_as_other_process(env!("CARGO_BIN_EXE_operation").into());
+    other_process::start_as_other_process(PROGRAM.into());
     Machine::open().unwrap()
 }
 
@@ -42,15 +55,26 @@ fn kinds() -> impl Iterator<Item = OperationKind> {
         .filter(move |kind| suites.contains(&kind.suite()))
 }
 
+/// How many there are when the drivers' threads have closed what they are done with.
 fn open_files() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+    let looks = (0..10).map(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        fs::read_dir("/proc/self/fd").unwrap().count()
+    });
+    looks.min().unwrap()
 }
 
-/// The processes that this thread has started: each test has a thread of its own.
-fn children() -> Vec<u32> {
-    let text = fs::read_to_string("/proc/thread-self/children").unwrap();
-    let ids = text.split_whitespace();
-    ids.map(|id| id.parse().unwrap()).collect()
+/// The processes that a process has started.
+fn children(of: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let id = entry.unwrap().file_name().to_str()?.parse::<u32>().ok()?;
+        // Some end meanwhile.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(") ")?;
+        let parent = after_name.split(' ').nth(1)?;
+        (parent == of.to_string()).then_some(id)
+    });
+    processes.collect()
 }
 
 fn is_there(process: u32) -> bool {
@@ -59,6 +83,7 @@ fn is_there(process: u32) -> bool {
 
 #[test]
 fn all_of_them_run_on_both_sides() {
+    let _alone = alone();
     let machine = machine();
     for kind in kinds() {
         for &by in sides(kind) {
@@ -76,6 +101,7 @@ fn all_of_them_run_on_both_sides() {
 
 #[test]
 fn no_descriptor_is_left_open_by_a_run() {
+    let _alone = alone();
     let machine = machine();
     for kind in kinds() {
         for &by in sides(kind) {
@@ -90,11 +116,12 @@ fn no_descriptor_is_left_open_by_a_run() {
 
 #[test]
 fn the_other_process_ends_with_the_operation() {
+    let _alone = alone();
     let machine = machine();
     for by in [By::Dmashare, By::Floor] {
         let mut operation = open(OperationKind::HandoffProcesses, by, &machine);
         run(operation.as_mut(), 1);
-        let children = children();
+        let children = children(std::process::id());
         assert_eq!(children.len(), 1, "by {by}");
         assert!(is_there(children[0]));
         drop(operation);
@@ -104,13 +131,11 @@ fn the_other_process_ends_with_the_operation() {
 
 #[test]
 fn the_other_process_says_what_it_cannot_do() {
-    use std::os::fd::OwnedFd;
-    use std::process::{Command, Stdio};
-
+    let _alone = alone();
     // Without memory it can do nothing: the socket brings it a message of another kind.
-    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
     ours.send(b"F\0").unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_operation"))
+    let mut child = Command::new(PROGRAM)
         .env("DMASHARE_BENCH_OTHER_PROCESS", "floor")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
@@ -124,23 +149,22 @@ fn the_other_process_says_what_it_cannot_do() {
 
 #[test]
 fn the_other_process_ends_when_this_one_is_killed() {
-    use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
-
+    let _alone = alone();
     for by in ["dmashare", "floor"] {
-        let mut parent = Command::new(env!("CARGO_BIN_EXE_operation"))
+        let mut parent = Command::new(PROGRAM)
             .args(["handoff_processes", "--times", "1000000", "--by", by])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let path = format!("/proc/{0}/task/{0}/children", parent.id());
         let begun = Instant::now();
         let child = loop {
-            let text = fs::read_to_string(&path).unwrap();
-            if let Some(id) = text.split_whitespace().next() {
-                break id.parse().unwrap();
+            if let Some(id) = children(parent.id()).first() {
+                break *id;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "no other process");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "no other process"
+            );
             std::thread::sleep(Duration::from_millis(20));
         };
         parent.kill().unwrap();
@@ -155,6 +179,5 @@ fn the_other_process_ends_when_this_one_is_killed() {
             assert!(killed.elapsed() < Duration::from_secs(60), "{child} stays");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _: u32 = child;
     }
 }

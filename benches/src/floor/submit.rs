@@ -102,13 +102,26 @@ impl Submitter {
         Ok(())
     }
 
+    /// The timeline's last point.
+    pub fn point(&self) -> u64 {
+        self.point
+    }
+
     /// Waits until everything is done.
     ///
     /// # Errors
     /// When Vulkan refuses.
     pub fn wait(&self) -> Result<()> {
+        self.wait_for(self.point)
+    }
+
+    /// Waits until a point is reached.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn wait_for(&self, point: u64) -> Result<()> {
         let semaphores = [self.semaphore];
-        let values = [self.point];
+        let values = [point];
         let wait = vk::SemaphoreWaitInfo::default()
             .semaphores(&semaphores)
             .values(&values);

@@ -56,7 +56,7 @@ impl Operation for HandoffDisplay {
     }
 
     fn run(&mut self) -> Result<()> {
-        let (produced, framebuffer) = &self.frames[self.next];
+        let (produced, framebuffer) = &mut self.frames[self.next];
         let drawn = produced.draw(&mut self.writer)?;
         self.flips
             .flip(framebuffer, drawn.as_ref().map(AsFd::as_fd))?;

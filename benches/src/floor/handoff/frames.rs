@@ -32,6 +32,8 @@ pub fn commands_for(
 pub struct Produced {
     commands: Commands,
     drawn: Semaphore,
+    /// Of the last drawing.
+    point: u64,
 }
 
 impl Produced {
@@ -51,15 +53,18 @@ impl Produced {
         Ok(Self {
             commands: commands_for(vulkan, image, foreign::DRAWN)?,
             drawn: Semaphore::for_export(vulkan)?,
+            point: 0,
         })
     }
 
-    /// Submits the drawing, and gives the sync_file that signals with it (`None`: it has already).
+    /// Submits the drawing when the last one is over, and gives the sync_file that signals with it (`None`: it has already).
     ///
     /// # Errors
     /// When Vulkan refuses.
-    pub fn draw(&self, submitter: &mut Submitter) -> Result<Option<OwnedFd>> {
+    pub fn draw(&mut self, submitter: &mut Submitter) -> Result<Option<OwnedFd>> {
+        submitter.wait_for(self.point)?;
         submitter.submit_with(&self.commands, None, Some(&self.drawn))?;
+        self.point = submitter.point();
         self.drawn.export()
     }
 }
@@ -70,6 +75,8 @@ pub struct Received {
     commands: Commands,
     drawn: Semaphore,
     read: Semaphore,
+    /// Of the last reading.
+    point: u64,
     _image: Image,
 }
 
@@ -84,17 +91,21 @@ impl Received {
             commands: commands_for(vulkan, image.raw(), foreign::READ)?,
             drawn: Semaphore::for_import(vulkan)?,
             read: Semaphore::for_export(vulkan)?,
+            point: 0,
             _image: image,
         })
     }
 
-    /// Submits the reading, which begins when `drawn` has signalled.
+    /// Submits the reading when the last one is over; it begins when `drawn` has signalled.
     ///
     /// # Errors
     /// When Vulkan refuses.
-    pub fn read(&self, submitter: &mut Submitter, drawn: Option<OwnedFd>) -> Result<()> {
+    pub fn read(&mut self, submitter: &mut Submitter, drawn: Option<OwnedFd>) -> Result<()> {
+        submitter.wait_for(self.point)?;
         self.drawn.import(drawn)?;
-        submitter.submit_with(&self.commands, Some(&self.drawn), None)
+        submitter.submit_with(&self.commands, Some(&self.drawn), None)?;
+        self.point = submitter.point();
+        Ok(())
     }
 
     /// The same, and gives the sync_file that signals when it is over (`None`: it is already).
@@ -102,12 +113,14 @@ impl Received {
     /// # Errors
     /// When Vulkan refuses.
     pub fn read_for_others(
-        &self,
+        &mut self,
         submitter: &mut Submitter,
         drawn: Option<OwnedFd>,
     ) -> Result<Option<OwnedFd>> {
+        submitter.wait_for(self.point)?;
         self.drawn.import(drawn)?;
         submitter.submit_with(&self.commands, Some(&self.drawn), Some(&self.read))?;
+        self.point = submitter.point();
         self.read.export()
     }
 }

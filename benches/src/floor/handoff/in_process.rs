@@ -46,7 +46,7 @@ impl Operation for Handoff {
     /// When the reading is over, so is the drawing: the buffer may be drawn into again, and no fence
     /// has to come back.
     fn run(&mut self) -> Result<()> {
-        let (produced, received) = &self.frames[self.next];
+        let (produced, received) = &mut self.frames[self.next];
         let drawn = produced.draw(&mut self.writer)?;
         received.read(&mut self.reader, drawn)?;
         self.next = (self.next + 1) % FRAMES;

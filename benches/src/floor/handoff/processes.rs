@@ -100,8 +100,8 @@ impl Consumer {
 
 impl Answer for Consumer {
     fn frame(&mut self, index: usize, drawn: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
-        let frame = self.frames.get(index).context("there is no such frame")?;
-        // Its last reading is over: the other process has waited for that.
+        let frame = self.frames.get_mut(index);
+        let frame = frame.context("there is no such frame")?;
         frame.read_for_others(&mut self.reader, drawn)
     }
 

@@ -19,6 +19,7 @@ struct Frame {
     commands: Commands,
     attachment: StaticAttachment<Device>,
     _mapping: Mapping<Device>,
+    last: Option<Fence>,
 }
 
 /// A device that draws all frames, or reads them.
@@ -52,6 +53,7 @@ impl Party {
                 commands,
                 attachment,
                 _mapping: mapping,
+                last: None,
             })
         });
         Ok(Self {
@@ -61,12 +63,17 @@ impl Party {
         })
     }
 
-    /// Maps a frame and submits its commands, which wait for whoever used it before.
+    /// Maps a frame and submits its commands, when their last run is over. They wait for whoever used
+    /// the frame before.
     ///
     /// # Errors
     /// When the library refuses.
-    pub fn submit(&self, index: usize) -> Result<Fence> {
-        let frame = self.frames.get(index).context("there is no such frame")?;
+    pub fn submit(&mut self, index: usize) -> Result<Fence> {
+        let frame = self.frames.get_mut(index);
+        let frame = frame.context("there is no such frame")?;
+        if let Some(last) = frame.last.take() {
+            last.wait(PATIENCE)?;
+        }
         let mapping = frame.attachment.map()?;
         let used = match self.access {
             Access::Read => mapping.read(),
@@ -75,9 +82,11 @@ impl Party {
         let submission = self.device.submission([used])?;
         let commands =
             [ash::vk::CommandBufferSubmitInfo::default().command_buffer(frame.commands.raw())];
-        // SAFETY: the commands are of this device's queue family, and wait for the queue's rest
-        // before they go.
-        Ok(unsafe { submission.submit(&commands) }?)
+        // SAFETY: the commands are of this device's queue family and not pending, and wait for the
+        // queue's rest before they go.
+        let fence = unsafe { submission.submit(&commands) }?;
+        frame.last = Some(fence.clone());
+        Ok(fence)
     }
 
     /// Tells the library what another process does with a frame until `fence` signals.
