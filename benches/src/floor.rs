@@ -41,7 +41,7 @@ pub use import::Importer;
 pub use modifiers::{SupportedModifier, supported_modifiers};
 pub use pending_fence::SoftwareSync;
 pub(crate) use pending_fence::{Signaller, to_merge};
-pub use semaphore::Semaphore;
+pub use semaphore::{Semaphore, Signal};
 pub use signalled_fence::signalled_fence;
 pub use submit::Submitter;
 pub use vulkan::{EXTENSIONS, Vulkan};

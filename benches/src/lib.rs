@@ -20,7 +20,7 @@ mod results;
 mod size;
 
 pub use bench::{bench, exit_code};
-pub use machine::{FORMAT, FOURCC, Machine, USAGE, VULKAN_USAGE};
+pub use machine::{FORMAT, FOURCC, Machine, Scanout, USAGE, VULKAN_USAGE};
 pub use operation::{Opened, Operation};
 pub use operation_kind::{By, OperationKind, Suite};
 pub use parameter::Parameter;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::pending_fence::{Signaller, to_merge};
-use super::{Semaphore, SoftwareSync, Submitter, signalled_fence};
+use super::{Semaphore, Signal, SoftwareSync, Submitter, signalled_fence};
 use crate::{Machine, Operation, Size};
 
 mod request {
@@ -171,11 +171,11 @@ impl Operation for WaitPending {
 }
 
 /// A submission's semaphore becomes a sync_file, that a semaphore of the other device, and that is
-/// waited for.
+/// waited for; all but the last only if the first is not done by then.
 #[derive(Debug)]
 pub struct Convert {
     writer: Submitter,
-    written: Semaphore,
+    written: Signal,
     reader: Submitter,
     received: Semaphore,
 }
@@ -186,7 +186,7 @@ impl Convert {
     pub fn open(machine: &Machine) -> Result<Self> {
         Ok(Self {
             writer: Submitter::new(machine.exporter())?,
-            written: Semaphore::for_export(machine.exporter())?,
+            written: Signal::new(machine.exporter())?,
             reader: Submitter::new(machine.importer())?,
             received: Semaphore::for_import(machine.importer())?,
         })
@@ -195,9 +195,11 @@ impl Convert {
 
 impl Operation for Convert {
     fn run(&mut self) -> Result<()> {
-        self.writer.signal(None, Some(&self.written))?;
-        self.received.import(self.written.export()?)?;
-        self.reader.signal(Some(&self.received), None)?;
+        let (left_over, signal) = self.written.begin();
+        self.writer.signal(left_over, Some(signal))?;
+        let written = self.written.export_unless_done(&self.writer)?;
+        let wait = self.received.wait_for(written)?;
+        self.reader.signal(wait, None)?;
         self.reader.wait()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ash::vk;
 
-use super::Vulkan;
+use super::{Submitter, Vulkan};
 
 const SYNC_FD: vk::ExternalSemaphoreHandleTypeFlags = vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD;
 
@@ -70,6 +70,19 @@ impl Semaphore {
         Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// What work must wait for so that it begins after `file` has signalled: this semaphore, or nothing
+    /// if there is nothing to wait for.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub fn wait_for(&self, file: Option<OwnedFd>) -> Result<Option<&Self>> {
+        if file.is_none() {
+            return Ok(None);
+        }
+        self.import(file)?;
+        Ok(Some(self))
+    }
+
     /// Has it signal with a sync_file (`None`: at once) until one wait has used that up.
     ///
     /// # Errors
@@ -86,6 +99,64 @@ impl Semaphore {
             .context("vkImportSemaphoreFdKHR")?;
         let _owned_by_the_driver = file.map(IntoRawFd::into_raw_fd);
         Ok(())
+    }
+}
+
+/// What the work of a queue signals for others, who are not told if it is done before they are.
+///
+/// A semaphore that was signalled and not exported has to be waited for before its next signal. The
+/// next work does that, which costs nothing: it comes later on the same queue anyway.
+#[derive(Debug)]
+pub struct Signal {
+    semaphores: [Semaphore; 2],
+    /// The one that was signalled last.
+    last: usize,
+    is_left_over: bool,
+}
+
+impl Signal {
+    /// Nothing was signalled.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn new(vulkan: &Arc<Vulkan>) -> Result<Self> {
+        Ok(Self {
+            semaphores: [
+                Semaphore::for_export(vulkan)?,
+                Semaphore::for_export(vulkan)?,
+            ],
+            last: 0,
+            is_left_over: false,
+        })
+    }
+
+    /// What the next work waits for and what it signals.
+    pub fn begin(&mut self) -> (Option<&Semaphore>, &Semaphore) {
+        let left_over = self.is_left_over.then_some(self.last);
+        self.last = 1 - self.last;
+        self.is_left_over = true;
+        let left_over = left_over.map(|index| &self.semaphores[index]);
+        (left_over, &self.semaphores[self.last])
+    }
+
+    /// The signal as a sync_file, as [`Semaphore::export`].
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn export(&mut self) -> Result<Option<OwnedFd>> {
+        self.is_left_over = false;
+        self.semaphores[self.last].export()
+    }
+
+    /// The same, or `None` without asking for one if all the queue's work is done.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn export_unless_done(&mut self, submitter: &Submitter) -> Result<Option<OwnedFd>> {
+        if submitter.is_done()? {
+            return Ok(None);
+        }
+        self.export()
     }
 }
 

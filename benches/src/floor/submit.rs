@@ -107,6 +107,20 @@ impl Submitter {
         self.point
     }
 
+    /// Whether everything is done.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn is_done(&self) -> Result<bool> {
+        // SAFETY: a timeline semaphore of this device.
+        let value = unsafe {
+            self.vulkan
+                .device
+                .get_semaphore_counter_value(self.semaphore)
+        }?;
+        Ok(value >= self.point)
+    }
+
     /// Waits until everything is done.
     ///
     /// # Errors

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::{FRAMES, Produced};
+use super::Produced;
 use crate::floor::operation::framebuffers;
-use crate::floor::{Display, Exported, Flips, Framebuffer, Submitter};
+use crate::floor::{Display, Flips, Framebuffer, Submitter};
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Size};
+use crate::{Machine, Operation, Scanout, Size};
 
 /// A frame is drawn, and shown when it is.
 #[derive(Debug)]
@@ -17,9 +17,9 @@ pub struct HandoffDisplay {
     writer: Submitter,
     frames: Vec<(Produced, Framebuffer)>,
     flips: Flips,
-    next: usize,
+    shown: usize,
     // Their memory is on screen.
-    _exported: Rc<[Exported; FRAMES]>,
+    scanout: Rc<Scanout>,
 }
 
 impl HandoffDisplay {
@@ -28,10 +28,10 @@ impl HandoffDisplay {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.scanout(size)?;
+        let scanout = machine.scanout(size)?;
         let display = Display::find(machine.card_file()?)?;
-        let maker = framebuffers(machine.card_file()?, size, &exported[0])?;
-        let frames = exported.iter().map(|image| {
+        let maker = framebuffers(machine.card_file()?, size, &scanout.images[0])?;
+        let frames = scanout.images.iter().map(|image| {
             Ok((
                 Produced::new(machine.exporter(), image)?,
                 maker.add(image.fd.as_fd())?,
@@ -39,12 +39,13 @@ impl HandoffDisplay {
         });
         let frames = frames.collect::<Result<Vec<_>>>()?;
         display.set_mode((size.width, size.height), &frames[0].1)?;
+        scanout.shows_first();
         Ok(Self {
             writer: Submitter::new(machine.exporter())?,
             frames,
             flips: Flips::new(machine.card_file()?, &display)?,
-            next: 1,
-            _exported: exported,
+            shown: 0,
+            scanout,
         })
     }
 }
@@ -56,11 +57,11 @@ impl Operation for HandoffDisplay {
     }
 
     fn run(&mut self) -> Result<()> {
-        let (produced, framebuffer) = &mut self.frames[self.next];
+        self.shown = self.scanout.next(self.shown);
+        let (produced, framebuffer) = &mut self.frames[self.shown];
         let drawn = produced.draw(&mut self.writer)?;
         self.flips
             .flip(framebuffer, drawn.as_ref().map(AsFd::as_fd))?;
-        self.next = (self.next + 1) % FRAMES;
         Ok(())
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use ash::vk;
 
-use crate::floor::{Commands, Exported, Image, Importer, Semaphore, Submitter, Vulkan, foreign};
+use crate::floor::{
+    Commands, Exported, Image, Importer, Semaphore, Signal, Submitter, Vulkan, foreign,
+};
 
 /// How many buffers take turns, as in a program that draws one while others are shown or read.
 pub const FRAMES: usize = 3;
@@ -31,7 +33,7 @@ pub fn commands_for(
 #[derive(Debug)]
 pub struct Produced {
     commands: Commands,
-    drawn: Semaphore,
+    drawn: Signal,
     /// Of the last drawing.
     point: u64,
 }
@@ -52,20 +54,36 @@ impl Produced {
         submitter.wait()?;
         Ok(Self {
             commands: commands_for(vulkan, image, foreign::DRAWN)?,
-            drawn: Semaphore::for_export(vulkan)?,
+            drawn: Signal::new(vulkan)?,
             point: 0,
         })
     }
 
-    /// Submits the drawing when the last one is over, and gives the sync_file that signals with it (`None`: it has already).
+    /// Submits the drawing when the last one is over, and gives the sync_file that signals with it;
+    /// `None` if it is there already.
     ///
     /// # Errors
     /// When Vulkan refuses.
     pub fn draw(&mut self, submitter: &mut Submitter) -> Result<Option<OwnedFd>> {
-        submitter.wait_for(self.point)?;
-        submitter.submit_with(&self.commands, None, Some(&self.drawn))?;
-        self.point = submitter.point();
+        self.submit(submitter)?;
+        self.drawn.export_unless_done(submitter)
+    }
+
+    /// The same, and there is a sync_file unless the driver has none for what is there already.
+    ///
+    /// # Errors
+    /// When Vulkan refuses.
+    pub fn draw_for_others(&mut self, submitter: &mut Submitter) -> Result<Option<OwnedFd>> {
+        self.submit(submitter)?;
         self.drawn.export()
+    }
+
+    fn submit(&mut self, submitter: &mut Submitter) -> Result<()> {
+        submitter.wait_for(self.point)?;
+        let (left_over, signal) = self.drawn.begin();
+        submitter.submit_with(&self.commands, left_over, Some(signal))?;
+        self.point = submitter.point();
+        Ok(())
     }
 }
 
@@ -96,14 +114,15 @@ impl Received {
         })
     }
 
-    /// Submits the reading when the last one is over; it begins when `drawn` has signalled.
+    /// Submits the reading when the last one is over; it begins when `drawn` has signalled (`None`:
+    /// at once).
     ///
     /// # Errors
     /// When Vulkan refuses.
     pub fn read(&mut self, submitter: &mut Submitter, drawn: Option<OwnedFd>) -> Result<()> {
         submitter.wait_for(self.point)?;
-        self.drawn.import(drawn)?;
-        submitter.submit_with(&self.commands, Some(&self.drawn), None)?;
+        let wait = self.drawn.wait_for(drawn)?;
+        submitter.submit_with(&self.commands, wait, None)?;
         self.point = submitter.point();
         Ok(())
     }
@@ -118,8 +137,8 @@ impl Received {
         drawn: Option<OwnedFd>,
     ) -> Result<Option<OwnedFd>> {
         submitter.wait_for(self.point)?;
-        self.drawn.import(drawn)?;
-        submitter.submit_with(&self.commands, Some(&self.drawn), Some(&self.read))?;
+        let wait = self.drawn.wait_for(drawn)?;
+        submitter.submit_with(&self.commands, wait, Some(&self.read))?;
         self.point = submitter.point();
         self.read.export()
     }

@@ -47,7 +47,7 @@ impl HandoffProcesses {
 
 impl Operation for HandoffProcesses {
     fn run(&mut self) -> Result<()> {
-        let drawn = self.frames[self.next].draw(&mut self.writer)?;
+        let drawn = self.frames[self.next].draw_for_others(&mut self.writer)?;
         let drawn = drawn.as_ref().map(AsFd::as_fd);
         if let Some(read) = self.other.hand(self.next, drawn)? {
             let mut fds = [PollFd::new(read.as_fd(), PollFlags::POLLIN)];

@@ -7,12 +7,10 @@ use dmashare::{Access, Mapping};
 use dmashare_drm::{Card, Commit, Output, OutputCommit, PlaneCommit};
 
 use super::Party;
-use crate::floor::Exported;
-use crate::floor::handoff::FRAMES;
 use crate::library::flip::wait_for_flip;
 use crate::library::shared_buffer;
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Size};
+use crate::{Machine, Operation, Scanout, Size};
 
 /// A frame is drawn, and shown when it is.
 #[derive(Debug)]
@@ -21,10 +19,10 @@ pub struct HandoffDisplay {
     card: Card,
     output: Output,
     mappings: Vec<Mapping<Card>>,
-    next: usize,
+    shown: usize,
     runs: u64,
     // Their memory is on screen.
-    _exported: Rc<[Exported; FRAMES]>,
+    scanout: Rc<Scanout>,
 }
 
 impl HandoffDisplay {
@@ -33,7 +31,7 @@ impl HandoffDisplay {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.scanout(size)?;
+        let scanout = machine.scanout(size)?;
         let card = Card::from_fd(machine.card_file()?)?;
         let output = card
             .outputs()?
@@ -41,7 +39,8 @@ impl HandoffDisplay {
             .find(Output::is_connected)
             .context("nothing is connected to the card")?;
         let mode = output.mode(&size.to_string())?;
-        let buffers = exported
+        let buffers = scanout
+            .images
             .iter()
             .map(|image| shared_buffer("shown", size, image));
         let buffers = buffers.collect::<Result<Vec<_>>>()?;
@@ -53,14 +52,15 @@ impl HandoffDisplay {
         let plane = PlaneCommit::primary(&mappings[0]);
         let whole = OutputCommit::new(&output).mode(mode).plane(plane);
         card.commit(Commit::new().output(whole))?;
+        scanout.shows_first();
         let mut this = Self {
             writer,
             card,
             output,
             mappings,
-            next: 1,
+            shown: 0,
             runs: 0,
-            _exported: exported,
+            scanout,
         };
         this.settle()?;
         Ok(this)
@@ -74,10 +74,10 @@ impl Operation for HandoffDisplay {
     }
 
     fn run(&mut self) -> Result<()> {
-        let drawn = self.writer.submit(self.next)?;
+        self.shown = self.scanout.next(self.shown);
+        let drawn = self.writer.submit(self.shown)?;
         self.card
-            .present(&self.output, &self.mappings[self.next], Some(&drawn))?;
-        self.next = (self.next + 1) % FRAMES;
+            .present(&self.output, &self.mappings[self.shown], Some(&drawn))?;
         self.runs += 1;
         Ok(())
     }
