@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dmashare_bench::{By, Machine, Opened, Operation, OperationKind, Suite, other_process};
+use dmashare_bench::{By, Machine, Opened, Operation, OperationKind, Suite, floor, other_process};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_operation");
 
@@ -99,6 +99,9 @@ fn all_of_them_run_on_both_sides() {
     }
 }
 
+/// A semaphore that has become a sync_file's and that no work waited for, because the fence had
+/// signalled meanwhile, keeps the descriptor until it is used again. There are no more such semaphores
+/// than frames; a run that left a descriptor open would leave 25.
 #[test]
 fn no_descriptor_is_left_open_by_a_run() {
     let _alone = alone();
@@ -109,7 +112,8 @@ fn no_descriptor_is_left_open_by_a_run() {
             run(operation.as_mut(), 5);
             let after_five = open_files();
             run(operation.as_mut(), 25);
-            assert_eq!(open_files(), after_five, "{kind} by {by}");
+            let kept = open_files().saturating_sub(after_five);
+            assert!(kept <= floor::handoff::FRAMES, "{kept}: {kind} by {by}");
         }
     }
 }
