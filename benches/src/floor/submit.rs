@@ -1,5 +1,6 @@
 //! A vkQueueSubmit2 that signals a timeline semaphore.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub struct Submitter {
     vulkan: Arc<Vulkan>,
     semaphore: vk::Semaphore,
     point: u64,
+    /// The highest point that was seen reached: the driver is not asked about it twice.
+    reached: Cell<u64>,
 }
 
 impl Submitter {
@@ -25,6 +28,7 @@ impl Submitter {
             semaphore: vulkan.timeline_semaphore()?,
             vulkan: vulkan.clone(),
             point: 0,
+            reached: Cell::new(0),
         })
     }
 
@@ -118,6 +122,7 @@ impl Submitter {
                 .device
                 .get_semaphore_counter_value(self.semaphore)
         }?;
+        self.reached.set(value);
         Ok(value >= self.point)
     }
 
@@ -134,6 +139,9 @@ impl Submitter {
     /// # Errors
     /// When Vulkan refuses.
     pub fn wait_for(&self, point: u64) -> Result<()> {
+        if self.reached.get() >= point {
+            return Ok(());
+        }
         let semaphores = [self.semaphore];
         let values = [point];
         let wait = vk::SemaphoreWaitInfo::default()
@@ -141,6 +149,7 @@ impl Submitter {
             .values(&values);
         // SAFETY: the semaphore is of this device; the point has been submitted.
         unsafe { self.vulkan.device.wait_semaphores(&wait, u64::MAX) }?;
+        self.reached.set(point);
         Ok(())
     }
 }
