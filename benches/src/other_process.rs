@@ -161,7 +161,8 @@ fn serve(by: &str) -> Result<()> {
         .context("standard input cannot be used")?;
     let socket = Socket::new(fd);
     if let Err(error) = consume(&socket, by) {
-        socket.fail(&format!("{error:#}"))?;
+        // If that fails, too, the other process has ended and there is nobody to tell.
+        let _ = socket.fail(&format!("{error:#}"));
     }
     Ok(())
 }

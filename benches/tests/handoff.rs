@@ -185,3 +185,17 @@ fn the_other_process_ends_when_this_one_is_killed() {
         }
     }
 }
+
+#[test]
+fn what_shares_copies_nothing() {
+    use OperationKind::{Export, Import, KnownBuffer, KnownImport};
+
+    let _alone = alone();
+    let machine = machine();
+    for kind in [Export, Import, KnownImport, KnownBuffer] {
+        let mut operation = open(kind, By::Dmashare, &machine);
+        assert_eq!(operation.bytes_copied(), None, "{kind} has not run");
+        run(operation.as_mut(), 3);
+        assert_eq!(operation.bytes_copied(), Some(0), "{kind}");
+    }
+}
