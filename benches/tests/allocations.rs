@@ -39,10 +39,12 @@ fn a_steady_flip_takes_no_allocation() {
 
 /// A fence that is pending when the other device submits becomes a semaphore, and the buffer's name is
 /// kept meanwhile, twice, for the error that would name it. When the fence has signalled by then, there
-/// is nothing to keep. Which it is, the scheduler decides.
+/// is nothing to keep. Which it is, the scheduler decides; and so when the two lists of semaphores grow,
+/// which they do once.
 #[test]
 fn a_steady_handoff_allocates_the_names_of_what_it_waits_for() {
     let counts = allocations(OperationKind::Handoff, Size::new(256, 256));
-    let is_known = |count: &u64| matches!(count, 0 | 2);
-    assert!(counts.iter().all(is_known), "{counts:?}");
+    let grown = counts.iter().filter(|count| !matches!(count, 0 | 2));
+    assert!(grown.clone().count() <= 2, "{counts:?}");
+    assert!(grown.clone().all(|count| *count <= 4), "{counts:?}");
 }
