@@ -10,7 +10,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode};
 
 use crate::{
-    Absence, By, Machine, Opened, Operation, OperationKind, PairedSamples, Results, Size, Suite,
+    Absence, By, Machine, Opened, Operation, OperationKind, PairedSamples, Parameter, Results,
+    Suite, other_process,
 };
 
 /// The main function of a bench: measures a suite's operations at all their sizes, each as criterion's
@@ -19,6 +20,9 @@ use crate::{
 ///
 /// Without the devices that it takes, it says what is missing and fails.
 pub fn bench(suite: Suite) -> ExitCode {
+    if let Some(served) = other_process::serve_if_asked() {
+        return served;
+    }
     exit_code(run(suite).with_context(|| format!("bench {suite}")))
 }
 
@@ -71,7 +75,7 @@ fn measure(
     let mut group = criterion.benchmark_group(kind.to_string());
     // As many runs in each sample: one flip takes as long as the display's refresh.
     group.sampling_mode(SamplingMode::Flat);
-    if kind == OperationKind::Flip {
+    if matches!(kind, OperationKind::Flip | OperationKind::HandoffDisplay) {
         // Few fit into a second, and what a driver does besides a flip differs from one to the next.
         group.measurement_time(Duration::from_secs(6));
     }
@@ -99,7 +103,7 @@ fn measure(
 fn measure_at(
     kind: OperationKind,
     by: By,
-    size: Size,
+    size: Parameter,
     machine: &Machine,
     results: &Results,
     group: &mut BenchmarkGroup<'_, WallTime>,
@@ -179,7 +183,7 @@ impl Sides {
         kind: OperationKind,
         [by, beside]: [By; 2],
         machine: &Machine,
-        size: Size,
+        size: Parameter,
     ) -> Result<Self> {
         let open = |by| kind.open(by, machine, size);
         // The library last: the others close the GEM handles that they get, and on one open card the

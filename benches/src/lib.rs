@@ -10,18 +10,21 @@ pub mod contract;
 pub mod floor;
 pub mod library;
 pub mod negotiating;
+pub mod other_process;
 pub mod peers;
 
 mod bench;
 mod machine;
 mod operation;
 mod operation_kind;
+mod parameter;
 mod results;
 mod size;
 
 pub use bench::{bench, exit_code};
-pub use machine::{FORMAT, FOURCC, Machine, USAGE};
+pub use machine::{FORMAT, FOURCC, Machine, Scanout, USAGE, VULKAN_USAGE};
 pub use operation::{Opened, Operation};
 pub use operation_kind::{By, OperationKind, Suite};
+pub use parameter::Parameter;
 pub use results::{Absence, PairedSamples, Results};
 pub use size::Size;

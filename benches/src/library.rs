@@ -2,8 +2,10 @@
 
 mod eviction;
 mod export;
+mod fences;
 mod flip;
 mod framebuffer;
+mod handoff;
 mod import;
 mod known_buffer;
 mod known_framebuffer;
@@ -11,25 +13,30 @@ mod known_import;
 
 pub use eviction::{Eviction, Pool};
 pub use export::Export;
+pub use fences::{FenceConvert, FenceCreate, FenceMerge, FenceWait, FenceWaitPending};
 pub use flip::Flip;
 pub use framebuffer::Framebuffer;
+pub use handoff::{Consumer, Handoff, HandoffDisplay, HandoffProcesses, Party};
 pub use import::Import;
 pub(crate) use known_buffer::BUFFERS;
 pub use known_buffer::KnownBuffer;
 pub use known_framebuffer::KnownFramebuffer;
 pub use known_import::KnownImport;
 
+use std::os::fd::OwnedFd;
+
 use anyhow::Result;
 use dmashare::{BufferDesc, DmaBuf, Modifier, PlaneFd, SharedBuffer};
 
-use crate::floor::Exported;
-use crate::{FOURCC, Machine, Opened, OperationKind, Size, USAGE};
+use crate::floor::{Exported, Plane, SoftwareSync};
+use crate::{FOURCC, Machine, Opened, OperationKind, Parameter, Size, USAGE};
 
 /// Gets the library's side of an operation ready.
 ///
 /// # Errors
 /// When the machine lacks what it takes; it says what.
-pub fn open(kind: OperationKind, machine: &Machine, size: Size) -> Result<Opened> {
+pub fn open(kind: OperationKind, machine: &Machine, parameter: Parameter) -> Result<Opened> {
+    let size = parameter.size();
     Ok(match kind {
         OperationKind::Export => Opened::ready(Export::open(machine, size)?),
         OperationKind::Import => Opened::ready(Import::open(machine, size)?),
@@ -40,6 +47,23 @@ pub fn open(kind: OperationKind, machine: &Machine, size: Size) -> Result<Opened
         OperationKind::KnownBuffer => Opened::ready(KnownBuffer::open(machine, size)?),
         OperationKind::Eviction => Opened::ready(Eviction::open(machine, size, Pool::Kept)?),
         OperationKind::FreshEviction => Opened::ready(Eviction::open(machine, size, Pool::None)?),
+        OperationKind::Handoff => Opened::ready(Handoff::open(machine, size)?),
+        OperationKind::HandoffProcesses => Opened::ready(HandoffProcesses::open(machine, size)?),
+        OperationKind::HandoffDisplay => Opened::ready(HandoffDisplay::open(machine, size)?),
+        OperationKind::CopyGpu
+        | OperationKind::CopyStaging
+        | OperationKind::CopyMemcpy
+        | OperationKind::CopySocket => {
+            Opened::Absent("the library shares instead of copying".to_owned())
+        }
+        OperationKind::FenceCreate => Opened::ready(FenceCreate::open(machine)?),
+        OperationKind::FenceMerge => Opened::ready(FenceMerge::open(machine, parameter.count())?),
+        OperationKind::FenceWait => Opened::ready(FenceWait::open(machine)?),
+        OperationKind::FenceWaitPending => match SoftwareSync::open() {
+            Ok(sync) => Opened::ready(FenceWaitPending::new(sync)?),
+            Err(error) => Opened::Absent(format!("{error:#}")),
+        },
+        OperationKind::FenceConvert => Opened::ready(FenceConvert::open(machine)?),
     })
 }
 
@@ -49,15 +73,20 @@ fn desc(name: &str, size: Size) -> BufferDesc {
 
 /// A dma-buf that came from elsewhere, as the library takes it.
 fn dmabuf(size: Size, exported: &Exported) -> Result<DmaBuf> {
-    let planes = exported.planes.iter().map(|plane| {
+    received_dmabuf(size, &exported.fd, exported.modifier, &exported.planes)
+}
+
+/// The same of its parts.
+fn received_dmabuf(size: Size, fd: &OwnedFd, modifier: u64, planes: &[Plane]) -> Result<DmaBuf> {
+    let planes = planes.iter().map(|plane| {
         Ok(PlaneFd {
-            fd: exported.fd.try_clone()?,
+            fd: fd.try_clone()?,
             offset: plane.offset,
             stride: plane.stride,
         })
     });
     let planes = planes.collect::<Result<Vec<_>>>()?;
-    let modifier = Modifier::new(exported.modifier);
+    let modifier = Modifier::new(modifier);
     Ok(DmaBuf::new(FOURCC, size.into(), modifier, planes)?)
 }
 

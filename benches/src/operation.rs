@@ -33,6 +33,13 @@ pub trait Operation {
     fn settle(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// How many bytes of pixels one run has copied: by the library's own counters, the mean of all
+    /// runs so far; by what is a copy, all that it moves. `None` where nobody counts, and before the
+    /// first run.
+    fn bytes_copied(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What became of an operation that was to be measured.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
-use crate::{Machine, Opened, Size, floor, library, peers};
+use crate::{Machine, Opened, Parameter, Size, floor, library, peers};
 
 /// By whom an operation is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -49,6 +49,12 @@ pub enum Suite {
     ExportImport,
     /// A buffer is moved out of the device's memory, and back.
     Eviction,
+    /// A frame goes from one device to another: nothing is copied.
+    Handoff,
+    /// A frame is copied: what sharing replaces.
+    Copy,
+    /// Fences are made, merged, waited for, and given to another device.
+    Fences,
 }
 
 impl fmt::Display for Suite {
@@ -56,6 +62,9 @@ impl fmt::Display for Suite {
         f.write_str(match self {
             Self::ExportImport => "export_import",
             Self::Eviction => "eviction",
+            Self::Handoff => "handoff",
+            Self::Copy => "copy",
+            Self::Fences => "fences",
         })
     }
 }
@@ -84,11 +93,44 @@ pub enum OperationKind {
     Eviction,
     /// The same into memory that is made for each move.
     FreshEviction,
+    /// One of three buffers goes from a Vulkan device to another of the same process: the one submits
+    /// commands with the barriers of a write, the other those of a read that waits for the first, and
+    /// the end of the reading is waited for. No pixel is touched. So a run is a frame's whole latency,
+    /// and frames in a second are 1 divided by its time.
+    Handoff,
+    /// The same to a device of another process, through a socket: the memory was sent once, and with
+    /// each frame a sync_file goes there and one comes back.
+    HandoffProcesses,
+    /// The same to a display: the submission and the commit; the flip's event is waited for, but not
+    /// timed, because a display flips at its own rate.
+    HandoffDisplay,
+    /// The other device copies the shared image into one of its own, and that is waited for.
+    CopyGpu,
+    /// A frame goes between devices that share nothing: a device copies its image to host memory, a
+    /// memcpy brings that into the other's host memory, and the other device copies it to its image.
+    CopyStaging,
+    /// A memcpy of a frame's bytes.
+    CopyMemcpy,
+    /// A frame's bytes go through a Unix stream socket to another thread, which acknowledges them.
+    CopySocket,
+    /// A point of a queue's timeline that has signalled becomes a sync_file.
+    FenceCreate,
+    /// So many sync_files become one. They are pending where there is sw_sync, else they have
+    /// signalled.
+    FenceMerge,
+    /// A sync_file that has signalled is waited for.
+    FenceWait,
+    /// A sync_file is waited for that another thread signals when it is asked to: a run begins with
+    /// asking.
+    FenceWaitPending,
+    /// A device's work becomes what another device waits for: an empty submission, its sync_file, that
+    /// as a semaphore, an empty submission that waits for it; the end is waited for.
+    FenceConvert,
 }
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 21] = [
         Self::Export,
         Self::Import,
         Self::KnownImport,
@@ -98,6 +140,18 @@ impl OperationKind {
         Self::KnownBuffer,
         Self::Eviction,
         Self::FreshEviction,
+        Self::Handoff,
+        Self::HandoffProcesses,
+        Self::HandoffDisplay,
+        Self::CopyGpu,
+        Self::CopyStaging,
+        Self::CopyMemcpy,
+        Self::CopySocket,
+        Self::FenceCreate,
+        Self::FenceMerge,
+        Self::FenceWait,
+        Self::FenceWaitPending,
+        Self::FenceConvert,
     ];
 
     /// The suite in which it is measured.
@@ -111,6 +165,13 @@ impl OperationKind {
             | Self::Flip
             | Self::KnownBuffer => Suite::ExportImport,
             Self::Eviction | Self::FreshEviction => Suite::Eviction,
+            Self::Handoff | Self::HandoffProcesses | Self::HandoffDisplay => Suite::Handoff,
+            Self::CopyGpu | Self::CopyStaging | Self::CopyMemcpy | Self::CopySocket => Suite::Copy,
+            Self::FenceCreate
+            | Self::FenceMerge
+            | Self::FenceWait
+            | Self::FenceWaitPending
+            | Self::FenceConvert => Suite::Fences,
         }
     }
 
@@ -126,8 +187,11 @@ impl OperationKind {
                 By::Gbm,
                 By::Wgpu,
             ],
-            Suite::ExportImport => &[By::Dmashare, By::Floor, By::Smithay, By::Gbm, By::Wgpu],
-            Suite::Eviction => &[By::Dmashare, By::Floor],
+            Suite::ExportImport | Suite::Handoff => {
+                &[By::Dmashare, By::Floor, By::Smithay, By::Gbm, By::Wgpu]
+            }
+            Suite::Eviction | Suite::Fences => &[By::Dmashare, By::Floor],
+            Suite::Copy => &[By::Floor],
         }
     }
 
@@ -135,20 +199,40 @@ impl OperationKind {
     /// run has to be waited for.
     pub fn runs_per_batch(self) -> usize {
         match self {
-            Self::Export | Self::Flip | Self::Eviction | Self::FreshEviction => 1,
-            Self::Import | Self::Framebuffer => 8,
+            Self::Export
+            | Self::Flip
+            | Self::Eviction
+            | Self::FreshEviction
+            | Self::Handoff
+            | Self::HandoffProcesses
+            | Self::HandoffDisplay
+            | Self::CopyGpu
+            | Self::CopyStaging
+            | Self::CopyMemcpy
+            | Self::CopySocket
+            | Self::FenceWaitPending
+            | Self::FenceConvert => 1,
+            Self::Import | Self::Framebuffer | Self::FenceCreate => 8,
+            Self::FenceMerge | Self::FenceWait => 100,
             Self::KnownBuffer => library::BUFFERS,
             Self::KnownImport | Self::KnownFramebuffer => 1000,
         }
     }
 
-    /// The sizes at which it is measured; for flips, those that the display has a mode for.
+    /// The sizes at which it is measured; for flips, those that the display has a mode for; for
+    /// fences, how many.
     ///
     /// # Errors
     /// When the display has none of them.
-    pub fn sizes(self, machine: &Machine) -> Result<Vec<Size>> {
-        if self != Self::Flip {
-            return Ok(Size::COMMON.to_vec());
+    pub fn sizes(self, machine: &Machine) -> Result<Vec<Parameter>> {
+        if self == Self::FenceMerge {
+            return Ok([2, 8, 32].map(Parameter::Count).to_vec());
+        }
+        if self.suite() == Suite::Fences {
+            return Ok(vec![Parameter::Count(1)]);
+        }
+        if !matches!(self, Self::Flip | Self::HandoffDisplay) {
+            return Ok(Size::COMMON.map(Parameter::Size).to_vec());
         }
         let display = floor::Display::find(machine.card_file()?)?;
         let modes = display.sizes();
@@ -156,7 +240,7 @@ impl OperationKind {
         let sizes: Vec<_> = common
             .into_iter()
             .filter(|size| modes.contains(size))
-            .map(|(width, height)| Size::new(width, height))
+            .map(|(width, height)| Size::new(width, height).into())
             .collect();
         if sizes.is_empty() {
             bail!("the display has none of the sizes {common:?}, only {modes:?}");
@@ -168,12 +252,18 @@ impl OperationKind {
     ///
     /// # Errors
     /// When the machine lacks what it takes; it says what.
-    pub fn open(self, by: By, machine: &Machine, size: Size) -> Result<Opened> {
+    pub fn open(
+        self,
+        by: By,
+        machine: &Machine,
+        parameter: impl Into<Parameter>,
+    ) -> Result<Opened> {
+        let parameter = parameter.into();
         match by {
-            By::Dmashare => library::open(self, machine, size),
-            By::Floor => floor::open(self, machine, size),
-            By::CheckedFloor => floor::open_checked(self, machine, size),
-            By::Smithay | By::Gbm | By::Wgpu => peers::open(self, by, machine, size),
+            By::Dmashare => library::open(self, machine, parameter),
+            By::Floor => floor::open(self, machine, parameter),
+            By::CheckedFloor => floor::open_checked(self, machine, parameter.size()),
+            By::Smithay | By::Gbm | By::Wgpu => peers::open(self, by, machine, parameter.size()),
         }
     }
 }
@@ -190,6 +280,18 @@ impl fmt::Display for OperationKind {
             Self::KnownBuffer => "known_buffer",
             Self::Eviction => "eviction",
             Self::FreshEviction => "fresh_eviction",
+            Self::Handoff => "handoff",
+            Self::HandoffProcesses => "handoff_processes",
+            Self::HandoffDisplay => "handoff_display",
+            Self::CopyGpu => "copy_gpu",
+            Self::CopyStaging => "copy_staging",
+            Self::CopyMemcpy => "copy_memcpy",
+            Self::CopySocket => "copy_socket",
+            Self::FenceCreate => "fence_create",
+            Self::FenceMerge => "fence_merge",
+            Self::FenceWait => "fence_wait",
+            Self::FenceWaitPending => "fence_wait_pending",
+            Self::FenceConvert => "fence_convert",
         })
     }
 }

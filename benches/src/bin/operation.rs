@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use dmashare_bench::{By, Machine, Opened, Operation, OperationKind, Size, exit_code};
+use dmashare_bench::{
+    By, Machine, Opened, Operation, OperationKind, Parameter, exit_code, other_process,
+};
 
 /// Run operations as dmashare and as their floors do them, for strace and other tools
 ///
@@ -23,9 +25,10 @@ struct Arguments {
     /// Who does it [default: everyone who can]
     #[arg(long)]
     by: Option<By>,
-    /// Size of the images; for flip, of a mode of the display [default: the smallest measured]
+    /// Size of the images, for flips of a mode of the display, or a number of fences [default: the
+    /// smallest measured]
     #[arg(long)]
-    size: Option<Size>,
+    size: Option<Parameter>,
     /// How many times
     #[arg(long, default_value_t = 10)]
     times: usize,
@@ -35,6 +38,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if let Some(served) = other_process::serve_if_asked() {
+        return served;
+    }
     exit_code(run_all(&Arguments::parse()))
 }
 

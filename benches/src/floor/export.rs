@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ash::vk;
+use serde::{Deserialize, Serialize};
 
 use super::{Image, SupportedModifier, Vulkan};
 
 /// One memory plane of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plane {
     /// Bytes from the start of the memory.
     pub offset: u64,

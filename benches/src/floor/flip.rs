@@ -45,14 +45,20 @@ impl Flips {
         })
     }
 
-    /// Shows `framebuffer` from the next vertical blank on, not before `fence` has signalled: one
-    /// ATOMIC ioctl that does not wait.
+    /// Shows `framebuffer` from the next vertical blank on, not before `fence` has signalled (`None`:
+    /// it has): one ATOMIC ioctl that does not wait.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn flip(&self, framebuffer: &Framebuffer, fence: BorrowedFd<'_>) -> Result<()> {
+    pub fn flip<'a>(
+        &self,
+        framebuffer: &Framebuffer,
+        fence: impl Into<Option<BorrowedFd<'a>>>,
+    ) -> Result<()> {
         let count = 2_u32;
-        let values = [u64::from(framebuffer.0), u64::try_from(fence.as_raw_fd())?];
+        let fence = fence.into().map_or(-1, |fence| fence.as_raw_fd());
+        // As the kernel reads it: a signed number of 64 bits.
+        let values = [u64::from(framebuffer.0), i64::from(fence).cast_unsigned()];
         let mut atomic = drm_mode_atomic {
             flags: DRM_MODE_ATOMIC_NONBLOCK | DRM_MODE_PAGE_FLIP_EVENT,
             count_objs: 1,

@@ -35,6 +35,11 @@ impl Image {
         })
     }
 
+    /// The image.
+    pub fn raw(&self) -> vk::Image {
+        self.image
+    }
+
     /// What memory it needs.
     pub(super) fn requirements(&self) -> vk::MemoryRequirements {
         // SAFETY: the image is of this device and lives.
@@ -84,7 +89,8 @@ impl Image {
 impl Drop for Image {
     fn drop(&mut self) {
         let device = &self.vulkan.device;
-        // SAFETY: no work was ever submitted that uses it; a null handle is ignored.
+        // SAFETY: work that uses it was waited for by whoever submitted it (`Commands` does when it is
+        // dropped, before the image); a null handle is ignored.
         unsafe { device.destroy_image_view(self.view, None) };
         // SAFETY: as above, and its view is gone.
         unsafe { device.destroy_image(self.image, None) };

@@ -128,7 +128,7 @@ impl Operation for Framebuffer {
     }
 }
 
-fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
+pub(super) fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
     Framebuffers::new(
         file,
         FOURCC.as_raw(),

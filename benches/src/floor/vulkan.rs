@@ -21,6 +21,7 @@ pub struct Vulkan {
     pub(super) device: ash::Device,
     pub(super) memory_fd: khr::external_memory_fd::Device,
     pub(super) modifier: ext::image_drm_format_modifier::Device,
+    pub(super) semaphore_fd: khr::external_semaphore_fd::Device,
     pub(super) memory_types: vk::PhysicalDeviceMemoryProperties,
     name: String,
     queue_family: u32,
@@ -75,6 +76,7 @@ impl Vulkan {
         Ok(Arc::new(Self {
             memory_fd: khr::external_memory_fd::Device::new(&instance, &device),
             modifier: ext::image_drm_format_modifier::Device::new(&instance, &device),
+            semaphore_fd: khr::external_semaphore_fd::Device::new(&instance, &device),
             device,
             memory_types,
             name,
@@ -116,6 +118,13 @@ impl Vulkan {
         (self.queue, self.queue_family)
     }
 
+    /// Waits until the queue has nothing left to do.
+    pub(super) fn rest(&self) {
+        // SAFETY: nobody uses the queue meanwhile: all that uses one device is on one thread. A device
+        // that is lost has nothing left, either.
+        let _ = unsafe { self.device.queue_wait_idle(self.queue) };
+    }
+
     /// A timeline semaphore at 0, the caller's to destroy.
     pub(super) fn timeline_semaphore(&self) -> Result<vk::Semaphore> {
         let mut timeline = vk::SemaphoreTypeCreateInfo::default()
@@ -124,6 +133,19 @@ impl Vulkan {
         let create = vk::SemaphoreCreateInfo::default().push_next(&mut timeline);
         // SAFETY: the device was made with timeline semaphores.
         Ok(unsafe { self.device.create_semaphore(&create, None) }?)
+    }
+
+    /// A memory type of those in `bits` that the CPU reads and writes fast, and sees what the device
+    /// has done without a flush.
+    pub(super) fn host_memory_type(&self, bits: u32) -> Result<u32> {
+        let wanted = vk::MemoryPropertyFlags::HOST_VISIBLE
+            | vk::MemoryPropertyFlags::HOST_CACHED
+            | vk::MemoryPropertyFlags::HOST_COHERENT;
+        (0..)
+            .zip(self.memory_types.memory_types_as_slice())
+            .find(|(index, kind)| bits & (1 << index) != 0 && kind.property_flags.contains(wanted))
+            .map(|(index, _)| index)
+            .with_context(|| format!("no memory type of {bits:#b} is cached and coherent"))
     }
 
     /// The first device-local memory type of those in `bits`, or the first of them.

@@ -13,6 +13,7 @@ pub struct Export {
     device: Device,
     desc: BufferDesc,
     modifiers: Vec<Modifier>,
+    runs: u64,
 }
 
 impl Export {
@@ -27,6 +28,7 @@ impl Export {
                 .iter()
                 .map(|one| Modifier::new(one.modifier))
                 .collect(),
+            runs: 0,
         })
     }
 }
@@ -38,6 +40,11 @@ impl Operation for Export {
             self.desc.clone(),
             &self.modifiers,
         )?);
+        self.runs += 1;
         Ok(())
+    }
+
+    fn bytes_copied(&self) -> Option<u64> {
+        self.device.bytes_copied().checked_div(self.runs)
     }
 }

@@ -76,17 +76,21 @@ impl Operation for Flip {
         Ok(())
     }
 
-    /// As a program with a loop of its own does it: it polls the card, then dispatches.
     fn settle(&mut self) -> Result<()> {
-        loop {
-            let mut fds = [PollFd::new(self.card.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::from(1000_u16))? == 0 {
-                bail!("no flip within a second");
-            }
-            for event in self.card.dispatch()? {
-                if matches!(event, Event::Flip { .. }) {
-                    return Ok(());
-                }
+        wait_for_flip(&self.card)
+    }
+}
+
+/// As a program with a loop of its own does it: it polls the card, then dispatches.
+pub(super) fn wait_for_flip(card: &Card) -> Result<()> {
+    loop {
+        let mut fds = [PollFd::new(card.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::from(1000_u16))? == 0 {
+            bail!("no flip within a second");
+        }
+        for event in card.dispatch()? {
+            if matches!(event, Event::Flip { .. }) {
+                return Ok(());
             }
         }
     }

@@ -15,6 +15,7 @@ pub struct Import {
     size: Size,
     exported: Exported,
     received: Vec<Vec<PlaneFd>>,
+    runs: u64,
 }
 
 impl Import {
@@ -26,6 +27,7 @@ impl Import {
             size,
             exported: machine.floor_exporter(size)?.export()?,
             received: Vec::new(),
+            runs: 0,
         })
     }
 }
@@ -53,6 +55,11 @@ impl Operation for Import {
         drop(buffer.attach(&self.device)?.map()?);
         // No work used the image, so it went at once.
         ensure!(self.device.retired() == 0, "the image was not freed");
+        self.runs += 1;
         Ok(())
+    }
+
+    fn bytes_copied(&self) -> Option<u64> {
+        self.device.bytes_copied().checked_div(self.runs)
     }
 }

@@ -24,6 +24,7 @@ pub struct KnownBuffer {
     attachments: Vec<StaticAttachment<Device>>,
     next: usize,
     last: Option<Fence>,
+    runs: u64,
     // Their memory.
     _exported: Vec<Exported>,
 }
@@ -47,6 +48,7 @@ impl KnownBuffer {
             attachments,
             next: 0,
             last: None,
+            runs: 0,
             _exported: exported,
         })
     }
@@ -64,6 +66,7 @@ impl Operation for KnownBuffer {
         let fence = unsafe { submission.submit(&[]) }?;
         self.last = Some(fence);
         self.next = (self.next + 1) % BUFFERS;
+        self.runs += 1;
         Ok(())
     }
 
@@ -71,5 +74,9 @@ impl Operation for KnownBuffer {
         self.gate.open()?;
         let last = self.last.take().context("nothing was submitted")?;
         Ok(last.wait(Duration::from_secs(10))?)
+    }
+
+    fn bytes_copied(&self) -> Option<u64> {
+        self.device.bytes_copied().checked_div(self.runs)
     }
 }

@@ -11,6 +11,8 @@ use crate::{Machine, Operation, Size};
 /// An attached buffer is mapped once more, and the mapping dropped.
 #[derive(Debug)]
 pub struct KnownImport {
+    device: Device,
+    runs: u64,
     attachment: StaticAttachment<Device>,
     // Its memory.
     _exported: Exported,
@@ -23,7 +25,9 @@ impl KnownImport {
         let device = Machine::adopt(machine.importer())?;
         let exported = machine.floor_exporter(size)?.export()?;
         Ok(Self {
+            runs: 0,
             attachment: shared_buffer("known", size, &exported)?.attach(&device)?,
+            device,
             _exported: exported,
         })
     }
@@ -32,6 +36,11 @@ impl KnownImport {
 impl Operation for KnownImport {
     fn run(&mut self) -> Result<()> {
         drop(self.attachment.map()?);
+        self.runs += 1;
         Ok(())
+    }
+
+    fn bytes_copied(&self) -> Option<u64> {
+        self.device.bytes_copied().checked_div(self.runs)
     }
 }
