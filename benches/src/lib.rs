@@ -6,6 +6,7 @@
 //! `tests/system_calls.rs` holds the exact table.
 
 pub mod contract;
+pub mod counters;
 pub mod floor;
 pub mod library;
 pub mod peers;
@@ -14,6 +15,7 @@ mod bench;
 mod machine;
 mod operation;
 mod operation_kind;
+mod operation_runs;
 mod results;
 mod size;
 
@@ -21,5 +23,6 @@ pub use bench::{bench, exit_code};
 pub use machine::{FORMAT, FOURCC, Machine, USAGE};
 pub use operation::{Opened, Operation};
 pub use operation_kind::{By, OperationKind, Suite};
+pub use operation_runs::{CountedRuns, OperationArguments, OperationRuns, run_operations};
 pub use results::{Absence, PairedSamples, Results};
 pub use size::Size;

@@ -26,6 +26,11 @@ pub trait Operation {
     /// When the operation fails.
     fn run(&mut self) -> Result<()>;
 
+    /// Bytes that one run copies, if it counts them.
+    fn bytes_copied(&self) -> Option<u64> {
+        None
+    }
+
     /// Waits for what the runs have started: a flip, work on a queue.
     ///
     /// # Errors
