@@ -130,7 +130,11 @@ pub fn run_operations(
                 None
             };
             if !arguments.json {
-                writeln!(output, "{kind} by {by} at {size}: {} times", arguments.times)?;
+                writeln!(
+                    output,
+                    "{kind} by {by} at {size}: {} times",
+                    arguments.times
+                )?;
                 if let Some(counted) = &counted {
                     writeln!(output, "  {}", serde_json::to_string(counted)?)?;
                 }

@@ -82,13 +82,20 @@ fn show(one: &Counters) {
             println!("  {number:>6} {name}");
         }
     }
-    for (name, times) in [&one.system_calls, &one.vulkan_calls].into_iter().flatten().flatten() {
+    for (name, times) in [&one.system_calls, &one.vulkan_calls]
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         println!("  {times:>6} {name}");
     }
     for name in &one.differs {
         println!("  {:>6} {name}", "differs");
     }
     for only in &one.library_only {
-        println!("  beyond the floor: {} {}: {}", only.times, only.call, only.buys);
+        println!(
+            "  beyond the floor: {} {}: {}",
+            only.times, only.call, only.buys
+        );
     }
 }

@@ -42,7 +42,9 @@ mod tests {
     use super::*;
 
     fn calls(calls: &[(&str, u64)]) -> Calls {
-        let owned = calls.iter().map(|(name, times)| ((*name).to_owned(), *times));
+        let owned = calls
+            .iter()
+            .map(|(name, times)| ((*name).to_owned(), *times));
         owned.collect()
     }
 

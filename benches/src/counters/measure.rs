@@ -76,7 +76,11 @@ pub fn measure(operation: &[OsString]) -> Result<Vec<Counters>> {
         .map(|(index, kind)| (kind.to_string(), index))
         .collect();
     let place = |one: &Counters| {
-        let kind = if one.operation == FLIP_EVENT { "flip" } else { &one.operation };
+        let kind = if one.operation == FLIP_EVENT {
+            "flip"
+        } else {
+            &one.operation
+        };
         (order.get(kind).copied(), one.operation == FLIP_EVENT)
     };
     all.sort_by_key(place);

@@ -27,7 +27,6 @@ const OF_THE_PROCESS: [&str; 8] = [
 /// that came too late is not. Other futex calls are as many as the threads happen to meet.
 pub(super) const WAKES_NOBODY: &str = "futex FUTEX_WAKE of nobody";
 
-
 /// What a program did, as lines of strace. Only the thread counts that leaves the marks: neither the
 /// library nor its floor has others, but drivers do.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! The table in the tree: what the library and its floor take for each operation, exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod differences;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -15,15 +17,22 @@ const IN_TREE: &str = include_str!("../../counters.toml");
 /// What stands before the table in its file.
 const HEADING: &str = "\
 # What dmashare and its floor take for each operation, exactly, in the lab: system calls, Vulkan calls,
-# allocations and copied bytes of a steady run at the smallest size. `buys` says what each call is for
-# that the library makes and the floor does not. tests/counters.rs holds this. To write it anew, with
-# the texts that are here:
+# allocations and copied bytes of a steady run at the smallest size. `buys` says what is bought by what
+# the library does beyond its floor; `varies` says why something is as often as it happens to be, and is
+# not counted. tests/counters.rs holds all of it. To write it anew, with the texts that are here:
 #
 #     cargo lab run -- counters --table benches/counters.toml
 #
 # and then fill in the texts that are empty.
 
 ";
+
+/// The name in `buys` for everything that has no line of its own: for operations whose floor is of
+/// another kind.
+const ALL_OTHERS: &str = "all others";
+
+/// Texts, by what they are about: a system call, a Vulkan call, `allocations` or `bytes_copied`.
+type Texts = BTreeMap<String, String>;
 
 /// What the library and its floor take, by operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +47,15 @@ struct Row {
     floor: Option<Side>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     dmashare: Option<Side>,
-    /// What the library gets for what it does and the floor does not, by name.
+    /// What the library gets for what it does and the floor does not.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    buys: BTreeMap<String, String>,
+    buys: Texts,
+    /// Why something differs from run to run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    varies: Texts,
 }
 
-/// What one side takes. What nobody counted is not there; what is counted and never done is empty.
+/// What one side takes. Numbers that nobody counted are not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Side {
@@ -51,10 +63,10 @@ struct Side {
     allocations: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     bytes_copied: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    system_calls: Option<Calls>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    vulkan_calls: Option<Calls>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    system_calls: Calls,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    vulkan_calls: Calls,
 }
 
 impl Side {
@@ -62,8 +74,17 @@ impl Side {
         Self {
             allocations: counters.allocations,
             bytes_copied: counters.bytes_copied,
-            system_calls: counters.system_calls.clone(),
-            vulkan_calls: counters.vulkan_calls.clone(),
+            system_calls: counters.system_calls.clone().unwrap_or_default(),
+            vulkan_calls: counters.vulkan_calls.clone().unwrap_or_default(),
+        }
+    }
+
+    fn forget(&mut self, varies: &Texts) {
+        for calls in [&mut self.system_calls, &mut self.vulkan_calls] {
+            calls.retain(|name, _| !varies.contains_key(name));
+        }
+        if varies.contains_key("allocations") {
+            self.allocations = None;
         }
     }
 
@@ -76,7 +97,7 @@ impl Side {
         let numbers = numbers
             .into_iter()
             .filter_map(|(name, number)| Some((name.to_owned(), number?)));
-        let calls = [&self.system_calls, &self.vulkan_calls].into_iter().flatten().flatten();
+        let calls = self.system_calls.iter().chain(&self.vulkan_calls);
         numbers
             .chain(calls.map(|(name, times)| (name.clone(), *times)))
             .collect()
@@ -85,14 +106,20 @@ impl Side {
 
 impl Row {
     /// What the library does more often than the floor, and how much more often.
-    fn extras(&self) -> BTreeMap<String, u64> {
-        let floor = self.floor.as_ref().map(Side::all).unwrap_or_default();
-        let library = self.dmashare.as_ref().map(Side::all).unwrap_or_default();
-        let extras = library.into_iter().filter_map(|(name, times)| {
+    fn extras(&self) -> Calls {
+        let all = |side: &Option<Side>| side.as_ref().map(Side::all).unwrap_or_default();
+        let floor = all(&self.floor);
+        let extras = all(&self.dmashare).into_iter().filter_map(|(name, times)| {
             let more = times.saturating_sub(floor.get(&name).copied().unwrap_or(0));
             (more > 0).then_some((name, more))
         });
         extras.collect()
+    }
+
+    /// What is said about an extra.
+    fn what_it_buys(&self, name: &str) -> Option<&str> {
+        let text = self.buys.get(name).or_else(|| self.buys.get(ALL_OTHERS))?;
+        Some(text.trim()).filter(|text| !text.is_empty())
     }
 }
 
@@ -121,28 +148,43 @@ impl Table {
         Ok(format!("{HEADING}{}", toml::to_string_pretty(self)?))
     }
 
-    /// The table of what was measured. What it buys is what this table says, empty where it says nothing.
+    /// The table of what was measured, with this table's texts, empty where there is none. What varies by
+    /// this table or in what was measured is not in its counts.
     #[must_use]
     pub fn measured_anew(&self, measured: &[Counters]) -> Self {
         let mut rows = BTreeMap::<String, Row>::new();
         for counters in measured {
-            let row = |rows: &mut BTreeMap<String, Row>, side: fn(&mut Row) -> &mut Option<Side>| {
-                let row = rows.entry(counters.operation.clone()).or_default();
-                *side(row) = Some(Side::of(counters));
-            };
-            if counters.by == By::Floor.to_string() {
-                row(&mut rows, |row| &mut row.floor);
-            } else if counters.by == By::Dmashare.to_string() {
-                row(&mut rows, |row| &mut row.dmashare);
+            let of = |by: By| counters.by == by.to_string();
+            if !of(By::Floor) && !of(By::Dmashare) {
+                continue;
+            }
+            let row = rows.entry(counters.operation.clone()).or_default();
+            let side = Some(Side::of(counters));
+            if of(By::Floor) {
+                row.floor = side;
+            } else {
+                row.dmashare = side;
+            }
+            for name in &counters.differs {
+                row.varies.entry(name.clone()).or_default();
             }
         }
+        let nothing = Row::default();
         for (operation, row) in &mut rows {
-            let texts = self.0.get(operation).map(|row| &row.buys);
-            let text = |name: &String| texts.and_then(|texts| texts.get(name)).cloned();
-            let extras = row.extras().into_keys();
-            row.buys = extras
-                .map(|name| (name.clone(), text(&name).unwrap_or_default()))
-                .collect();
+            let known = self.0.get(operation).unwrap_or(&nothing);
+            row.varies.extend(known.varies.clone());
+            for side in [&mut row.floor, &mut row.dmashare].into_iter().flatten() {
+                side.forget(&row.varies);
+            }
+            for name in row.extras().into_keys() {
+                if let Some(text) = known.buys.get(&name) {
+                    row.buys.insert(name, text.clone());
+                } else if let Some(text) = known.buys.get(ALL_OTHERS) {
+                    row.buys.insert(ALL_OTHERS.to_owned(), text.clone());
+                } else {
+                    row.buys.insert(name, String::new());
+                }
+            }
         }
         Self(rows)
     }
@@ -153,68 +195,10 @@ impl Table {
             return Vec::new();
         };
         let extras = row.extras().into_iter().map(|(call, times)| LibraryOnly {
-            buys: row.buys.get(&call).cloned().unwrap_or_default(),
+            buys: row.what_it_buys(&call).unwrap_or_default().to_owned(),
             call,
             times,
         });
         extras.collect()
-    }
-
-    /// Where the table is not what was measured, and where it does not say what a call buys, each as a
-    /// line of text: none if all is well.
-    pub fn differences(&self, measured: &[Counters]) -> Vec<String> {
-        let mut lines = Vec::new();
-        let is = self.measured_anew(measured);
-        let operations: BTreeSet<_> = self.0.keys().chain(is.0.keys()).collect();
-        let nothing = Row::default();
-        for operation in operations {
-            let should = self.0.get(operation).unwrap_or(&nothing);
-            let is = is.0.get(operation).unwrap_or(&nothing);
-            let sides = [
-                (By::Floor, &is.floor, &should.floor),
-                (By::Dmashare, &is.dmashare, &should.dmashare),
-            ];
-            for (by, is, should) in sides {
-                let counts = |side: &Option<Side>| side.as_ref().map(Side::all).unwrap_or_default();
-                let (is, should) = (counts(is), counts(should));
-                let names: BTreeSet<_> = is.keys().chain(should.keys()).collect();
-                for name in names {
-                    let (is, should) = (is.get(name), should.get(name));
-                    if is != should {
-                        let number = |count: Option<&u64>| {
-                            count.map_or_else(|| "nothing".to_owned(), u64::to_string)
-                        };
-                        lines.push(format!(
-                            "{operation} by {by}: {name}: {}; the table says {}",
-                            number(is),
-                            number(should)
-                        ));
-                    }
-                }
-            }
-            let extras = is.extras();
-            for name in extras.keys() {
-                if should.buys.get(name).is_none_or(|text| text.trim().is_empty()) {
-                    lines.push(format!("{operation}: {name}: what does it buy?"));
-                }
-            }
-            for name in should.buys.keys().filter(|name| !extras.contains_key(*name)) {
-                lines.push(format!(
-                    "{operation}: {name}: buys something, but is no more than the floor's"
-                ));
-            }
-        }
-        let library_and_floor = [By::Dmashare.to_string(), By::Floor.to_string()];
-        for counters in measured {
-            if !counters.differs.is_empty() && library_and_floor.contains(&counters.by) {
-                lines.push(format!(
-                    "{} by {}: differs from run to run: {}",
-                    counters.operation,
-                    counters.by,
-                    counters.differs.join(", ")
-                ));
-            }
-        }
-        lines
     }
 }

@@ -103,7 +103,12 @@ mod tests {
     #[test]
     fn only_what_was_called_since_is_left() {
         let counts = |calls: &[(&str, u64)]| {
-            Counts(calls.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect())
+            Counts(
+                calls
+                    .iter()
+                    .map(|(name, n)| ((*name).to_owned(), *n))
+                    .collect(),
+            )
         };
         let later = counts(&[("a", 3), ("b", 2), ("c", 1)]);
         let earlier = counts(&[("a", 1), ("b", 2)]);

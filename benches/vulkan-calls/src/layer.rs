@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use ash::vk;
 use ash::vk::Handle;
 
-use crate::chain::{DeviceLink, Interface, InstanceLink, take_link};
+use crate::chain::{DeviceLink, InstanceLink, Interface, take_link};
 use crate::slots;
 
 /// The version of the interface between loader and layers that this layer speaks.
@@ -143,9 +143,8 @@ unsafe extern "system" fn create_instance(
         return vk::Result::ERROR_INITIALIZATION_FAILED;
     };
     // SAFETY: the function of this name has this type.
-    let create = unsafe {
-        mem::transmute::<unsafe extern "system" fn(), vk::PFN_vkCreateInstance>(create)
-    };
+    let create =
+        unsafe { mem::transmute::<unsafe extern "system" fn(), vk::PFN_vkCreateInstance>(create) };
     // SAFETY: what the program gave, with the next layer's link.
     let result = unsafe { create(create_info, allocator, instance) };
     if result == vk::Result::SUCCESS {

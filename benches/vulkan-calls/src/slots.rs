@@ -12,9 +12,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 
-use crate::counts::{
-    COUNTS_VARIABLE, LENGTH, LONGEST_NAME, NUMBER, REFUSED, SLOTS, USED, slot,
-};
+use crate::counts::{COUNTS_VARIABLE, LENGTH, LONGEST_NAME, NUMBER, REFUSED, SLOTS, USED, slot};
 use crate::trampolines;
 
 /// The file in memory, mapped until the process ends: programs keep functions as long as they like.

@@ -59,7 +59,17 @@ mod tests {
     use super::*;
 
     #[allow(clippy::too_many_arguments)]
-    extern "C" fn sum(a: u64, b: f64, c: u64, d: u8, e: u64, f: f32, g: u64, h: u64, i: u64) -> f64 {
+    extern "C" fn sum(
+        a: u64,
+        b: f64,
+        c: u64,
+        d: u8,
+        e: u64,
+        f: f32,
+        g: u64,
+        h: u64,
+        i: u64,
+    ) -> f64 {
         b + f64::from(f) + f64::from(d) + [a, c, e, g, h, i].map(|n| n as f64).iter().sum::<f64>()
     }
 
