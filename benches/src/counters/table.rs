@@ -27,7 +27,7 @@ const HEADING: &str = "\
 
 ";
 
-/// The name in `buys` for everything that has no line of its own: for operations whose floor is of
+/// The name in `buys` of everything that has no line of its own: for operations whose floor is of
 /// another kind.
 const ALL_OTHERS: &str = "all others";
 
@@ -50,9 +50,6 @@ struct Row {
     /// What the library gets for what it does and the floor does not.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     buys: Texts,
-    /// Why something differs from run to run.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    varies: Texts,
 }
 
 /// What one side takes. Numbers that nobody counted are not there.
@@ -67,24 +64,31 @@ struct Side {
     system_calls: Calls,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     vulkan_calls: Calls,
+    /// Why something differs from run to run. It is not in the numbers above.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    varies: Texts,
 }
 
 impl Side {
-    fn of(counters: &Counters) -> Self {
-        Self {
-            allocations: counters.allocations,
-            bytes_copied: counters.bytes_copied,
-            system_calls: counters.system_calls.clone().unwrap_or_default(),
-            vulkan_calls: counters.vulkan_calls.clone().unwrap_or_default(),
+    /// What was measured, without what varies by itself or by what is known.
+    fn of(counters: &Counters, known: Option<&Self>) -> Self {
+        let mut varies = known.map(|side| side.varies.clone()).unwrap_or_default();
+        for name in &counters.differs {
+            varies.entry(name.clone()).or_default();
         }
-    }
-
-    fn forget(&mut self, varies: &Texts) {
-        for calls in [&mut self.system_calls, &mut self.vulkan_calls] {
+        let counted = |calls: &Option<Calls>| {
+            let mut calls = calls.clone().unwrap_or_default();
             calls.retain(|name, _| !varies.contains_key(name));
-        }
-        if varies.contains_key("allocations") {
-            self.allocations = None;
+            calls
+        };
+        Self {
+            allocations: counters
+                .allocations
+                .filter(|_| !varies.contains_key("allocations")),
+            bytes_copied: counters.bytes_copied,
+            system_calls: counted(&counters.system_calls),
+            vulkan_calls: counted(&counters.vulkan_calls),
+            varies,
         }
     }
 
@@ -107,9 +111,15 @@ impl Side {
 impl Row {
     /// What the library does more often than the floor, and how much more often.
     fn extras(&self) -> Calls {
-        let all = |side: &Option<Side>| side.as_ref().map(Side::all).unwrap_or_default();
-        let floor = all(&self.floor);
-        let extras = all(&self.dmashare).into_iter().filter_map(|(name, times)| {
+        let nothing = Side::default();
+        let floor = self.floor.as_ref().unwrap_or(&nothing);
+        let library = self.dmashare.as_ref().unwrap_or(&nothing).all();
+        let varies = &floor.varies;
+        let floor = floor.all();
+        let library = library
+            .into_iter()
+            .filter(|(name, _)| !varies.contains_key(name));
+        let extras = library.filter_map(|(name, times)| {
             let more = times.saturating_sub(floor.get(&name).copied().unwrap_or(0));
             (more > 0).then_some((name, more))
         });
@@ -152,30 +162,23 @@ impl Table {
     /// this table or in what was measured is not in its counts.
     #[must_use]
     pub fn measured_anew(&self, measured: &[Counters]) -> Self {
+        let nothing = Row::default();
         let mut rows = BTreeMap::<String, Row>::new();
         for counters in measured {
             let of = |by: By| counters.by == by.to_string();
             if !of(By::Floor) && !of(By::Dmashare) {
                 continue;
             }
+            let known = self.0.get(&counters.operation).unwrap_or(&nothing);
             let row = rows.entry(counters.operation.clone()).or_default();
-            let side = Some(Side::of(counters));
             if of(By::Floor) {
-                row.floor = side;
+                row.floor = Some(Side::of(counters, known.floor.as_ref()));
             } else {
-                row.dmashare = side;
-            }
-            for name in &counters.differs {
-                row.varies.entry(name.clone()).or_default();
+                row.dmashare = Some(Side::of(counters, known.dmashare.as_ref()));
             }
         }
-        let nothing = Row::default();
         for (operation, row) in &mut rows {
             let known = self.0.get(operation).unwrap_or(&nothing);
-            row.varies.extend(known.varies.clone());
-            for side in [&mut row.floor, &mut row.dmashare].into_iter().flatten() {
-                side.forget(&row.varies);
-            }
             for name in row.extras().into_keys() {
                 if let Some(text) = known.buys.get(&name) {
                     row.buys.insert(name, text.clone());

@@ -1,7 +1,6 @@
 //! A program with the layer that counts its Vulkan calls.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use dmashare_vulkan_calls::{COUNTS_VARIABLE, LAYER, LIBRARY};
 use tempfile::TempDir;
+
+use super::program::LAYERS;
 
 /// The layer's manifest and the file that it counts in.
 #[derive(Debug)]
@@ -38,16 +39,11 @@ impl VulkanLayer {
         Ok(Self(folder))
     }
 
-    /// Makes `program` load the layer, before all others.
+    /// Makes `program` load this layer alone.
     pub(super) fn add_to(&self, program: &mut Command) {
-        let mut layers = OsString::from(LAYER);
-        if let Some(others) = env::var_os("VK_INSTANCE_LAYERS") {
-            layers.push(":");
-            layers.push(others);
-        }
         program
             .env("VK_ADD_LAYER_PATH", self.0.path())
-            .env("VK_INSTANCE_LAYERS", layers)
+            .env(LAYERS, LAYER)
             .env(COUNTS_VARIABLE, self.0.path().join("counts"));
     }
 }

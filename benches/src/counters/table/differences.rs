@@ -59,9 +59,9 @@ fn texts(is: &Row, should: &Row) -> impl Iterator<Item = String> {
         .keys()
         .filter(|name| !extras.contains_key(*name) && *name != ALL_OTHERS)
         .map(|name| format!("{name}: not beyond the floor, and something says what for"));
-    let varies = is
-        .varies
-        .iter()
+    let sides = [&is.floor, &is.dmashare].into_iter().flatten();
+    let varies = sides
+        .flat_map(|side| &side.varies)
         .filter(|(_, why)| why.trim().is_empty())
         .map(|(name, _)| format!("{name}: differs from run to run, and nothing says why"));
     let lines: Vec<_> = unexplained.chain(stale).chain(varies).collect();
@@ -88,7 +88,7 @@ mod tests {
         allocations = "a buffer"
         fstat = "a check"
         vkCreateImage = "an image"
-        [import.varies]
+        [import.dmashare.varies]
         poll = "the driver takes as long as it takes"
     "#;
 
