@@ -93,3 +93,39 @@ impl CountersFile {
         Results::beside(criterion).keep("counters.json", self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_says_what_the_library_s_part_buys() {
+        let table = Table::read(
+            "[import.buys]\n\
+             fstat = \"a check\"",
+        );
+        let of = |by: &str, times| Counters {
+            operation: "import".to_owned(),
+            by: by.to_owned(),
+            system_calls: Some(Calls::from([("fstat".to_owned(), times)])),
+            ..Counters::default()
+        };
+        let measured = vec![of("dmashare", 3), of("floor", 1), of("gbm", 4)];
+        let file = CountersFile::of(measured, &table.unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        file.keep_beside(folder.path()).unwrap();
+        let text = std::fs::read(folder.path().join("dmashare/counters.json")).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(
+            read["counters"],
+            serde_json::json!([
+                {
+                    "operation": "import", "by": "dmashare", "system_calls": {"fstat": 3},
+                    "library_only": [{"call": "fstat", "times": 2, "buys": "a check"}],
+                },
+                {"operation": "import", "by": "floor", "system_calls": {"fstat": 1}},
+                {"operation": "import", "by": "gbm", "system_calls": {"fstat": 4}},
+            ])
+        );
+    }
+}

@@ -2,8 +2,9 @@
 //!
 //! [`floor`] is that work without the library, [`library`] with it, and [`peers`] as others do it.
 //! [`OperationKind`] lists the operations and opens any side on a [`Machine`]; [`fn@bench`] measures a
-//! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`]. [`contract`] is what the contract costs by itself, without any device. The program `operation` runs one side alone between markers, for counting its system calls:
-//! `tests/system_calls.rs` holds the exact table.
+//! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`].
+//! [`counters`] counts what each side does, and holds the library to a table. [`contract`] is what the
+//! contract costs by itself, without any device.
 
 pub mod contract;
 pub mod counters;
