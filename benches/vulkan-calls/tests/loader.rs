@@ -71,10 +71,8 @@ unsafe extern "system" fn create_instance(
     // SAFETY: the test's structures, see below.
     let chain = unsafe { (*info).p_next }.cast::<VkLayerCreateInfo<Option<GetInstance>>>();
     // SAFETY: as above.
-    assert!(
-        unsafe { (*chain).link.is_null() },
-        "the layer left its own link"
-    );
+    let link = unsafe { (*chain).link };
+    assert!(link.is_null(), "the layer left its own link");
     // SAFETY: the test's place for a handle.
     unsafe { instance.write(vk::Instance::from_raw(INSTANCE.as_ptr() as u64)) };
     0
@@ -159,8 +157,10 @@ fn calls_arrive_and_are_counted_by_name() {
         function: 0,
         link: &raw mut link,
     };
-    let mut info = vk::InstanceCreateInfo::default();
-    info.p_next = (&raw const chain).cast();
+    let info = vk::InstanceCreateInfo {
+        p_next: (&raw const chain).cast(),
+        ..Default::default()
+    };
     let create = of_instance(vk::Instance::null(), c"vkCreateInstance");
     // SAFETY: the function of that name.
     let create = unsafe { mem::transmute::<Void, vk::PFN_vkCreateInstance>(create) };
@@ -189,8 +189,10 @@ fn calls_arrive_and_are_counted_by_name() {
         function: 1,
         link: ptr::null_mut(),
     };
-    let mut info = vk::DeviceCreateInfo::default();
-    info.p_next = (&raw const callback).cast();
+    let info = vk::DeviceCreateInfo {
+        p_next: (&raw const callback).cast(),
+        ..Default::default()
+    };
     let create = of_instance(instance, c"vkCreateDevice");
     // SAFETY: the function of that name.
     let create = unsafe { mem::transmute::<Void, vk::PFN_vkCreateDevice>(create) };
