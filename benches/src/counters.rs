@@ -1,6 +1,6 @@
 //! What operations take that can be counted: system calls, Vulkan calls, allocations, copied bytes.
 //!
-//! Clocks are noisy, these are not. [`measure`] counts from outside, for whoever does the operation: the
+//! Clocks are noisy, these are not. [`fn@measure`] counts from outside, for whoever does the operation: the
 //! program `operation` runs under strace, and once more with a Vulkan layer that counts the calls that
 //! reach it. [`Table`] is what is expected, in the tree, with what each call of the library beyond its floor
 //! buys.
