@@ -170,6 +170,8 @@ fn whole(seconds: f64, times: u64) -> Duration {
 struct Sides {
     measured: Box<dyn Operation>,
     beside: Option<Box<dyn Operation>>,
+    /// Who is first in the next batch.
+    measured_first: bool,
 }
 
 impl Sides {
@@ -190,6 +192,7 @@ impl Sides {
         };
         Ok(Self {
             measured: measured.into_operation()?,
+            measured_first: true,
             beside: match beside {
                 Opened::Ready(operation) => Some(operation),
                 Opened::Absent(_) => None,
@@ -201,7 +204,8 @@ impl Sides {
     fn run(&mut self, times: u64, runs_per_batch: usize) -> Result<(f64, Option<f64>)> {
         let beside = self.beside.as_mut();
         let beside = beside.map(|beside| beside.as_mut() as &mut dyn Operation);
-        in_turns(self.measured.as_mut(), beside, times, runs_per_batch)
+        let first = &mut self.measured_first;
+        in_turns(self.measured.as_mut(), beside, first, times, runs_per_batch)
     }
 }
 
@@ -211,6 +215,7 @@ impl Sides {
 fn in_turns(
     measured: &mut dyn Operation,
     mut beside: Option<&mut dyn Operation>,
+    measured_first: &mut bool,
     times: u64,
     runs_per_batch: usize,
 ) -> Result<(f64, Option<f64>)> {
@@ -218,16 +223,16 @@ fn in_turns(
     let (mut of_measured, mut of_beside) = (Vec::new(), Vec::new());
     while left > 0 {
         let runs = left.min(runs_per_batch);
-        let measured_first = of_measured.len() % 2 == 0;
-        if measured_first {
+        if *measured_first {
             of_measured.push(batch(measured, runs)?);
         }
         if let Some(beside) = &mut beside {
             of_beside.push(batch(*beside, runs)?);
         }
-        if !measured_first {
+        if !*measured_first {
             of_measured.push(batch(measured, runs)?);
         }
+        *measured_first = !*measured_first;
         left -= runs;
     }
     let taken = median(of_measured).context("there was no run")?;
@@ -236,7 +241,9 @@ fn in_turns(
 
 fn median(mut seconds: Vec<f64>) -> Option<f64> {
     seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied()
+    let upper = seconds.get(seconds.len() / 2)?;
+    let lower = seconds.get((seconds.len() - 1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
 }
 
 /// Seconds that one of `runs` runs took.
@@ -303,7 +310,8 @@ mod tests {
         let counts: [Rc<RefCell<Counting>>; 2] = Default::default();
         let [mut measured, mut beside] = counts.each_ref().map(|count| Counted(count.clone()));
         let start = Instant::now();
-        let (taken, of_beside) = in_turns(&mut measured, Some(&mut beside), 7, 3).unwrap();
+        let (taken, of_beside) =
+            in_turns(&mut measured, Some(&mut beside), &mut true, 7, 3).unwrap();
         let elapsed = start.elapsed();
         for count in &counts {
             let count = count.borrow();

@@ -1,5 +1,5 @@
 //! What the contract itself costs: attach, map, use, pin, move, choose a victim, with few buffers
-//! and with many.
+//! and with many, on one thread and on several.
 //!
 //! The importer has no device. With the exporter that has no memory ([`dmashare::in_memory`]) what is
 //! measured is the runtime's bookkeeping alone, on any machine; with host memory, each buffer is a
@@ -55,6 +55,14 @@ pub struct Buffers {
     fence: Fence,
     label: Arc<str>,
     flag: Arc<AtomicBool>,
+}
+
+/// One thread's way through the buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    /// The first of this thread's buffers, and the number of them.
+    first: usize,
+    buffers: usize,
     next: usize,
 }
 
@@ -117,7 +125,6 @@ impl Buffers {
             timeline,
             label: "scanout bench".into(),
             flag: Arc::default(),
-            next: 0,
         };
         for index in 0..count {
             let buffer = this.create(&format!("bench {index}"))?;
@@ -141,20 +148,22 @@ impl Buffers {
         Ok(buffer?)
     }
 
-    /// The next buffer of the working set, which is spread over all of them.
-    fn index(&mut self) -> usize {
-        let count = self.buffers.len();
-        self.next = (self.next + 1) % WORKING_SET.min(count);
-        self.next * (count / WORKING_SET.min(count))
+    /// The buffers in as many parts as there are threads, one for each.
+    pub fn walks(&self, threads: usize) -> impl Iterator<Item = Walk> {
+        let buffers = self.buffers.len() / threads;
+        (0..threads).map(move |thread| Walk {
+            first: thread * buffers,
+            buffers,
+            next: 0,
+        })
     }
 
     /// Maps a buffer, submits a use of it with a fence, and lets go of the mapping.
     ///
     /// # Errors
     /// None, unless the library is broken.
-    pub fn map_use_unmap(&mut self) -> Result<()> {
-        let index = self.index();
-        let mapping = self.attachments[index].map()?;
+    pub fn map_use_unmap(&self, walk: &mut Walk) -> Result<()> {
+        let mapping = self.attachments[walk.step()].map()?;
         Submission::begin([mapping.write()])?.commit(&self.fence);
         Ok(())
     }
@@ -163,9 +172,8 @@ impl Buffers {
     ///
     /// # Errors
     /// None, unless the library is broken.
-    pub fn map_unmap(&mut self) -> Result<()> {
-        let index = self.index();
-        drop(self.attachments[index].map()?);
+    pub fn map_unmap(&self, walk: &mut Walk) -> Result<()> {
+        drop(self.attachments[walk.step()].map()?);
         Ok(())
     }
 
@@ -173,9 +181,9 @@ impl Buffers {
     ///
     /// # Errors
     /// None, unless the library is broken.
-    pub fn attach_detach(&mut self) -> Result<()> {
-        let index = self.index();
-        drop(self.buffers[index].attach_dynamic(&NoDevice, self.flag.clone())?);
+    pub fn attach_detach(&self, walk: &mut Walk) -> Result<()> {
+        let buffer = &self.buffers[walk.step()];
+        drop(buffer.attach_dynamic(&NoDevice, self.flag.clone())?);
         Ok(())
     }
 
@@ -183,20 +191,19 @@ impl Buffers {
     ///
     /// # Errors
     /// None, unless the library is broken.
-    pub fn pin_unpin(&mut self) -> Result<()> {
-        let index = self.index();
-        let mapping = self.attachments[index].map()?;
+    pub fn pin_unpin(&self, walk: &mut Walk) -> Result<()> {
+        let mapping = self.attachments[walk.step()].map()?;
         let since = dmashare::Moment::default();
         drop(mapping.hold_in_place(&self.label, since)?);
         Ok(())
     }
 
-    /// Moves a buffer away and maps it there: all of a move but the memory and the copy.
+    /// Moves a buffer away, or back, and maps it there: all of a move but the memory and the copy.
     ///
     /// # Errors
     /// None, unless the library is broken.
-    pub fn move_and_map(&mut self) -> Result<()> {
-        let index = self.index();
+    pub fn move_and_map(&self, walk: &mut Walk) -> Result<()> {
+        let index = walk.step();
         let buffer = &self.buffers[index];
         let to = if buffer.backing().placement() == self.places.near {
             self.places.far
@@ -208,23 +215,55 @@ impl Buffers {
         Ok(())
     }
 
-    /// Chooses the buffer that was used least recently, moves it out of the way, and brings it back by
-    /// a use.
+    /// Chooses the buffer that was used least recently, and moves it out of the way.
     ///
     /// # Errors
     /// None, unless the library is broken.
-    pub fn evict_and_restore(&mut self) -> Result<()> {
+    pub fn evict(&self) -> Result<()> {
         let report = self.residency.trim(self.places.near, 1);
         ensure!(report.moved == 1, "{report:?}");
-        // The one that was moved is the oldest: they come up in their order.
-        let index = self.next % self.buffers.len();
-        self.next += 1;
-        drop(self.attachments[index].map()?);
         Ok(())
+    }
+
+    /// Brings the buffers that were moved out of the way back, each by a use. They are found in the
+    /// order in which they went, which is that of their last uses: `walk` takes all buffers, and none
+    /// was used in another order.
+    ///
+    /// # Errors
+    /// None, unless the library is broken.
+    pub fn restore(&self, walk: &mut Walk, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let index = walk.step_through_all();
+            drop(self.attachments[index].map()?);
+            let placement = self.buffers[index].backing().placement();
+            ensure!(placement == self.places.near, "another one was moved");
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.buffers.len()
     }
 
     /// Signals what was submitted, for whoever waits.
     pub fn signal(&self) {
         self.timeline.signal(1);
+    }
+}
+
+impl Walk {
+    /// The next buffer of the working set, which is spread over all of the thread's.
+    fn step(&mut self) -> usize {
+        let set = WORKING_SET.min(self.buffers);
+        self.next = (self.next + 1) % set;
+        self.first + self.next * (self.buffers / set)
+    }
+
+    /// The next of all of the thread's buffers.
+    fn step_through_all(&mut self) -> usize {
+        let index = self.next;
+        self.next = (self.next + 1) % self.buffers;
+        self.first + index
     }
 }

@@ -8,8 +8,10 @@
 pub mod operation;
 
 mod copied_memory;
+mod descriptor;
 mod display;
 mod export;
+mod first_release;
 mod flip;
 mod framebuffer;
 mod gate;
@@ -35,6 +37,7 @@ pub use vulkan::{EXTENSIONS, Vulkan};
 
 use anyhow::Result;
 
+use self::operation::Checks;
 use crate::{Machine, Opened, OperationKind, Size};
 
 /// Gets the floor's side of an operation ready.
@@ -43,8 +46,12 @@ use crate::{Machine, Opened, OperationKind, Size};
 /// When the machine lacks what it takes; it says what.
 pub fn open(kind: OperationKind, machine: &Machine, size: Size) -> Result<Opened> {
     Ok(match kind {
-        OperationKind::Export => Opened::ready(operation::Export::open(machine, size)?),
-        OperationKind::Import => Opened::ready(operation::Import::open(machine, size)?),
+        OperationKind::Export => {
+            Opened::ready(operation::Export::open(machine, size, Checks::None)?)
+        }
+        OperationKind::Import => {
+            Opened::ready(operation::Import::open(machine, size, Checks::None)?)
+        }
         OperationKind::Framebuffer => Opened::ready(operation::Framebuffer::open(machine, size)?),
         OperationKind::Flip => Opened::ready(operation::Flip::open(machine, size)?),
         OperationKind::KnownBuffer => Opened::ready(operation::KnownBuffer::open(machine, size)?),
@@ -54,5 +61,22 @@ pub fn open(kind: OperationKind, machine: &Machine, size: Size) -> Result<Opened
         OperationKind::Eviction | OperationKind::FreshEviction => {
             Opened::ready(operation::Eviction::open(machine, size)?)
         }
+    })
+}
+
+/// Gets the floor's side of an operation ready, with the safeties that the library buys by system
+/// calls of their own.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_checked(kind: OperationKind, machine: &Machine, size: Size) -> Result<Opened> {
+    Ok(match kind {
+        OperationKind::Export => {
+            Opened::ready(operation::Export::open(machine, size, Checks::Named)?)
+        }
+        OperationKind::Import => {
+            Opened::ready(operation::Import::open(machine, size, Checks::Named)?)
+        }
+        _ => Opened::Absent("the library makes no call here that the floor does not".to_owned()),
     })
 }

@@ -4,12 +4,13 @@
 //! [`OperationKind`] lists the operations and opens any side on a [`Machine`]; [`fn@bench`] measures a
 //! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`].
 //! [`counters`] counts what each side does, and holds the library to a table. [`contract`] is what the
-//! contract costs by itself, without any device.
+//! contract costs by itself, without any device, and [`negotiating`] what finding a layout for all does.
 
 pub mod contract;
 pub mod counters;
 pub mod floor;
 pub mod library;
+pub mod negotiating;
 pub mod peers;
 
 mod bench;

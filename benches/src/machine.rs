@@ -36,7 +36,7 @@ pub struct Machine {
     exporter: Arc<Vulkan>,
     importer: Arc<Vulkan>,
     card: OnceCell<(PathBuf, OwnedFd)>,
-    screen: RefCell<Option<(Size, Rc<[Exported; 2]>)>>,
+    screen: RefCell<Option<(Size, Rc<[Exported; 3]>)>>,
 }
 
 impl Machine {
@@ -134,19 +134,23 @@ impl Machine {
         self.exporter_with(size, &linear).export()
     }
 
-    /// The two images that a display shows in turns. Both sides show the same memory: how long a
+    /// The three images that a display shows in turns. Both sides show the same memory: how long a
     /// driver takes to map it differs from one buffer to the next.
     ///
     /// # Errors
     /// As [`export_linear`](Self::export_linear).
-    pub fn screen(&self, size: Size) -> Result<Rc<[Exported; 2]>> {
+    pub fn screen(&self, size: Size) -> Result<Rc<[Exported; 3]>> {
         let mut screen = self.screen.borrow_mut();
         if let Some((known, images)) = &*screen
             && *known == size
         {
             return Ok(images.clone());
         }
-        let images = Rc::new([self.export_linear(size)?, self.export_linear(size)?]);
+        let images = Rc::new([
+            self.export_linear(size)?,
+            self.export_linear(size)?,
+            self.export_linear(size)?,
+        ]);
         *screen = Some((size, images.clone()));
         Ok(images)
     }

@@ -8,11 +8,14 @@ use crate::{Machine, Opened, Size, floor, library, peers};
 
 /// By whom an operation is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum By {
     /// By the library.
     Dmashare,
     /// By ash and ioctls alone.
     Floor,
+    /// By the same with the library's named safeties: what they cost by themselves.
+    CheckedFloor,
     /// By Smithay's allocators, renderer and DRM surfaces.
     Smithay,
     /// By Mesa's GBM.
@@ -31,6 +34,7 @@ impl fmt::Display for By {
         f.write_str(match self {
             Self::Dmashare => "dmashare",
             Self::Floor => "floor",
+            Self::CheckedFloor => "checked_floor",
             Self::Smithay => "smithay",
             Self::Gbm => "gbm",
             Self::Wgpu => "wgpu",
@@ -70,7 +74,7 @@ pub enum OperationKind {
     Framebuffer,
     /// A dma-buf that the card knows is asked for once more, as a framebuffer.
     KnownFramebuffer,
-    /// A display that is on shows the other of two framebuffers: the commit, without waiting for it.
+    /// A display that is on shows the next of three framebuffers: the commit, without waiting for it.
     Flip,
     /// A buffer that the device knows is used once more: map, submission, vkQueueSubmit2, commit. The
     /// floor is a bare vkQueueSubmit2.
@@ -114,6 +118,14 @@ impl OperationKind {
     /// ([`Opened::Absent`]).
     pub fn sides(self) -> &'static [By] {
         match self.suite() {
+            Suite::ExportImport if matches!(self, Self::Export | Self::Import) => &[
+                By::Dmashare,
+                By::Floor,
+                By::CheckedFloor,
+                By::Smithay,
+                By::Gbm,
+                By::Wgpu,
+            ],
             Suite::ExportImport => &[By::Dmashare, By::Floor, By::Smithay, By::Gbm, By::Wgpu],
             Suite::Eviction => &[By::Dmashare, By::Floor],
         }
@@ -160,6 +172,7 @@ impl OperationKind {
         match by {
             By::Dmashare => library::open(self, machine, size),
             By::Floor => floor::open(self, machine, size),
+            By::CheckedFloor => floor::open_checked(self, machine, size),
             By::Smithay | By::Gbm | By::Wgpu => peers::open(self, by, machine, size),
         }
     }

@@ -28,10 +28,11 @@ impl BufferInner {
             buffer: self.name().to_owned(),
             source,
         })?;
-        let core = self.push_entry(&mut state, name, kind, constraint.clone(), None);
+        let since = Moment::recent();
+        let core = self.push_entry(&mut state, name, kind, since, constraint.clone(), None);
         state.pins.push(PinRecord {
             id: PinId::unique(),
-            report: PinReport::new(core.id(), name.clone(), Moment::now()),
+            report: PinReport::new(core.id(), name.clone(), since),
         });
         let backing = state.backing.clone();
         drop(state);
@@ -60,7 +61,8 @@ impl BufferInner {
         let mut state = self.state();
         self.may_attach(&state)?;
         let gate = Some(Arc::new(gate));
-        let core = self.push_entry(&mut state, name, Kind::Dynamic, constraint, gate);
+        let since = Moment::recent();
+        let core = self.push_entry(&mut state, name, Kind::Dynamic, since, constraint, gate);
         drop(state);
         tracing::debug!(buffer = self.name(), importer = &**name, kind = ?Kind::Dynamic, "attached");
         Ok(core)
@@ -71,6 +73,7 @@ impl BufferInner {
         state: &mut State,
         name: &Arc<str>,
         kind: Kind,
+        since: Moment,
         constraint: AccessConstraint,
         gate: Option<Arc<CallbackGate>>,
     ) -> Arc<AttachmentCore> {
@@ -80,7 +83,7 @@ impl BufferInner {
             id,
             name: name.clone(),
             kind,
-            since: Moment::now(),
+            since,
             constraint,
             gate,
             cache: None,

@@ -1,10 +1,21 @@
 //! Points in time, as reports give them.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde::{Serialize, Serializer};
+
+use crate::sys::cycles::cycles;
+
+/// For so many cycles a reading of the clock is recent: a millisecond at 4 GHz, four at 1 GHz.
+const RECENT_CYCLES: u64 = 1 << 22;
+
+thread_local! {
+    /// This thread's last reading of the clock for [`Moment::recent`], and the cycles at that moment.
+    static LAST: Cell<Option<(u64, Moment)>> = const { Cell::new(None) };
+}
 
 /// A point in time on the kernel's monotonic clock, which its events (page flips, traces) use, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +26,24 @@ impl Moment {
     pub fn now() -> Self {
         let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
         Self(time.unwrap_or_default())
+    }
+
+    /// Now, or up to a few milliseconds ago: for records, of which many may be made in that time. Reading the
+    /// clock is a system call on some kernels (user-mode Linux, virtual machines without a usable
+    /// clock page) and costs as much there as an ioctl.
+    pub(crate) fn recent() -> Self {
+        let Some(cycles) = cycles() else {
+            return Self::now();
+        };
+        LAST.with(|last| match last.get() {
+            // A counter that went back was another processor's: its distance is huge.
+            Some((before, moment)) if cycles.wrapping_sub(before) < RECENT_CYCLES => moment,
+            _ => {
+                let now = Self::now();
+                last.set(Some((cycles, now)));
+                now
+            }
+        })
     }
 
     /// A time that an event of the kernel carries.
@@ -44,5 +73,23 @@ impl fmt::Display for Moment {
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.0.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recent_moment_is_at_most_a_few_milliseconds_old_and_never_in_the_future() {
+        for pause in [0, 0, 1, 5, 0] {
+            std::thread::sleep(Duration::from_millis(pause));
+            let before = Moment::now();
+            let recent = Moment::recent();
+            assert!(recent <= Moment::now());
+            let age = before.0.saturating_sub(recent.0);
+            // Counters run at 800 MHz and more.
+            assert!(age < Duration::from_millis(6), "{age:?}");
+        }
     }
 }

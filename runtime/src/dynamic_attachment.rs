@@ -217,13 +217,13 @@ impl<I: Importer> DynamicAttachment<I> {
         let label = label.into();
         for _ in 0..ROUNDS {
             buffer.bring_within_reach_of_all(&self.core)?;
-            match buffer.pin(&self.core, label.clone(), Moment::now(), None) {
+            match buffer.pin(&self.core, label.clone(), Moment::recent(), None) {
                 // It was moved away again.
                 Err(PinError::Unreachable { .. }) => {}
                 pinned => return pinned.map(|pin| PinGuard::new(self.core.clone(), Some(pin))),
             }
         }
-        let pin = buffer.pin(&self.core, label, Moment::now(), None)?;
+        let pin = buffer.pin(&self.core, label, Moment::recent(), None)?;
         Ok(PinGuard::new(self.core.clone(), Some(pin)))
     }
 }

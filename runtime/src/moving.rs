@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use crate::buffer::{BufferInner, State, Status};
 use crate::held;
 use crate::move_fence::MoveFence;
-use crate::old_backing::OldBacking;
 use crate::pending_move::PendingMove;
 use crate::reservation::Locked;
 use crate::residency::{Charge, Force};
@@ -233,11 +232,8 @@ impl BufferInner {
                 fence.resolve(None);
                 drop(locked);
                 let after = usable_after.into_iter().collect();
-                self.recycle(OldBacking::new(
-                    Backing::new(allocation, Generation::FIRST, charge),
-                    after,
-                    true,
-                ));
+                let backing = Backing::new(allocation, Generation::FIRST, charge);
+                self.recycle(&backing, after);
                 return Err(error);
             }
             let generation = state.backing.generation().next();

@@ -91,7 +91,9 @@ impl BufferInner {
         }
         let count = free.len();
         for old in free {
-            self.recycle(old);
+            if old.recycle {
+                self.recycle(&old.backing, old.after);
+            }
         }
         if count > 0
             && let Some(link) = self.residency.get()
@@ -101,13 +103,11 @@ impl BufferInner {
         count
     }
 
-    pub(crate) fn recycle(&self, old: OldBacking) {
-        if let (true, Some(exporter)) = (old.recycle, &self.dynamic) {
-            exporter.recycle(
-                self.desc(),
-                old.backing.allocation().clone(),
-                old.after.clone(),
-            );
+    /// Gives memory that is nobody's any more back to the exporter, with the fences of whoever still
+    /// uses it.
+    pub(crate) fn recycle(&self, backing: &Backing, after: FenceSet) {
+        if let Some(exporter) = &self.dynamic {
+            exporter.recycle(self.desc(), backing.allocation().clone(), after);
         }
     }
 
@@ -127,13 +127,14 @@ impl BufferInner {
         if let Status::Moving(Some(pending)) = status {
             // Nobody is left to submit its copy.
             pending.fence.fail(Errno::EOWNERDEAD);
-            let after = pending.after.clone();
-            self.recycle(OldBacking::new(pending.old.clone(), after, true));
+            self.recycle(&pending.old, pending.after.clone());
         }
         for old in old {
-            self.recycle(old);
+            if old.recycle {
+                self.recycle(&old.backing, old.after);
+            }
         }
-        self.recycle(OldBacking::new(backing, after, true));
+        self.recycle(&backing, after);
     }
 
     /// How long importers may keep stale mappings.

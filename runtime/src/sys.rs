@@ -2,6 +2,7 @@
 //! and mappings of memory that devices write. The only place in this crate with `unsafe`.
 #![allow(unsafe_code)]
 
+pub(crate) mod cycles;
 pub(crate) mod dma_buf;
 pub(crate) mod dma_heap;
 pub(crate) mod mapping;

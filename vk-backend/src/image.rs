@@ -284,11 +284,13 @@ impl Drop for ImageInner {
         if !self.core.may_destroy() {
             return;
         }
-        // SAFETY: the work that used the view is over: the image went through the retire queue, or
-        // no work ever used it. Destroying a null handle does nothing.
-        unsafe { self.core.raw.destroy_image_view(self.view, None) };
-        // SAFETY: as above.
-        unsafe { self.core.raw.destroy_image_view(self.sampled_view, None) };
+        for view in [self.view, self.sampled_view] {
+            if view != vk::ImageView::null() {
+                // SAFETY: the work that used the view is over: the image went through the retire
+                // queue, or no work ever used it.
+                unsafe { self.core.raw.destroy_image_view(view, None) };
+            }
+        }
         // SAFETY: as above, and its views are gone.
         unsafe { self.core.raw.destroy_image(self.raw, None) };
     }

@@ -5,28 +5,55 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
+use super::first_release::FirstRelease;
 use super::{
     CopiedMemory, Display, Exported, Exporter, Flips, Framebuffers, Gate, Importer, Submitter,
-    signalled_fence,
+    descriptor, signalled_fence,
 };
 use crate::operation::DRAWING_TIME;
 use crate::{FOURCC, Machine, Operation, Size};
 
+/// Whether an operation also buys the library's named safeties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// It does what the interfaces ask for, and nothing else.
+    None,
+    /// An export is checked, named and released to everyone; an import is checked, and the descriptor
+    /// kept for the next device.
+    Named,
+}
+
 /// A Vulkan image is made, exported and freed.
 #[derive(Debug)]
-pub struct Export(Exporter);
+pub struct Export {
+    exporter: Exporter,
+    first_release: Option<FirstRelease>,
+}
 
 impl Export {
     /// # Errors
     /// When the device can share no image of this size.
-    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        Ok(Self(machine.floor_exporter(size)?))
+    pub fn open(machine: &Machine, size: Size, checks: Checks) -> Result<Self> {
+        let first_release = match checks {
+            Checks::None => None,
+            Checks::Named => Some(FirstRelease::new(machine.exporter())?),
+        };
+        Ok(Self {
+            exporter: machine.floor_exporter(size)?,
+            first_release,
+        })
     }
 }
 
 impl Operation for Export {
     fn run(&mut self) -> Result<()> {
-        self.0.export().map(drop)
+        let exported = self.exporter.export()?;
+        if let Some(first_release) = &mut self.first_release {
+            descriptor::check(exported.fd.as_fd(), 1)?;
+            first_release.release(&exported.image)?;
+            descriptor::set_name(exported.fd.as_fd(), c"exported")?;
+        }
+        Ok(())
     }
 }
 
@@ -35,17 +62,21 @@ impl Operation for Export {
 pub struct Import {
     exported: Exported,
     importer: Importer,
+    checks: Checks,
+    bytes: u64,
     received: Vec<OwnedFd>,
 }
 
 impl Import {
     /// # Errors
     /// When the device can share no image of this size.
-    pub fn open(machine: &Machine, size: Size) -> Result<Self> {
+    pub fn open(machine: &Machine, size: Size, checks: Checks) -> Result<Self> {
         let exported = machine.floor_exporter(size)?.export()?;
         Ok(Self {
             importer: machine.floor_importer(size, &exported),
             exported,
+            checks,
+            bytes: size.bytes(),
             received: Vec::new(),
         })
     }
@@ -61,7 +92,13 @@ impl Operation for Import {
 
     fn run(&mut self) -> Result<()> {
         let fd = self.received.pop().context("no descriptor was prepared")?;
-        self.importer.import(fd).map(drop)
+        match self.checks {
+            Checks::None => self.importer.import(fd).map(drop),
+            Checks::Named => {
+                descriptor::check(fd.as_fd(), self.bytes)?;
+                self.importer.import(fd.try_clone()?).map(drop)
+            }
+        }
     }
 }
 
@@ -101,15 +138,15 @@ fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Frameb
     )
 }
 
-/// A display shows the other of two framebuffers.
+/// A display shows the next of three framebuffers.
 #[derive(Debug)]
 pub struct Flip {
     flips: Flips,
-    framebuffers: [super::Framebuffer; 2],
+    framebuffers: [super::Framebuffer; 3],
     fence: OwnedFd,
     next: usize,
     // Their memory is on screen.
-    _exported: Rc<[Exported; 2]>,
+    _exported: Rc<[Exported; 3]>,
 }
 
 impl Flip {
@@ -124,13 +161,15 @@ impl Flip {
         let framebuffers = [
             maker.add(exported[0].fd.as_fd())?,
             maker.add(exported[1].fd.as_fd())?,
+            maker.add(exported[2].fd.as_fd())?,
         ];
-        display.set_mode((size.width, size.height), &framebuffers[0])?;
+        display.set_mode((size.width, size.height), &framebuffers[2])?;
         Ok(Self {
             flips: Flips::new(machine.card_file()?, &display)?,
             framebuffers,
             fence: signalled_fence(exported[0].fd.as_fd())?,
-            next: 1,
+            // One behind the library: where both take turns, every flip brings another image.
+            next: 0,
             _exported: exported,
         })
     }
@@ -145,7 +184,7 @@ impl Operation for Flip {
     fn run(&mut self) -> Result<()> {
         self.flips
             .flip(&self.framebuffers[self.next], self.fence.as_fd())?;
-        self.next = 1 - self.next;
+        self.next = (self.next + 1) % self.framebuffers.len();
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A display shows the other of two framebuffers.
+//! A display shows the next of three framebuffers.
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -14,16 +14,16 @@ use crate::floor::{self, Exported};
 use crate::operation::DRAWING_TIME;
 use crate::{Machine, Operation, Size};
 
-/// A display shows the other of two framebuffers.
+/// A display shows the next of three framebuffers.
 #[derive(Debug)]
 pub struct Flip {
     card: Card,
     output: Output,
-    mappings: [Mapping<Card>; 2],
+    mappings: [Mapping<Card>; 3],
     fence: Fence,
     next: usize,
     // Their memory is on screen.
-    _exported: Rc<[Exported; 2]>,
+    _exported: Rc<[Exported; 3]>,
 }
 
 impl Flip {
@@ -45,7 +45,7 @@ impl Flip {
                 .attach(&card)?
                 .map()?)
         };
-        let mappings = [map(&exported[0])?, map(&exported[1])?];
+        let mappings = [map(&exported[0])?, map(&exported[1])?, map(&exported[2])?];
         let fence = SyncFile::new(floor::signalled_fence(exported[0].fd.as_fd())?)?;
         let plane = PlaneCommit::primary(&mappings[0]);
         let whole = OutputCommit::new(&output).mode(mode).plane(plane);
@@ -72,7 +72,7 @@ impl Operation for Flip {
     fn run(&mut self) -> Result<()> {
         self.card
             .present(&self.output, &self.mappings[self.next], Some(&self.fence))?;
-        self.next = 1 - self.next;
+        self.next = (self.next + 1) % self.mappings.len();
         Ok(())
     }
 
