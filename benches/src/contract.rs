@@ -89,6 +89,24 @@ impl Buffers {
         Self::new(Exporter::InMemory(InMemory::new()?), places, count)
     }
 
+    /// The same, and nobody has attached to any.
+    ///
+    /// # Errors
+    /// As [`in_memory`](Self::in_memory).
+    pub fn idle(count: usize) -> Result<Self> {
+        let places = Places {
+            near: Placement::Device,
+            far: Placement::Host,
+        };
+        let mut this = Self::new(Exporter::InMemory(InMemory::new()?), places, 0)?;
+        this.buffers.reserve_exact(count);
+        for index in 0..count {
+            let buffer = this.create(&format!("bench {index}"))?;
+            this.buffers.push(buffer);
+        }
+        Ok(this)
+    }
+
     /// `count` dma-bufs, of a heap; they move to memfds.
     ///
     /// # Errors

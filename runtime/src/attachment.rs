@@ -1,6 +1,7 @@
 //! A device's connection to a buffer.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,12 +16,14 @@ use crate::{
 /// Identity of an attachment, unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
-pub struct AttachmentId(u64);
+pub struct AttachmentId(NonZeroU64);
 
 impl AttachmentId {
     pub(crate) fn unique() -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // Nobody makes 2^64 attachments.
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use smallvec::SmallVec;
+
 use crate::attachment::AttachmentCore;
 use crate::buffer::{BufferInner, Entry, Kind, PinRecord, State, Status};
 use crate::callback_gate::CallbackGate;
@@ -30,6 +32,9 @@ impl BufferInner {
         })?;
         let since = Moment::recent();
         let core = self.push_entry(&mut state, name, kind, since, constraint.clone(), None);
+        if state.pins.is_empty() {
+            state.pins.reserve_exact(1);
+        }
         state.pins.push(PinRecord {
             id: PinId::unique(),
             report: PinReport::new(core.id(), name.clone(), since),
@@ -79,6 +84,10 @@ impl BufferInner {
     ) -> Arc<AttachmentCore> {
         let id = AttachmentId::unique();
         let core = Arc::new(AttachmentCore::new(self.clone(), id, kind == Kind::Dynamic));
+        if state.entries.is_empty() {
+            // Most buffers have one or two, and a list grows to four at once.
+            state.entries.reserve_exact(1);
+        }
         state.entries.push(Entry {
             id,
             name: name.clone(),
@@ -89,7 +98,7 @@ impl BufferInner {
             cache: None,
             dead: core.dead(),
             implicit: core.implicit(),
-            maps: Vec::new(),
+            maps: SmallVec::new(),
             revoked: false,
         });
         core
@@ -185,7 +194,7 @@ impl BufferInner {
                     *count -= 1;
                 }
             }
-            entry.maps.retain(|(_, count)| *count > 0);
+            entry.maps.retain(|&mut (_, count)| count > 0);
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::backing::Claim;
 use crate::callback_gate::CallbackGate;
 use crate::clock::Moment;
@@ -56,7 +58,7 @@ pub(crate) struct Entry {
     /// Whether it takes part in implicit synchronisation.
     pub(crate) implicit: Arc<std::sync::atomic::AtomicBool>,
     /// Objects that exist, by generation.
-    pub(crate) maps: Vec<(Generation, usize)>,
+    pub(crate) maps: SmallVec<[(Generation, usize); 1]>,
     /// It was pinned when the buffer was revoked, which is for good.
     pub(crate) revoked: bool,
 }

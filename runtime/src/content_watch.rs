@@ -1,6 +1,6 @@
 //! Who wants to know which parts of a buffer change: the copies of it that are kept fresh.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::Damage;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
@@ -24,9 +24,13 @@ impl UnseenDamage {
     }
 }
 
-/// Those who watch a buffer's content. Nobody, for most buffers: then a write costs one look.
+/// Those who watch a buffer's content. Nobody ever, for most buffers: then a write costs one look, and
+/// nothing is kept for them.
 #[derive(Debug, Default)]
-pub(crate) struct ContentWatch {
+pub(crate) struct ContentWatch(OnceLock<Box<Watchers>>);
+
+#[derive(Debug, Default)]
+struct Watchers {
     watched: AtomicUsize,
     watchers: Mutex<Vec<Weak<UnseenDamage>>>,
 }
@@ -34,21 +38,29 @@ pub(crate) struct ContentWatch {
 impl ContentWatch {
     /// From here on every write is told. At first everything is unseen.
     pub(crate) fn watch(&self) -> Arc<UnseenDamage> {
-        let unseen = Arc::new(UnseenDamage(Mutex::new(Damage::whole())));
-        let mut watchers = lock(&self.watchers);
-        watchers.retain(|watcher| watcher.strong_count() > 0);
-        watchers.push(Arc::downgrade(&unseen));
-        self.watched.store(watchers.len(), Ordering::Release);
-        unseen
+        self.0.get_or_init(Box::default).watch()
     }
 
     /// The content has changed; `None` for everywhere. No reservation is held, so this may allocate:
     /// whoever is told of the work's end by this thread finds the damage.
     #[inline]
     pub(crate) fn written(&self, damage: Option<&Damage>) {
-        if self.watched.load(Ordering::Acquire) > 0 {
-            self.tell(damage);
+        if let Some(watchers) = self.0.get()
+            && watchers.watched.load(Ordering::Acquire) > 0
+        {
+            watchers.tell(damage);
         }
+    }
+}
+
+impl Watchers {
+    fn watch(&self) -> Arc<UnseenDamage> {
+        let unseen = Arc::new(UnseenDamage(Mutex::new(Damage::whole())));
+        let mut watchers = lock(&self.watchers);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(&unseen));
+        self.watched.store(watchers.len(), Ordering::Release);
+        unseen
     }
 
     #[cold]

@@ -27,7 +27,8 @@ pub struct DmaBuf {
     format: Fourcc,
     extent: Extent,
     layout: Layout,
-    memories: SmallVec<[DmaBufMemory; MAX_PLANES]>,
+    /// One, unless planes are disjoint: buffers are many, and most have one.
+    memories: SmallVec<[DmaBufMemory; 1]>,
 }
 
 impl DmaBuf {
@@ -44,7 +45,7 @@ impl DmaBuf {
         modifier: Modifier,
         planes: impl IntoIterator<Item = PlaneFd>,
     ) -> Result<Self, DmaBufError> {
-        let mut memories = SmallVec::<[DmaBufMemory; MAX_PLANES]>::new();
+        let mut memories = SmallVec::<[DmaBufMemory; 1]>::new();
         let mut layouts = SmallVec::<[PlaneLayout; MAX_PLANES]>::new();
         for plane in planes {
             let memory = DmaBufMemory::new(plane.fd)?;
@@ -73,7 +74,7 @@ impl DmaBuf {
         planes: &[PlaneLayout],
         memories: impl IntoIterator<Item = DmaBufMemory>,
     ) -> Result<Self, DmaBufError> {
-        let memories: SmallVec<[DmaBufMemory; MAX_PLANES]> = memories.into_iter().collect();
+        let memories: SmallVec<[DmaBufMemory; 1]> = memories.into_iter().collect();
         let sizes: SmallVec<[u64; MAX_PLANES]> = memories.iter().map(DmaBufMemory::size).collect();
         let layout = Layout::new(format, extent, modifier, planes, &sizes)?;
         if memories.len() > MAX_PLANES {

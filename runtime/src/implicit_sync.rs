@@ -23,7 +23,8 @@ use crate::{
 pub(crate) struct ForeignHolders {
     /// Export guards and attachments with [`SyncMode::Implicit`](crate::SyncMode::Implicit).
     count: AtomicUsize,
-    owed: Mutex<Owed>,
+    /// `None`, for most buffers: nobody is owed anything.
+    owed: Mutex<Option<Box<Owed>>>,
 }
 
 /// Fences of uses that are not among the dma-buf's own.
@@ -133,7 +134,7 @@ impl BufferInner {
         let mut owed = lock(&self.foreign.owed);
         // Looked at with the list locked: the last holder empties it after it has gone.
         if self.has_foreign_holders() {
-            owed.of(access).insert(fence);
+            owed.get_or_insert_default().of(access).insert(fence);
         }
     }
 
@@ -141,7 +142,9 @@ impl BufferInner {
     /// back when all have been tried.
     pub(crate) fn publish_owed(&self) -> Result<(), ImplicitSyncError> {
         self.may_exchange()?;
-        let mut owed = std::mem::take(&mut *lock(&self.foreign.owed));
+        let Some(mut owed) = lock(&self.foreign.owed).take() else {
+            return Ok(());
+        };
         let mut result = Ok(());
         for access in [Access::Write, Access::Read] {
             for fence in owed.of(access).pending() {

@@ -22,7 +22,8 @@ pub struct PlaneLayout {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     modifier: Modifier,
-    planes: SmallVec<[PlaneLayout; MAX_PLANES]>,
+    /// One for most formats, and buffers are many.
+    planes: SmallVec<[PlaneLayout; 1]>,
 }
 
 impl Layout {

@@ -84,7 +84,8 @@ pub struct Reservation {
     waiting: AtomicUsize,
     wake: Mutex<()>,
     released: Condvar,
-    entries: Mutex<SmallVec<[Entry; 4]>>,
+    /// Room for a writer and a reader. What more takes is allocated once: the list keeps it.
+    entries: Mutex<SmallVec<[Entry; 2]>>,
 }
 
 impl Reservation {
