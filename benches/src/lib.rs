@@ -2,11 +2,12 @@
 //!
 //! [`floor`] is that work without the library, [`library`] with it, and [`peers`] as others do it.
 //! [`OperationKind`] lists the operations and opens any side on a [`Machine`]; [`fn@bench`] measures a
-//! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`]. [`contract`] is what the contract costs by
-//! itself, without any device, and [`negotiating`] what finding a layout for all does. The program `operation` runs one side alone between markers, for counting its system calls:
-//! `tests/system_calls.rs` holds the exact table.
+//! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`].
+//! [`counters`] counts what each side does, and holds the library to a table. [`contract`] is what the
+//! contract costs by itself, without any device, and [`negotiating`] what finding a layout for all does.
 
 pub mod contract;
+pub mod counters;
 pub mod floor;
 pub mod library;
 pub mod negotiating;
@@ -17,6 +18,7 @@ mod bench;
 mod machine;
 mod operation;
 mod operation_kind;
+mod operation_runs;
 mod parameter;
 mod results;
 mod size;
@@ -25,6 +27,7 @@ pub use bench::{bench, exit_code};
 pub use machine::{FORMAT, FOURCC, Machine, Scanout, USAGE, VULKAN_USAGE};
 pub use operation::{Opened, Operation};
 pub use operation_kind::{By, OperationKind, Suite};
+pub use operation_runs::{CountedRuns, OperationArguments, OperationRuns, run_operations};
 pub use parameter::Parameter;
 pub use results::{Absence, PairedSamples, Results};
 pub use size::Size;

@@ -1,4 +1,4 @@
-//! The hot path allocates nothing.
+//! What a handoff allocates, which depends on who is first; the rest is in the table of counters.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use allocation_counter::measure;
@@ -21,20 +21,6 @@ fn allocations(kind: OperationKind, size: Size) -> [u64; 10] {
         run();
     }
     [(); 10].map(|()| run())
-}
-
-#[test]
-fn a_known_buffer_takes_no_allocation() {
-    assert_eq!(
-        allocations(OperationKind::KnownBuffer, Size::new(256, 256)),
-        [0; 10]
-    );
-}
-
-#[test]
-fn a_steady_flip_takes_no_allocation() {
-    let size = Size::new(1024, 768);
-    assert_eq!(allocations(OperationKind::Flip, size), [0; 10]);
 }
 
 /// A fence that is pending when the other device submits becomes a semaphore, and the buffer's name is

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,6 +16,8 @@ use crate::{FenceError, FenceStatus, SyncFileError, sys};
 #[derive(Debug)]
 pub struct SyncFile {
     fd: OwnedFd,
+    /// Seen to have signalled, which is for good: nobody has to ask the kernel again.
+    signalled: AtomicBool,
 }
 
 impl SyncFile {
@@ -25,8 +28,8 @@ impl SyncFile {
     /// - [`SyncFileError::NotSyncFile`]: it is another kind of file.
     /// - [`SyncFileError::Os`]: the ioctl failed (`EBADF`: the descriptor is closed).
     pub fn new(fd: OwnedFd) -> Result<Self, SyncFileError> {
-        let file = Self { fd };
-        match file.raw_info() {
+        let file = Self::from_kernel(fd);
+        match file.status() {
             Ok(_) => Ok(file),
             Err(error) => {
                 if matches!(&error, SyncFileError::Os { source, .. } if source.raw_os_error() == Some(nix::libc::EBADF))
@@ -43,7 +46,10 @@ impl SyncFile {
     /// (`OUT_FENCE_PTR` of a display, for one). So it is not checked, and this cannot fail when the
     /// work is on its way already; what comes from elsewhere goes through [`SyncFile::new`].
     pub fn from_kernel(fd: OwnedFd) -> Self {
-        Self { fd }
+        Self {
+            fd,
+            signalled: AtomicBool::new(false),
+        }
     }
 
     fn raw_info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
@@ -62,12 +68,20 @@ impl SyncFile {
         })
     }
 
-    /// Whether the fences are pending, have signalled, or ended in an error.
+    /// Whether the fences are pending, have signalled, or ended in an error. One ioctl, and none once it
+    /// has told that they have signalled.
     ///
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.
     pub fn status(&self) -> Result<FenceStatus, SyncFileError> {
-        Ok(status_of(self.raw_info()?.status))
+        if self.signalled.load(Ordering::Relaxed) {
+            return Ok(FenceStatus::Signalled);
+        }
+        let status = status_of(self.raw_info()?.status);
+        if status == FenceStatus::Signalled {
+            self.signalled.store(true, Ordering::Relaxed);
+        }
+        Ok(status)
     }
 
     /// How many fences the file holds.
@@ -89,7 +103,7 @@ impl SyncFile {
                 source,
             }
         })?;
-        Ok(Self { fd })
+        Ok(Self::from_kernel(fd))
     }
 
     /// A sync_file that signals when all of these have; `None` of none. One `SYNC_IOC_MERGE` for each
@@ -147,7 +161,10 @@ impl SyncFile {
             operation: "fcntl(F_DUPFD_CLOEXEC)",
             source,
         })?;
-        Ok(Self { fd })
+        Ok(Self {
+            fd,
+            signalled: AtomicBool::new(self.signalled.load(Ordering::Relaxed)),
+        })
     }
 
     /// Waits until the fences have signalled, for `timeout` at most.
@@ -157,6 +174,11 @@ impl SyncFile {
     /// - [`FenceError::Failed`]: they signalled with an error.
     /// - [`FenceError::SyncFile`]: a system call failed.
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
+        // What is over already costs one ioctl at most, and no look at the clock.
+        match self.status()? {
+            FenceStatus::Pending => {}
+            over => return ended(over),
+        }
         let deadline = Instant::now().checked_add(timeout);
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -184,18 +206,23 @@ impl SyncFile {
                 }
             }
         }
-        match self.status()? {
-            FenceStatus::Failed(errno) => Err(FenceError::Failed {
-                producer: "sync_file".to_owned(),
-                source: io::Error::from(errno),
-            }),
-            _ => Ok(()),
-        }
+        ended(self.status()?)
     }
 
     /// Gives the descriptor away, to an API that takes ownership of it.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
+    }
+}
+
+/// What a wait for fences that are over comes to.
+fn ended(status: FenceStatus) -> Result<(), FenceError> {
+    match status {
+        FenceStatus::Failed(errno) => Err(FenceError::Failed {
+            producer: "sync_file".to_owned(),
+            source: io::Error::from(errno),
+        }),
+        _ => Ok(()),
     }
 }
 

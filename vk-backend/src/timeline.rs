@@ -314,7 +314,8 @@ impl QueueTimeline {
         }
         // SAFETY: the driver has just made the descriptor and gives it to the caller.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Some(SyncFile::new(fd).map_err(FenceError::from)?))
+        // The kernel made it for the driver, which was asked for a sync_file.
+        Ok(Some(SyncFile::from_kernel(fd)))
     }
 }
 
