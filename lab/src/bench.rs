@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<i32> {
     let mut cargo = workspace::cargo();
     cargo
         .current_dir(&workspace.root)
-        .args(["bench", "--package", BENCHES, "--benches"]);
+        .args(["bench", "--package", BENCHES, "--benches", "--features", "peers"]);
     let options = [
         "--bench".to_owned(),
         "--displays=1".to_owned(),

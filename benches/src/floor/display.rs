@@ -133,18 +133,39 @@ impl Display {
         sizes
     }
 
+    /// The connector's id.
+    pub fn connector(&self) -> u32 {
+        self.connector.handle().into()
+    }
+
+    /// The CRTC's id.
+    pub fn crtc(&self) -> u32 {
+        self.crtc.into()
+    }
+
+    /// The first mode of this size.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn mode(&self, size: (u32, u32)) -> Result<drm_ffi::drm_mode_modeinfo> {
+        self.find_mode(size).copied().map(Into::into)
+    }
+
+    fn find_mode(&self, (width, height): (u32, u32)) -> Result<&Mode> {
+        self.connector
+            .modes()
+            .iter()
+            .find(|mode| mode.size() == (mode_size(width), mode_size(height)))
+            .with_context(|| format!("the display has no mode {width}x{height}"))
+    }
+
     /// Sets the first mode of this size, showing `framebuffer`.
     ///
     /// # Errors
     /// When there is no such mode, or the kernel refuses: another program may hold the display.
     pub fn set_mode(&self, size: (u32, u32), framebuffer: &Framebuffer) -> Result<()> {
         let (width, height) = size;
-        let mode = self
-            .connector
-            .modes()
-            .iter()
-            .find(|mode| mode.size() == (mode_size(width), mode_size(height)))
-            .with_context(|| format!("the display has no mode {width}x{height}"))?;
+        let mode = self.find_mode(size)?;
         let blob = self.card.create_property_blob(mode)?;
         let (connector, _) = properties(&self.card, self.connector.handle())?;
         let (crtc, _) = properties(&self.card, self.crtc)?;

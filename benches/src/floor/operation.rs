@@ -91,7 +91,8 @@ impl Operation for Framebuffer {
     }
 }
 
-fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
+/// Makes framebuffers of dma-bufs that are laid out as this one.
+pub(crate) fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
     Framebuffers::new(
         file,
         FOURCC.as_raw(),
