@@ -11,6 +11,7 @@ use drm::control::{
     connector, crtc, framebuffer, from_u32, plane, property,
 };
 use drm::{ClientCapability, Device};
+use nix::fcntl::OFlag;
 
 use super::Framebuffer;
 
@@ -149,6 +150,25 @@ impl Display {
     /// When there is none.
     pub fn mode(&self, size: (u32, u32)) -> Result<drm_ffi::drm_mode_modeinfo> {
         self.find_mode(size).copied().map(Into::into)
+    }
+
+    /// The display as a lease (`DRM_IOCTL_MODE_CREATE_LEASE`): a card of its own with this display
+    /// alone, and DRM master there. It is on loan until it is closed, and can be used here meanwhile.
+    ///
+    /// # Errors
+    /// When the kernel refuses: the display is leased already.
+    pub fn lease(&self) -> Result<OwnedFd> {
+        let objects = [
+            self.connector.handle().into(),
+            self.crtc.into(),
+            self.plane.into(),
+        ];
+        let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let (_, file) = self
+            .card
+            .create_lease(&objects, flags.bits().cast_unsigned())
+            .context("CREATE_LEASE")?;
+        Ok(file)
     }
 
     fn find_mode(&self, (width, height): (u32, u32)) -> Result<&Mode> {

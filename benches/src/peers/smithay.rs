@@ -6,7 +6,6 @@ mod flip;
 mod framebuffer;
 mod import;
 mod known_import;
-mod master;
 mod renderer;
 
 use anyhow::Result;

@@ -12,7 +12,6 @@ use smithay::reexports::calloop::EventLoop;
 use smithay::reexports::drm::control::{Mode, framebuffer, from_u32};
 use smithay::utils::{DeviceFd, Rectangle, Transform};
 
-use super::master::MasterAgain;
 use crate::floor::{self, Display, Exported};
 use crate::operation::DRAWING_TIME;
 use crate::{Machine, Operation, Size};
@@ -20,8 +19,9 @@ use crate::{Machine, Operation, Size};
 /// A display shows the other of two framebuffers, with an in-fence: one ATOMIC ioctl, in which
 /// smithay sets the plane's whole configuration each time.
 ///
-/// The framebuffers are the floor's, which stay as long as the card is open: someone else may show
-/// them, or go back to them, when this is gone.
+/// The display is leased: smithay refuses a card file that has framebuffers, and gives up DRM master
+/// when it is gone, while here others have the same file. The framebuffers are the floor's, which stay
+/// as long as the card is open: someone else may go back to them when this is gone.
 #[derive(Debug)]
 pub(super) struct Flip {
     events: EventLoop<'static, Vec<DrmEvent>>,
@@ -33,27 +33,23 @@ pub(super) struct Flip {
     next: usize,
     // Their memory is on screen.
     _exported: Rc<[Exported; 2]>,
-    // After everything of smithay's.
-    _master: MasterAgain,
 }
 
 impl Flip {
     pub(super) fn open(machine: &Machine, size: Size) -> Result<Self> {
         let exported = machine.screen(size)?;
-        let file = || machine.card_file();
-        let maker = floor::operation::framebuffers(file()?, size, &exported[0])?;
+        let maker = floor::operation::framebuffers(machine.card_file()?, size, &exported[0])?;
         let framebuffer = |image: &Exported| {
             let added = maker.add(image.fd.as_fd())?;
             from_u32(added.id()).context("a framebuffer's id is not 0")
         };
         let framebuffers = [framebuffer(&exported[0])?, framebuffer(&exported[1])?];
-        let display = Display::find(file()?)?;
+        let display = Display::find(machine.card_file()?)?;
         let crtc = from_u32(display.crtc()).context("a CRTC's id is not 0")?;
         let connector = from_u32(display.connector()).context("a connector's id is not 0")?;
         let mode = Mode::from(display.mode((size.width, size.height))?);
 
-        let master = MasterAgain(file()?);
-        let card = DrmDeviceFd::new(DeviceFd::from(file()?));
+        let card = DrmDeviceFd::new(DeviceFd::from(display.lease()?));
         let (mut device, notifier) = DrmDevice::new(card, false)?;
         let surface = device.create_surface(crtc, mode, &[connector])?;
         let events = EventLoop::try_new()?;
@@ -70,7 +66,6 @@ impl Flip {
             size: (i32::try_from(size.width)?, i32::try_from(size.height)?),
             next: 1,
             _exported: exported,
-            _master: master,
         };
         flip.surface.commit([flip.plane(0)], true)?;
         flip.settle()?;
