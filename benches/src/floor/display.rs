@@ -72,7 +72,10 @@ fn connected(card: &Card) -> Result<connector::Info> {
     }
     for &handle in card.resource_handles()?.connectors() {
         let connector = card.get_connector(handle, true)?;
-        if connector.state() == connector::State::Connected && !connector.modes().is_empty() {
+        // Listed when anyone has asked for them through this file; nobody sees what they show.
+        let seen = connector.interface() != connector::Interface::Writeback;
+        let connected = connector.state() == connector::State::Connected;
+        if seen && connected && !connector.modes().is_empty() {
             return Ok(connector);
         }
     }
