@@ -17,18 +17,20 @@ use anyhow::Result;
 
 use crate::{By, Machine, Opened, OperationKind, Size};
 
-/// Gets a peer's side of an operation ready.
+/// Gets a peer's side of an operation ready. One that fails on this machine is absent, with its error
+/// as the reason: the others are measured without it.
 ///
 /// # Errors
-/// When the machine lacks what it takes; it says what.
+/// None.
 #[cfg(feature = "peers")]
 pub fn open(kind: OperationKind, by: By, machine: &Machine, size: Size) -> Result<Opened> {
-    match by {
+    let opened = match by {
         By::Smithay => self::smithay::open(kind, machine, size),
         By::Gbm => self::gbm::open(kind, machine, size),
         By::Wgpu => self::wgpu::open(kind, machine, size),
         By::Dmashare | By::Floor => Ok(absent("it is no peer")),
-    }
+    };
+    Ok(opened.unwrap_or_else(|error| Opened::Absent(format!("it fails here: {error:#}"))))
 }
 
 /// Gets a peer's side of an operation ready: without the feature `peers` there is none.
