@@ -15,6 +15,7 @@ mod machine;
 mod operation;
 mod operation_kind;
 mod results;
+mod screen;
 mod size;
 
 pub use bench::{bench, exit_code};
@@ -22,4 +23,5 @@ pub use machine::{FORMAT, FOURCC, Machine, USAGE};
 pub use operation::{Opened, Operation};
 pub use operation_kind::{By, OperationKind, Suite};
 pub use results::{Absence, PairedSamples, Results};
+pub use screen::Screen;
 pub use size::Size;

@@ -10,7 +10,7 @@ use super::{
     signalled_fence,
 };
 use crate::operation::DRAWING_TIME;
-use crate::{FOURCC, Machine, Operation, Size};
+use crate::{FOURCC, Machine, Operation, Screen, Size};
 
 /// A Vulkan image is made, exported and freed.
 #[derive(Debug)]
@@ -108,9 +108,7 @@ pub struct Flip {
     flips: Flips,
     framebuffers: [super::Framebuffer; 2],
     fence: OwnedFd,
-    next: usize,
-    // Their memory is on screen.
-    _exported: Rc<[Exported; 2]>,
+    screen: Rc<Screen>,
 }
 
 impl Flip {
@@ -119,7 +117,8 @@ impl Flip {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.screen(size)?;
+        let screen = machine.screen(size)?;
+        let exported = screen.images();
         let display = Display::find(machine.card_file()?)?;
         let maker = framebuffers(machine.card_file()?, size, &exported[0])?;
         let framebuffers = [
@@ -127,12 +126,12 @@ impl Flip {
             maker.add(exported[1].fd.as_fd())?,
         ];
         display.set_mode((size.width, size.height), &framebuffers[0])?;
+        screen.start();
         Ok(Self {
             flips: Flips::new(machine.card_file()?, &display)?,
             framebuffers,
             fence: signalled_fence(exported[0].fd.as_fd())?,
-            next: 1,
-            _exported: exported,
+            screen,
         })
     }
 }
@@ -144,10 +143,9 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
+        let next = self.screen.flip();
         self.flips
-            .flip(&self.framebuffers[self.next], self.fence.as_fd())?;
-        self.next = 1 - self.next;
-        Ok(())
+            .flip(&self.framebuffers[next], self.fence.as_fd())
     }
 
     fn settle(&mut self) -> Result<()> {

@@ -10,9 +10,9 @@ use dmashare_drm::{Card, Commit, Event, Output, OutputCommit, PlaneCommit};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::shared_buffer;
-use crate::floor::{self, Exported};
+use crate::floor;
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Size};
+use crate::{Machine, Operation, Screen, Size};
 
 /// A display shows the other of two framebuffers.
 #[derive(Debug)]
@@ -21,9 +21,7 @@ pub struct Flip {
     output: Output,
     mappings: [Mapping<Card>; 2],
     fence: Fence,
-    next: usize,
-    // Their memory is on screen.
-    _exported: Rc<[Exported; 2]>,
+    screen: Rc<Screen>,
 }
 
 impl Flip {
@@ -32,7 +30,8 @@ impl Flip {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.screen(size)?;
+        let screen = machine.screen(size)?;
+        let exported = screen.images();
         let card = Card::from_fd(machine.card_file()?)?;
         let output = card
             .outputs()?
@@ -50,13 +49,13 @@ impl Flip {
         let plane = PlaneCommit::primary(&mappings[0]);
         let whole = OutputCommit::new(&output).mode(mode).plane(plane);
         card.commit(Commit::new().output(whole))?;
+        screen.start();
         let mut flip = Self {
             card,
             output,
             mappings,
             fence: Fence::SyncFile(Arc::new(fence)),
-            next: 1,
-            _exported: exported,
+            screen,
         };
         flip.settle()?;
         Ok(flip)
@@ -70,9 +69,9 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
+        let next = self.screen.flip();
         self.card
-            .present(&self.output, &self.mappings[self.next], Some(&self.fence))?;
-        self.next = 1 - self.next;
+            .present(&self.output, &self.mappings[next], Some(&self.fence))?;
         Ok(())
     }
 

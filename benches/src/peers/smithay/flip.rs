@@ -14,7 +14,7 @@ use smithay::utils::{DeviceFd, Rectangle, Transform};
 
 use crate::floor::{self, Display, Exported};
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Size};
+use crate::{Machine, Operation, Screen, Size};
 
 /// A display shows the other of two framebuffers, with an in-fence: one ATOMIC ioctl, in which
 /// smithay sets the plane's whole configuration each time.
@@ -30,14 +30,13 @@ pub(super) struct Flip {
     framebuffers: [framebuffer::Handle; 2],
     fence: OwnedFd,
     size: (i32, i32),
-    next: usize,
-    // Their memory is on screen.
-    _exported: Rc<[Exported; 2]>,
+    screen: Rc<Screen>,
 }
 
 impl Flip {
     pub(super) fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.screen(size)?;
+        let screen = machine.screen(size)?;
+        let exported = screen.images();
         let maker = floor::operation::framebuffers(machine.card_file()?, size, &exported[0])?;
         let framebuffer = |image: &Exported| {
             let added = maker.add(image.fd.as_fd())?;
@@ -64,10 +63,10 @@ impl Flip {
             framebuffers,
             fence: floor::signalled_fence(exported[0].fd.as_fd())?,
             size: (i32::try_from(size.width)?, i32::try_from(size.height)?),
-            next: 1,
-            _exported: exported,
+            screen,
         };
         flip.surface.commit([flip.plane(0)], true)?;
+        flip.screen.start();
         flip.settle()?;
         Ok(flip)
     }
@@ -103,8 +102,8 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.surface.page_flip([self.plane(self.next)], true)?;
-        self.next = 1 - self.next;
+        let next = self.screen.flip();
+        self.surface.page_flip([self.plane(next)], true)?;
         Ok(())
     }
 
