@@ -21,6 +21,7 @@ mod operation_kind;
 mod operation_runs;
 mod parameter;
 mod results;
+mod screen;
 mod size;
 
 pub use bench::{bench, exit_code};
@@ -30,4 +31,5 @@ pub use operation_kind::{By, OperationKind, Suite};
 pub use operation_runs::{CountedRuns, OperationArguments, OperationRuns, run_operations};
 pub use parameter::Parameter;
 pub use results::{Absence, PairedSamples, Results};
+pub use screen::Screen;
 pub use size::Size;

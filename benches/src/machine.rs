@@ -14,8 +14,8 @@ use ash::vk;
 use dmashare::Fourcc;
 use dmashare_vk::{AdoptedDevice, QueueLock};
 
-use crate::Size;
 use crate::floor::{self, Exported, Exporter, SupportedModifier, Vulkan};
+use crate::{Screen, Size};
 
 /// The format of all images, for Vulkan.
 pub const FORMAT: vk::Format = vk::Format::B8G8R8A8_UNORM;
@@ -36,7 +36,7 @@ pub struct Machine {
     exporter: Arc<Vulkan>,
     importer: Arc<Vulkan>,
     card: OnceCell<(PathBuf, OwnedFd)>,
-    screen: RefCell<Option<(Size, Rc<[Exported; 3]>)>>,
+    screen: RefCell<Option<(Size, Rc<Screen>)>>,
     scanout: RefCell<Option<(Size, Rc<Scanout>)>>,
 }
 
@@ -176,20 +176,17 @@ impl Machine {
     ///
     /// # Errors
     /// As [`export_linear`](Self::export_linear).
-    pub fn screen(&self, size: Size) -> Result<Rc<[Exported; 3]>> {
+    pub fn screen(&self, size: Size) -> Result<Rc<Screen>> {
         let mut screen = self.screen.borrow_mut();
-        if let Some((known, images)) = &*screen
+        if let Some((known, screen)) = &*screen
             && *known == size
         {
-            return Ok(images.clone());
+            return Ok(screen.clone());
         }
-        let images = Rc::new([
-            self.export_linear(size)?,
-            self.export_linear(size)?,
-            self.export_linear(size)?,
-        ]);
-        *screen = Some((size, images.clone()));
-        Ok(images)
+        let images = [self.export_linear(size)?, self.export_linear(size)?];
+        let new = Rc::new(Screen::new(images));
+        *screen = Some((size, new.clone()));
+        Ok(new)
     }
 
     /// The three images that are drawn and shown in turns, the same for both sides as those of

@@ -38,9 +38,14 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<i32> {
     // A file system may keep times to the second.
     let started = SystemTime::now() - Duration::from_secs(1);
     let mut cargo = workspace::cargo();
-    cargo
-        .current_dir(&workspace.root)
-        .args(["bench", "--package", BENCHES, "--benches"]);
+    cargo.current_dir(&workspace.root).args([
+        "bench",
+        "--package",
+        BENCHES,
+        "--benches",
+        "--features",
+        "peers",
+    ]);
     let options = [
         "--bench".to_owned(),
         "--displays=1".to_owned(),

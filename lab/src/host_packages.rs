@@ -27,6 +27,9 @@ const fn needs(what: &'static str, package: &'static str) -> Requirement {
 const REQUIREMENTS: &[Requirement] = &[
     needs("gcc", "gcc"),
     needs("/usr/include/stdio.h", "libc6-dev"),
+    // The benchmark's peers link these.
+    needs("/usr/include/gbm.h", "libgbm-dev"),
+    needs("/usr/include/xkbcommon/xkbcommon.h", "libxkbcommon-dev"),
     needs("make", "make"),
     needs("flex", "flex"),
     needs("bison", "bison"),

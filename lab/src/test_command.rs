@@ -14,6 +14,9 @@ use crate::{inherited_child, setup};
 
 /// The lab's own package.
 const LAB: &str = env!("CARGO_PKG_NAME");
+/// The package that is compared with others, and the feature with which it links them.
+const BENCHES: &str = "dmashare-bench";
+const PEERS: &str = "dmashare-bench/peers";
 /// The package whose locks a model checker can take the place of.
 const RUNTIME: &str = "dmashare";
 
@@ -76,6 +79,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
         }
         for package in inside {
             cargo.args(["--package", package]);
+        }
+        if chosen(BENCHES) {
+            cargo.args(["--features", PEERS]);
         }
         runner::use_for(&mut cargo, &options)?;
         cargo.arg("--no-fail-fast").args(&arguments.filter);

@@ -11,6 +11,7 @@ use drm::control::{
     connector, crtc, framebuffer, from_u32, plane, property,
 };
 use drm::{ClientCapability, Device};
+use nix::fcntl::OFlag;
 
 use super::Framebuffer;
 
@@ -71,7 +72,10 @@ fn connected(card: &Card) -> Result<connector::Info> {
     }
     for &handle in card.resource_handles()?.connectors() {
         let connector = card.get_connector(handle, true)?;
-        if connector.state() == connector::State::Connected && !connector.modes().is_empty() {
+        // Listed when anyone has asked for them through this file; nobody sees what they show.
+        let seen = connector.interface() != connector::Interface::Writeback;
+        let connected = connector.state() == connector::State::Connected;
+        if seen && connected && !connector.modes().is_empty() {
             return Ok(connector);
         }
     }
@@ -133,18 +137,58 @@ impl Display {
         sizes
     }
 
+    /// The connector's id.
+    pub fn connector(&self) -> u32 {
+        self.connector.handle().into()
+    }
+
+    /// The CRTC's id.
+    pub fn crtc(&self) -> u32 {
+        self.crtc.into()
+    }
+
+    /// The first mode of this size.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn mode(&self, size: (u32, u32)) -> Result<drm_ffi::drm_mode_modeinfo> {
+        self.find_mode(size).copied().map(Into::into)
+    }
+
+    /// The display as a lease (`DRM_IOCTL_MODE_CREATE_LEASE`): a card of its own with this display
+    /// alone, and DRM master there. It is on loan until it is closed, and can be used here meanwhile.
+    ///
+    /// # Errors
+    /// When the kernel refuses: the display is leased already.
+    pub fn lease(&self) -> Result<OwnedFd> {
+        let objects = [
+            self.connector.handle().into(),
+            self.crtc.into(),
+            self.plane.into(),
+        ];
+        let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let (_, file) = self
+            .card
+            .create_lease(&objects, flags.bits().cast_unsigned())
+            .context("CREATE_LEASE")?;
+        Ok(file)
+    }
+
+    fn find_mode(&self, (width, height): (u32, u32)) -> Result<&Mode> {
+        self.connector
+            .modes()
+            .iter()
+            .find(|mode| mode.size() == (mode_size(width), mode_size(height)))
+            .with_context(|| format!("the display has no mode {width}x{height}"))
+    }
+
     /// Sets the first mode of this size, showing `framebuffer`.
     ///
     /// # Errors
     /// When there is no such mode, or the kernel refuses: another program may hold the display.
     pub fn set_mode(&self, size: (u32, u32), framebuffer: &Framebuffer) -> Result<()> {
         let (width, height) = size;
-        let mode = self
-            .connector
-            .modes()
-            .iter()
-            .find(|mode| mode.size() == (mode_size(width), mode_size(height)))
-            .with_context(|| format!("the display has no mode {width}x{height}"))?;
+        let mode = self.find_mode(size)?;
         let blob = self.card.create_property_blob(mode)?;
         let (connector, _) = properties(&self.card, self.connector.handle())?;
         let (crtc, _) = properties(&self.card, self.crtc)?;

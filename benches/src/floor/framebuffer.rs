@@ -31,6 +31,13 @@ pub struct Framebuffers {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Framebuffer(pub(super) u32);
 
+impl Framebuffer {
+    /// The kernel's id, not 0.
+    pub fn id(&self) -> u32 {
+        self.0
+    }
+}
+
 impl Framebuffers {
     /// Framebuffers of dma-bufs that hold images of this kind; `file` is an open card.
     ///

@@ -11,7 +11,7 @@ use super::{
     descriptor, signalled_fence,
 };
 use crate::operation::DRAWING_TIME;
-use crate::{FOURCC, Machine, Operation, Size};
+use crate::{FOURCC, Machine, Operation, Screen, Size};
 
 /// Whether an operation also buys the library's named safeties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,8 @@ impl Operation for Framebuffer {
     }
 }
 
-pub(super) fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
+/// Makes framebuffers of dma-bufs that are laid out as this one.
+pub(crate) fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Result<Framebuffers> {
     Framebuffers::new(
         file,
         FOURCC.as_raw(),
@@ -138,15 +139,13 @@ pub(super) fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Re
     )
 }
 
-/// A display shows the next of three framebuffers.
+/// A display shows the other of two framebuffers.
 #[derive(Debug)]
 pub struct Flip {
     flips: Flips,
-    framebuffers: [super::Framebuffer; 3],
+    framebuffers: [super::Framebuffer; 2],
     fence: OwnedFd,
-    next: usize,
-    // Their memory is on screen.
-    _exported: Rc<[Exported; 3]>,
+    screen: Rc<Screen>,
 }
 
 impl Flip {
@@ -155,22 +154,21 @@ impl Flip {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.screen(size)?;
+        let screen = machine.screen(size)?;
+        let exported = screen.images();
         let display = Display::find(machine.card_file()?)?;
         let maker = framebuffers(machine.card_file()?, size, &exported[0])?;
         let framebuffers = [
             maker.add(exported[0].fd.as_fd())?,
             maker.add(exported[1].fd.as_fd())?,
-            maker.add(exported[2].fd.as_fd())?,
         ];
-        display.set_mode((size.width, size.height), &framebuffers[2])?;
+        display.set_mode((size.width, size.height), &framebuffers[0])?;
+        screen.start();
         Ok(Self {
             flips: Flips::new(machine.card_file()?, &display)?,
             framebuffers,
             fence: signalled_fence(exported[0].fd.as_fd())?,
-            // One behind the library: where both take turns, every flip brings another image.
-            next: 0,
-            _exported: exported,
+            screen,
         })
     }
 }
@@ -182,10 +180,9 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
+        let next = self.screen.flip();
         self.flips
-            .flip(&self.framebuffers[self.next], self.fence.as_fd())?;
-        self.next = (self.next + 1) % self.framebuffers.len();
-        Ok(())
+            .flip(&self.framebuffers[next], self.fence.as_fd())
     }
 
     fn settle(&mut self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! A display shows the next of three framebuffers.
+//! A display shows the other of two framebuffers.
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -10,20 +10,18 @@ use dmashare_drm::{Card, Commit, Event, Output, OutputCommit, PlaneCommit};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::shared_buffer;
-use crate::floor::{self, Exported};
+use crate::floor;
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Size};
+use crate::{Machine, Operation, Screen, Size};
 
-/// A display shows the next of three framebuffers.
+/// A display shows the other of two framebuffers.
 #[derive(Debug)]
 pub struct Flip {
     card: Card,
     output: Output,
-    mappings: [Mapping<Card>; 3],
+    mappings: [Mapping<Card>; 2],
     fence: Fence,
-    next: usize,
-    // Their memory is on screen.
-    _exported: Rc<[Exported; 3]>,
+    screen: Rc<Screen>,
 }
 
 impl Flip {
@@ -32,7 +30,8 @@ impl Flip {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let exported = machine.screen(size)?;
+        let screen = machine.screen(size)?;
+        let exported = screen.images();
         let card = Card::from_fd(machine.card_file()?)?;
         let output = card
             .outputs()?
@@ -45,18 +44,18 @@ impl Flip {
                 .attach(&card)?
                 .map()?)
         };
-        let mappings = [map(&exported[0])?, map(&exported[1])?, map(&exported[2])?];
+        let mappings = [map(&exported[0])?, map(&exported[1])?];
         let fence = SyncFile::new(floor::signalled_fence(exported[0].fd.as_fd())?)?;
         let plane = PlaneCommit::primary(&mappings[0]);
         let whole = OutputCommit::new(&output).mode(mode).plane(plane);
         card.commit(Commit::new().output(whole))?;
+        screen.start();
         let mut flip = Self {
             card,
             output,
             mappings,
             fence: Fence::SyncFile(Arc::new(fence)),
-            next: 1,
-            _exported: exported,
+            screen,
         };
         flip.settle()?;
         Ok(flip)
@@ -70,9 +69,9 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
+        let next = self.screen.flip();
         self.card
-            .present(&self.output, &self.mappings[self.next], Some(&self.fence))?;
-        self.next = (self.next + 1) % self.mappings.len();
+            .present(&self.output, &self.mappings[next], Some(&self.fence))?;
         Ok(())
     }
 
