@@ -10,7 +10,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode};
 
 use crate::{
-    Absence, By, Machine, Opened, Operation, OperationKind, PairedSamples, Results, Size, Suite,
+    Absence, By, Machine, MachineFacts, Opened, Operation, OperationKind, PairedSamples, Results,
+    Size, Suite,
 };
 
 /// The main function of a bench: measures a suite's operations at all their sizes, each as criterion's
@@ -43,6 +44,7 @@ fn run(suite: Suite) -> Result<()> {
     );
     let output = output_directory()?;
     let results = Results::beside(&output);
+    results.keep("machine.json", &MachineFacts::of(&machine)?)?;
     let mut criterion = Criterion::default()
         .output_directory(&output)
         .sample_size(40)

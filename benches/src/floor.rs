@@ -21,7 +21,7 @@ mod submit;
 mod vulkan;
 
 pub use copied_memory::CopiedMemory;
-pub use display::{Display, open_card};
+pub use display::{Display, driver_name, open_card};
 pub use export::{Exported, Exporter, Plane};
 pub use flip::Flips;
 pub use framebuffer::{Framebuffer, Framebuffers};

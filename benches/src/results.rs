@@ -1,7 +1,8 @@
 //! What is measured beside criterion's own figures, in files next to them.
 //!
 //! Below criterion's output folder lies `dmashare`, with one JSON file for each thing that was found:
-//! `pairs/OPERATION.BY.SIZE.json` ([`PairedSamples`]) and `absent/OPERATION.BY.json` ([`Absence`]).
+//! `pairs/OPERATION.BY.SIZE.json` ([`PairedSamples`]) `absent/OPERATION.BY.json` ([`Absence`]), and
+//! `machine.json` ([`MachineFacts`](crate::MachineFacts)).
 
 use std::fs;
 use std::path::{Path, PathBuf};
