@@ -231,6 +231,7 @@ pub(super) mod tests {
                 low: value * 0.9,
                 high: value * 1.1,
             }
+            .rounded()
         }
     }
 

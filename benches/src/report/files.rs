@@ -53,7 +53,9 @@ pub fn write_docs(root: &Path, data: &Data) -> Result<()> {
         fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
     let replaced = front_page::replace(&text, &front_page::section(data, "docs/benchmarks.md"))
         .with_context(|| format!("cannot change {}", readme.display()))?;
-    write(&root.join("docs"), &markdown_files(data)?)?;
+    let (docs, files) = (root.join("docs"), markdown_files(data)?);
+    remove_old_pictures(&docs, &files)?;
+    write(&docs, &files)?;
     write(root, &[("README.md".to_owned(), replaced)])
 }
 
@@ -63,6 +65,23 @@ pub fn write_docs(root: &Path, data: &Data) -> Result<()> {
 /// When the file cannot be read, or is something else.
 pub fn read_data(path: &Path) -> Result<Data> {
     super::criterion_results::read_json(path)
+}
+
+/// Pictures of earlier data that are not made any more.
+fn remove_old_pictures(docs: &Path, files: &[File]) -> Result<()> {
+    if !docs.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(docs).with_context(|| format!("cannot list {}", docs.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_picture = name.starts_with("benchmarks-") && name.ends_with(".svg");
+        if is_picture && !files.iter().any(|(file, _)| *file == name) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn write(folder: &Path, files: &[File]) -> Result<()> {
@@ -125,7 +144,14 @@ mod tests {
             "# Title\n<!-- benchmarks -->\n<!-- /benchmarks -->\n",
         )
         .unwrap();
+        fs::create_dir(root.path().join("docs")).unwrap();
+        let kept =
+            ["benchmarks-old.svg", "scanout.svg"].map(|name| root.path().join("docs").join(name));
+        for picture in &kept {
+            fs::write(picture, "").unwrap();
+        }
         write_docs(root.path(), &data()).unwrap();
+        assert_eq!(kept.map(|picture| picture.exists()), [false, true]);
         let text = fs::read_to_string(&readme).unwrap();
         assert!(
             text.contains("first import") && text.starts_with("# Title\n"),
