@@ -47,7 +47,7 @@ pub(super) fn against_size(data: &Data) -> Result<Option<Figure>> {
         x_label: "size of the image in pixels",
         y_label: "time",
         x_ticks: ticks,
-        y_format: quantities::time,
+        y_format: quantities::time_on_axis,
         curves,
     };
     Ok(Some(Figure {
@@ -84,7 +84,7 @@ pub(super) fn against_count(data: &Data, bench: &str, of_what: &str) -> Result<O
         x_label: of_what,
         y_label: "time of one operation",
         x_ticks: x_ticks.collect(),
-        y_format: quantities::time,
+        y_format: quantities::time_on_axis,
         curves,
     };
     Ok(Some(Figure {

@@ -124,7 +124,7 @@ mod tests {
         ]);
         data.ratios = vec![ratio_of("import", "floor", "1920x1080", [1.4, 1.5, 1.6])];
         let section = section(&data, "docs/benchmarks.md");
-        let import = "| first import | 1920×1080 | 150 ns | 100 ns | 1.500× (1.400 to 1.600) |";
+        let import = "| first import | 1920×1080 | 150 ns | 100 ns | 1.500× (1.400–1.600) |";
         assert!(section.contains(import), "{section}");
         assert!(
             section.contains("| flip | 1024×768 | 7.00 ns | – | – |"),

@@ -10,6 +10,18 @@ pub(super) fn time(nanoseconds: f64) -> String {
     )
 }
 
+/// The same as the label of an axis: `1 µs` and not `1.00 µs`.
+pub(super) fn time_on_axis(nanoseconds: f64) -> String {
+    let time = time(nanoseconds);
+    match time.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            let number = number.trim_end_matches('0').trim_end_matches('.');
+            format!("{number} {unit}")
+        }
+        _ => time,
+    }
+}
+
 /// So many bytes.
 pub(super) fn bytes(bytes: f64) -> String {
     const KIB: f64 = 1024.0;
@@ -26,7 +38,7 @@ pub(super) fn bytes(bytes: f64) -> String {
 /// A ratio with its interval.
 pub(super) fn ratio(ratio: Estimate) -> String {
     let Estimate { value, low, high } = ratio;
-    format!("{} ({} to {})", times(value), digits(low), digits(high))
+    format!("{} ({}–{})", times(value), digits(low), digits(high))
 }
 
 /// A ratio alone.
@@ -81,6 +93,8 @@ mod tests {
         assert_eq!(time(1500.0), "1.50 µs");
         assert_eq!(time(2e6), "2.00 ms");
         assert_eq!(time(0.5), "0.50 ns");
+        let on_axis = [1e3, 1.5e3, 1e4, 1e8].map(time_on_axis);
+        assert_eq!(on_axis, ["1 µs", "1.5 µs", "10 µs", "100 ms"]);
         assert_eq!(bytes(1024.0 * 1536.0), "1.50 MiB");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(100), "100");
@@ -89,7 +103,7 @@ mod tests {
     #[test]
     fn ratios_have_digits_where_they_matter() {
         let estimate = |value, low, high| Estimate { value, low, high };
-        assert_eq!(ratio(estimate(1.5, 1.45, 1.553)), "1.500× (1.450 to 1.553)");
+        assert_eq!(ratio(estimate(1.5, 1.45, 1.553)), "1.500× (1.450–1.553)");
         assert_eq!(times(25.04), "25.0×");
         assert_eq!(times(0.0012), "0.0012×");
     }

@@ -19,7 +19,8 @@ pub(in super::super) fn clocks(data: &Data) -> Option<Section> {
          turns: below 1 the library is faster."
             .to_owned(),
     )];
-    blocks.push(Block::Table(comparison_table(data, &shown)));
+    blocks.push(Block::Table(comparison_table(data, &shown, &FLOORS)));
+    blocks.extend(with_peers(data, &shown));
     let meanings = shown.iter().filter_map(|operation| {
         let known = names::known(operation)?;
         Some(format!("{}: {}.", known.title, known.what))
@@ -34,6 +35,25 @@ pub(in super::super) fn clocks(data: &Data) -> Option<Section> {
     Some(Section::new("How long it takes", blocks))
 }
 
+/// The floor, and the floor with the library's safety checks.
+pub(super) const FLOORS: [&str; 2] = ["floor", "checked_floor"];
+
+/// The operations that other libraries can do, beside them.
+pub(super) fn with_peers(data: &Data, operations: &[&str]) -> Vec<Block> {
+    let has_peer = |operation: &&str| {
+        let mut peers = PEERS.iter();
+        peers.any(|peer| data.of(operation, peer).next().is_some())
+    };
+    let operations: Vec<&str> = operations.iter().copied().filter(has_peer).collect();
+    if operations.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        Block::Paragraph("The same beside other libraries:".to_owned()),
+        Block::Table(comparison_table(data, &operations, &PEERS)),
+    ]
+}
+
 /// What was measured of some topics, in the order of the report.
 pub(super) fn of_topics<'a>(data: &'a Data, topics: &[Topic]) -> Vec<&'a str> {
     let mut operations = data.operations();
@@ -42,14 +62,14 @@ pub(super) fn of_topics<'a>(data: &'a Data, topics: &[Topic]) -> Vec<&'a str> {
     operations
 }
 
-/// Operations with their times and ratios, one row for each size; a column only for who has figures.
-pub(super) fn comparison_table(data: &Data, operations: &[&str]) -> Table {
-    let others = ["floor", "checked_floor"].into_iter().chain(PEERS);
+/// Operations with their times and ratios, one row for each size; a column only for those of `others`
+/// who have figures.
+pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]) -> Table {
     let has_figures = |by: &&str| {
         let mut all = operations.iter();
         all.any(|operation| data.of(operation, by).next().is_some())
     };
-    let others: Vec<&str> = others.filter(has_figures).collect();
+    let others: Vec<&str> = others.iter().copied().filter(has_figures).collect();
     let mut heads = vec![
         "operation".to_owned(),
         "size".to_owned(),
@@ -134,25 +154,20 @@ mod tests {
             ratio_of("import", "floor", "256x256", [1.4, 1.5, 1.6]),
             ratio_of("import", "gbm", "256x256", [0.4, 0.5, 0.6]),
         ];
-        let table = comparison_table(&data, &["import"]);
-        assert_eq!(
-            table.heads,
-            [
-                "operation",
-                "size",
-                "dmashare",
-                "floor",
-                "ratio",
-                "GBM",
-                "ratio"
-            ]
-        );
+        let table = comparison_table(&data, &["import"], &FLOORS);
+        let heads = ["operation", "size", "dmashare", "floor", "ratio"];
+        assert_eq!(table.heads, heads);
         let first: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();
         assert_eq!(&first[..3], ["first import", "256×256", "150 ns"]);
-        let tones: Vec<_> = table.rows[0].iter().map(|cell| cell.tone).collect();
-        assert_eq!((tones[4], tones[6]), (Tone::Bad, Tone::Good));
+        assert_eq!(table.rows[0][4].tone, Tone::Bad);
         let second: Vec<_> = table.rows[1].iter().map(|cell| &*cell.text).collect();
-        assert_eq!(second, ["", "1920×1080", "150 ns", "–", "–", "–", "–"]);
+        assert_eq!(second, ["", "1920×1080", "150 ns", "–", "–"]);
+        let [_, Block::Table(table)] = &with_peers(&data, &["export", "import"])[..] else {
+            panic!("a peer was measured");
+        };
+        assert_eq!(table.heads[3], "GBM");
+        assert_eq!(table.rows[0][4].tone, Tone::Good);
+        assert_eq!(with_peers(&data, &["export"]), []);
     }
 
     #[test]

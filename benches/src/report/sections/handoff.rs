@@ -3,7 +3,7 @@
 use super::super::figures::bytes;
 use super::super::names::{self, Topic};
 use super::super::{Block, Cell, Data, Section, Table, quantities};
-use super::clocks::{absences, comparison_table, of_topics};
+use super::clocks::{FLOORS, absences, comparison_table, of_topics, with_peers};
 
 /// Handoffs as times, frames and bytes.
 pub(in super::super) fn handoff(data: &Data) -> Option<Section> {
@@ -17,10 +17,11 @@ pub(in super::super) fn handoff(data: &Data) -> Option<Section> {
              that is worth in bytes grows with the size."
                 .to_owned(),
         ),
-        Block::Table(comparison_table(data, &shown)),
+        Block::Table(comparison_table(data, &shown, &FLOORS)),
         Block::Paragraph("By the library, as frames and as bytes of images:".to_owned()),
         Block::Table(rates(data, &shown)),
     ];
+    blocks.extend(with_peers(data, &shown));
     let absences = absences(data, &shown);
     if !absences.is_empty() {
         blocks.push(Block::List(absences));

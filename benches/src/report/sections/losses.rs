@@ -70,10 +70,10 @@ mod tests {
             ratio_of("export", "gbm", "256x256", [1.1, 1.2, 1.3]),
         ];
         let text = text(&data);
-        let import = "first import, against the floor: 1.500× (1.400 to 1.600) at 256×256. That is \
+        let import = "first import, against the floor: 1.500× (1.400–1.600) at 256×256. That is \
                       150 µs instead of 100 µs. The first import makes three system calls";
         assert!(text.contains(import), "{text}");
-        let export = "export, against GBM: 1.200× (1.100 to 1.300) at 256×256, and not at other sizes. \
+        let export = "export, against GBM: 1.200× (1.100–1.300) at 256×256, and not at other sizes. \
                       Not explained yet.";
         assert!(text.contains(export), "{text}");
     }
