@@ -45,7 +45,7 @@ pub(in super::super) fn growth(data: &Data) -> Result<Option<Section>> {
         }
         blocks.push(Block::Table(table));
     }
-    let title = "How it grows with the number of buffers";
+    let title = "How it grows with buffers and threads";
     Ok((!blocks.is_empty()).then(|| Section::new(title, blocks)))
 }
 
