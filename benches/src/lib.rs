@@ -2,8 +2,11 @@
 //!
 //! [`floor`] is that work without the library, [`library`] with it, and [`peers`] as others do it.
 //! [`OperationKind`] lists the operations and opens any side on a [`Machine`]; [`fn@bench`] measures a
-//! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`]. [`contract`] is what the contract costs by itself, without any device. The program `operation` runs one side alone between markers, for counting its system calls:
-//! `tests/system_calls.rs` holds the exact table. [`report`] is what is made of the results.
+//! suite of them with criterion, in turns, and leaves what criterion has no place for in [`Results`].
+//! [`contract`] is what the contract costs by itself, without any device, and [`report`] what is made of
+//! all results. The program `operation` runs one side alone between markers, for counting its system
+//! calls:
+//! `tests/system_calls.rs` holds the exact table.
 
 pub mod contract;
 pub mod floor;

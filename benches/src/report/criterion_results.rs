@@ -280,7 +280,16 @@ mod tests {
         assert_eq!((counts, data.growths.len()), (vec![100, 100_000], 2));
         // The library's own samples, not those of the floor.
         assert_eq!(data.ratios.len(), 1);
-        assert!((data.ratio("import", "floor", "1920x1080").unwrap().value - 1.5).abs() < 1e-9);
+        assert!(
+            (data
+                .ratio("import", "floor", "1920x1080")
+                .unwrap()
+                .ratio
+                .value
+                - 1.5)
+                .abs()
+                < 1e-9
+        );
         // The floor was measured, and nothing of the flip.
         let absences: Vec<_> = data.absences.iter().map(|one| &*one.by).collect();
         assert_eq!(absences, ["gbm"]);

@@ -22,13 +22,17 @@ impl Estimate {
     /// With seven digits, which is more than any clock has: data that were written and read again are
     /// the same.
     pub(super) fn rounded(self) -> Self {
-        let round = |number: f64| format!("{number:.6e}").parse().unwrap_or(number);
         Self {
-            value: round(self.value),
-            low: round(self.low),
-            high: round(self.high),
+            value: rounded(self.value),
+            low: rounded(self.low),
+            high: rounded(self.high),
         }
     }
+}
+
+/// A figure with seven digits.
+pub(super) fn rounded(number: f64) -> f64 {
+    format!("{number:.6e}").parse().unwrap_or(number)
 }
 
 /// How long an operation took, by one of those who do it.
@@ -55,6 +59,10 @@ pub struct Ratio {
     pub size: String,
     /// The library's time over the other's: the median of the samples' ratios.
     pub ratio: Estimate,
+    /// Nanoseconds that the library took in these samples: their median.
+    pub ours: f64,
+    /// Nanoseconds that the other took in these samples: their median.
+    pub theirs: f64,
     /// How many samples there were.
     pub samples: usize,
 }
@@ -173,11 +181,9 @@ impl Data {
     }
 
     /// How the library compares with another.
-    pub fn ratio(&self, operation: &str, beside: &str, size: &str) -> Option<Estimate> {
+    pub fn ratio(&self, operation: &str, beside: &str, size: &str) -> Option<&Ratio> {
         let mut ratios = self.ratios.iter();
-        let found = ratios
-            .find(|one| one.operation == operation && one.beside == beside && one.size == size);
-        found.map(|one| one.ratio)
+        ratios.find(|one| one.operation == operation && one.beside == beside && one.size == size)
     }
 
     /// Operations that were measured, in the order of their names.
@@ -263,6 +269,8 @@ pub(super) mod tests {
             beside: beside.to_owned(),
             size: size.to_owned(),
             ratio: Estimate { value, low, high },
+            ours: 100.0 * value,
+            theirs: 100.0,
             samples: 40,
         }
     }

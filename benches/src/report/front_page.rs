@@ -48,15 +48,18 @@ fn table(data: &Data) -> Table {
             continue;
         };
         let floor = data.time(operation, "floor", &one.size);
-        let ratio = data.ratio(operation, "floor", &one.size);
+        let samples = data.ratio(operation, "floor", &one.size);
+        let floor = samples
+            .map(|samples| samples.theirs)
+            .or(floor.map(|floor| floor.value));
         table.rows.push(vec![
             Cell::from(names::operation(operation)),
             Cell::from(names::size(&one.size)),
             Cell::from(quantities::time(one.time.value)),
-            floor.map_or_else(Cell::empty, |floor| {
-                Cell::from(quantities::time(floor.value))
+            floor.map_or_else(Cell::empty, |floor| Cell::from(quantities::time(floor))),
+            samples.map_or_else(Cell::empty, |samples| {
+                Cell::from(quantities::ratio(samples.ratio))
             }),
-            ratio.map_or_else(Cell::empty, |ratio| Cell::from(quantities::ratio(ratio))),
         ]);
     }
     table

@@ -1,5 +1,6 @@
 //! How two compare that were measured in turns.
 
+use super::data::rounded;
 use super::{Estimate, Ratio};
 use crate::{By, PairedSamples};
 
@@ -20,20 +21,29 @@ pub(super) fn paired_ratio(pairs: &PairedSamples) -> Option<Ratio> {
     if !is_measured && pairs.beside != library {
         return None;
     }
-    let ratios = pairs.samples.iter().map(|&(by, beside)| {
+    let samples = pairs.samples.iter().map(|&(by, beside)| {
         if is_measured {
-            by / beside
+            (by, beside)
         } else {
-            beside / by
+            (beside, by)
         }
     });
-    let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+    let samples: Vec<(f64, f64)> = samples
+        .filter(|(ours, theirs)| (ours / theirs).is_finite())
+        .collect();
+    let median_of = |figure: fn(&(f64, f64)) -> f64| {
+        let mut figures: Vec<f64> = samples.iter().map(figure).collect();
+        median(&mut figures).map(rounded)
+    };
+    let ratios: Vec<f64> = samples.iter().map(|(ours, theirs)| ours / theirs).collect();
     Some(Ratio {
         operation: pairs.operation.clone(),
         beside: beside.clone(),
         size: pairs.size.clone(),
         ratio: bootstrap(&ratios)?.rounded(),
-        samples: ratios.len(),
+        ours: median_of(|(ours, _)| *ours)?,
+        theirs: median_of(|(_, theirs)| *theirs)?,
+        samples: samples.len(),
     })
 }
 
@@ -105,6 +115,8 @@ mod tests {
         let by_peer = paired_ratio(&pairs("gbm", "dmashare", &samples)).unwrap();
         assert_eq!((&*by_peer.beside, by_peer.samples), ("gbm", 3));
         assert!((by_peer.ratio.value - 0.5).abs() < 1e-9);
+        assert_eq!((by_peer.ours, by_peer.theirs), (100.0, 200.0));
+        assert_eq!((beside_floor.ours, beside_floor.theirs), (200.0, 100.0));
         assert_eq!(paired_ratio(&pairs("gbm", "wgpu", &samples)), None);
         assert_eq!(paired_ratio(&pairs("dmashare", "floor", &[])), None);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::names::{self, PEERS, Topic};
+use super::super::names::{self, PEERS, Topic, is_floor};
 use super::super::{Block, Cell, Data, Section, Table, Tone, losses, quantities};
 
 /// Topics whose operations are compared here; handoffs and copies have sections of their own.
@@ -103,7 +103,14 @@ pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]
                     let is_same = loss.operation == *operation && loss.beside == *by;
                     is_same && loss.at.iter().any(|(at, _)| at == size)
                 });
-                let ratio = match data.ratio(operation, by, size) {
+                let samples = data.ratio(operation, by, size);
+                // Of a floor, the samples taken in turns with those of the library's own time.
+                let in_turns = samples.filter(|_| is_floor(by));
+                let theirs = match in_turns {
+                    Some(samples) => Cell::from(quantities::time(samples.theirs)),
+                    None => time(by),
+                };
+                let ratio = match samples.map(|samples| samples.ratio) {
                     Some(ratio) if lost => Cell::new(quantities::ratio(ratio), Tone::Bad),
                     Some(ratio) if ratio.high < 0.95 => {
                         Cell::new(quantities::ratio(ratio), Tone::Good)
@@ -111,7 +118,7 @@ pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]
                     Some(ratio) => Cell::from(quantities::ratio(ratio)),
                     None => Cell::empty(),
                 };
-                row.extend([time(by), ratio]);
+                row.extend([theirs, ratio]);
             }
             table.rows.push(row);
         }

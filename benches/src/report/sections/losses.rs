@@ -34,9 +34,8 @@ fn in_words(data: &Data, loss: &Loss) -> String {
             all if all == sizes => format!("at each size, at most {at}."),
             some => format!("at {some} of {sizes} sizes, at most {at}."),
         });
-        let time = |by: &str| data.time(&loss.operation, by, size);
-        if let Some((ours, theirs)) = time("dmashare").zip(time(&loss.beside)) {
-            let [ours, theirs] = [ours, theirs].map(|time| quantities::time(time.value));
+        if let Some(samples) = data.ratio(&loss.operation, &loss.beside, size) {
+            let [ours, theirs] = [samples.ours, samples.theirs].map(quantities::time);
             text.push_str(&format!(" That is {ours} instead of {theirs}."));
         }
     }
@@ -71,10 +70,10 @@ mod tests {
         ];
         let text = text(&data);
         let import = "first import, against the floor: 1.500× (1.400–1.600) at 256×256. That is \
-                      150 µs instead of 100 µs. The first import makes three system calls";
+                      150 ns instead of 100 ns. The first import makes three system calls";
         assert!(text.contains(import), "{text}");
         let export = "export, against GBM: 1.200× (1.100–1.300) at 256×256, and not at other sizes. \
-                      Not explained yet.";
+                      That is 120 ns instead of 100 ns. Not explained yet.";
         assert!(text.contains(export), "{text}");
     }
 }
