@@ -216,11 +216,14 @@ fn in_turns(
     times: u64,
     runs_per_batch: usize,
 ) -> Result<(f64, Option<f64>)> {
-    let mut left = usize::try_from(times)?;
+    let times = usize::try_from(times)?;
+    // Whoever is first in a turn may find the machine in another state, such as a display with nothing
+    // left to let go of. So each is first as often as the other; an odd single run gets one more.
+    let turns = times.div_ceil(runs_per_batch).next_multiple_of(2);
     let (mut of_measured, mut of_beside) = (Vec::new(), Vec::new());
-    while left > 0 {
-        let runs = left.min(runs_per_batch);
-        let measured_first = of_measured.len() % 2 == 0;
+    for turn in 0..turns {
+        let runs = ((times + turn) / turns).max(1);
+        let measured_first = turn % 2 == 0;
         if measured_first {
             of_measured.push(batch(measured, runs)?);
         }
@@ -230,7 +233,6 @@ fn in_turns(
         if !measured_first {
             of_measured.push(batch(measured, runs)?);
         }
-        left -= runs;
     }
     let taken = median(of_measured).context("there was no run")?;
     Ok((taken, median(of_beside)))
@@ -309,13 +311,34 @@ mod tests {
         let elapsed = start.elapsed();
         for count in &counts {
             let count = count.borrow();
-            assert_eq!((count.prepared, count.run, count.settled), (7, 7, 3));
+            assert_eq!((count.prepared, count.run, count.settled), (7, 7, 4));
         }
         let of_beside = of_beside.unwrap();
         assert!(taken >= 1e-3 && of_beside >= 1e-3, "{taken} {of_beside}");
-        // Six times 100 ms of waiting are not in it.
+        // Eight times 100 ms of waiting are not in it.
         let timed = Duration::from_secs_f64(7.0 * (taken + of_beside));
         assert!(timed < elapsed, "{timed:?} of {elapsed:?}");
-        assert!(elapsed >= Duration::from_millis(600));
+        assert!(elapsed >= Duration::from_millis(800));
+    }
+
+    /// Five runs would make one side first three times, and the medians those of different positions.
+    #[test]
+    fn each_side_is_first_as_often() {
+        struct Noting(&'static str, Rc<RefCell<Vec<&'static str>>>);
+        impl Operation for Noting {
+            fn run(&mut self) -> Result<()> {
+                self.1.borrow_mut().push(self.0);
+                Ok(())
+            }
+        }
+        for times in [1, 2, 5, 8] {
+            let order = Rc::default();
+            let mut measured = Noting("measured", Rc::clone(&order));
+            let mut beside = Noting("beside", Rc::clone(&order));
+            in_turns(&mut measured, Some(&mut beside), times, 1).unwrap();
+            let order = order.borrow();
+            let first = order.chunks(2).filter(|turn| turn[0] == "measured").count();
+            assert_eq!(order.len(), first * 4, "{times}: {order:?}");
+        }
     }
 }
