@@ -10,8 +10,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode};
 
 use crate::{
-    Absence, By, Machine, Opened, Operation, OperationKind, PairedSamples, Parameter, Results,
-    Suite, other_process,
+    Absence, By, Machine, MachineFacts, Opened, Operation, OperationKind, PairedSamples, Parameter,
+    Results, Suite, other_process,
 };
 
 /// The main function of a bench: measures a suite's operations at all their sizes, each as criterion's
@@ -38,6 +38,10 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
     }
 }
 
+/// How often a time is taken, and how often where one takes up to a second.
+const SAMPLES: usize = 30;
+const FEW_SAMPLES: usize = 10;
+
 fn run(suite: Suite) -> Result<()> {
     let machine = Machine::open()?;
     let _ = writeln!(
@@ -47,11 +51,11 @@ fn run(suite: Suite) -> Result<()> {
     );
     let output = output_directory()?;
     let results = Results::beside(&output);
+    results.keep("machine.json", &MachineFacts::of(&machine)?)?;
     let mut criterion = Criterion::default()
         .output_directory(&output)
-        .sample_size(40)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500))
         .nresamples(10_000)
         .without_plots()
         .configure_from_args();
@@ -77,7 +81,7 @@ fn measure(
     group.sampling_mode(SamplingMode::Flat);
     if matches!(kind, OperationKind::Flip | OperationKind::HandoffDisplay) {
         // Few fit into a second, and what a driver does besides a flip differs from one to the next.
-        group.measurement_time(Duration::from_secs(6));
+        group.measurement_time(Duration::from_secs(4));
     }
     let sizes = kind.sizes(machine)?;
     for &by in kind.sides() {
@@ -91,7 +95,13 @@ fn measure(
             })?;
             continue;
         }
+        results.forget_absence(&kind.to_string(), &by.to_string())?;
         for &size in &sizes {
+            group.sample_size(if kind.makes_memory_of(size) {
+                FEW_SAMPLES
+            } else {
+                SAMPLES
+            });
             measure_at(kind, by, size, machine, results, &mut group)
                 .with_context(|| format!("{by} at {size}"))?;
         }
@@ -223,10 +233,13 @@ fn in_turns(
     times: u64,
     runs_per_batch: usize,
 ) -> Result<(f64, Option<f64>)> {
-    let mut left = usize::try_from(times)?;
+    let times = usize::try_from(times)?;
+    // Whoever is first in a turn may find the machine in another state, such as a display with nothing
+    // left to let go of. So each is first as often as the other; an odd single run gets one more.
+    let turns = times.div_ceil(runs_per_batch).next_multiple_of(2);
     let (mut of_measured, mut of_beside) = (Vec::new(), Vec::new());
-    while left > 0 {
-        let runs = left.min(runs_per_batch);
+    for turn in 0..turns {
+        let runs = ((times + turn) / turns).max(1);
         if *measured_first {
             of_measured.push(batch(measured, runs)?);
         }
@@ -237,7 +250,6 @@ fn in_turns(
             of_measured.push(batch(measured, runs)?);
         }
         *measured_first = !*measured_first;
-        left -= runs;
     }
     let taken = median(of_measured).context("there was no run")?;
     Ok((taken, median(of_beside)))
@@ -319,13 +331,34 @@ mod tests {
         let elapsed = start.elapsed();
         for count in &counts {
             let count = count.borrow();
-            assert_eq!((count.prepared, count.run, count.settled), (7, 7, 3));
+            assert_eq!((count.prepared, count.run, count.settled), (7, 7, 4));
         }
         let of_beside = of_beside.unwrap();
         assert!(taken >= 1e-3 && of_beside >= 1e-3, "{taken} {of_beside}");
-        // Six times 100 ms of waiting are not in it.
+        // Eight times 100 ms of waiting are not in it.
         let timed = Duration::from_secs_f64(7.0 * (taken + of_beside));
         assert!(timed < elapsed, "{timed:?} of {elapsed:?}");
-        assert!(elapsed >= Duration::from_millis(600));
+        assert!(elapsed >= Duration::from_millis(800));
+    }
+
+    /// Five runs would make one side first three times, and the medians those of different positions.
+    #[test]
+    fn each_side_is_first_as_often() {
+        struct Noting(&'static str, Rc<RefCell<Vec<&'static str>>>);
+        impl Operation for Noting {
+            fn run(&mut self) -> Result<()> {
+                self.1.borrow_mut().push(self.0);
+                Ok(())
+            }
+        }
+        for times in [1, 2, 5, 8] {
+            let order = Rc::default();
+            let mut measured = Noting("measured", Rc::clone(&order));
+            let mut beside = Noting("beside", Rc::clone(&order));
+            in_turns(&mut measured, Some(&mut beside), &mut true, times, 1).unwrap();
+            let order = order.borrow();
+            let first = order.chunks(2).filter(|turn| turn[0] == "measured").count();
+            assert_eq!(order.len(), first * 4, "{times}: {order:?}");
+        }
     }
 }

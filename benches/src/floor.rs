@@ -32,7 +32,7 @@ mod vulkan;
 
 pub use commands::{Commands, Recording};
 pub use copied_memory::CopiedMemory;
-pub use display::{Display, open_card};
+pub use display::{Display, driver_name, open_card};
 pub use export::{Exported, Exporter, Plane};
 pub use flip::Flips;
 pub use framebuffer::{Framebuffer, Framebuffers};

@@ -195,6 +195,12 @@ impl OperationKind {
         }
     }
 
+    /// Whether each run makes memory for a large image: kernels clear it, which takes long.
+    pub fn makes_memory_of(self, parameter: Parameter) -> bool {
+        let is_large = matches!(parameter, Parameter::Size(size) if size.width >= 3840);
+        is_large && matches!(self, Self::Export | Self::FreshEviction)
+    }
+
     /// How many runs are timed together, so that reading the clock does not count: none where each
     /// run has to be waited for.
     pub fn runs_per_batch(self) -> usize {

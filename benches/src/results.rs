@@ -1,10 +1,11 @@
 //! What is measured beside criterion's own figures, in files next to them.
 //!
 //! Below criterion's output folder lies `dmashare`, with one JSON file for each thing that was found:
-//! `pairs/OPERATION.BY.SIZE.json` ([`PairedSamples`]) and `absent/OPERATION.BY.json` ([`Absence`]).
+//! `pairs/OPERATION.BY.SIZE.json` ([`PairedSamples`]) `absent/OPERATION.BY.json` ([`Absence`]), and
+//! `machine.json` ([`MachineFacts`](crate::MachineFacts)).
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,20 @@ impl Results {
             ..
         } = pairs;
         self.keep(&format!("pairs/{operation}.{by}.{size}.json"), pairs)
+    }
+
+    /// Forgets that someone could not do something.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn forget_absence(&self, operation: &str, by: &str) -> Result<()> {
+        let path = self.0.join(format!("absent/{operation}.{by}.json"));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Keeps that someone cannot do something.

@@ -29,7 +29,7 @@ fn turn() -> MutexGuard<'static, ()> {
 
 fn size_of(kind: OperationKind, machine: &Machine) -> Size {
     match kind {
-        OperationKind::Flip => kind.sizes(machine).unwrap()[0],
+        OperationKind::Flip => kind.sizes(machine).unwrap()[0].size(),
         _ => Size::new(256, 256),
     }
 }

@@ -12,7 +12,6 @@ mod debian;
 mod demo;
 mod doctor;
 mod environment;
-mod growth;
 mod guest;
 mod guest_displays;
 mod guest_memory;
@@ -28,7 +27,7 @@ mod mountable;
 mod one_processor;
 mod output_relay;
 mod progress;
-mod ratios;
+mod render_node;
 mod request;
 mod root_file_system;
 mod run_command;
@@ -77,7 +76,7 @@ enum LabCommand {
     Test(test_command::TestArguments),
     /// Move buffers around for a long time, disturbed and with failures, and check that nothing is lost
     Soak(soak::SoakArguments),
-    /// Run the benchmarks in a guest and compare each with the same written directly
+    /// Run the benchmarks, compare each with the same written directly, and report what it costs
     Bench(bench::BenchArguments),
     /// Say what is there, what is missing and what to do
     Doctor(doctor::DoctorArguments),

@@ -12,8 +12,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use dmashare_bench::contract::Buffers;
 use dmashare_bench::counters::{self, Counters, CountersFile, Table};
-use dmashare_bench::{OperationArguments, exit_code, other_process, run_operations};
+use dmashare_bench::report::IdleMemory;
+use dmashare_bench::{OperationArguments, Results, exit_code, other_process, run_operations};
 
 /// Count system calls, Vulkan calls, allocations and copied bytes of each operation, by whoever can
 ///
@@ -64,7 +66,9 @@ fn count(arguments: &Arguments) -> Result<()> {
     }
     let file = CountersFile::of(measured, &table);
     if let Some(criterion) = env::var_os("CRITERION_HOME") {
-        file.keep_beside(&PathBuf::from(criterion))?;
+        let criterion = PathBuf::from(criterion);
+        file.keep_beside(&criterion)?;
+        Results::beside(&criterion).keep("memory.json", &idle_memory()?)?;
     }
     if arguments.json {
         println!("{}", serde_json::to_string(&file)?);
@@ -72,6 +76,24 @@ fn count(arguments: &Arguments) -> Result<()> {
         file.counters.iter().for_each(show);
     }
     Ok(())
+}
+
+/// What many buffers that nobody uses take of this process's heap.
+fn idle_memory() -> Result<IdleMemory> {
+    const BUFFERS: u32 = 10_000;
+    let mut made = None;
+    let allocated = allocation_counter::measure(|| {
+        made = Some(Buffers::idle(
+            usize::try_from(BUFFERS).unwrap_or(usize::MAX),
+        ));
+    });
+    let buffers = made.context("they were made")??;
+    let bytes = u32::try_from(allocated.bytes_current)?;
+    drop(buffers);
+    Ok(IdleMemory {
+        buffers: BUFFERS.into(),
+        bytes_per_buffer: f64::from(bytes) / f64::from(BUFFERS),
+    })
 }
 
 fn show(one: &Counters) {

@@ -58,6 +58,15 @@ pub fn open_card(path: Option<&Path>) -> Result<(PathBuf, OwnedFd)> {
     )
 }
 
+/// The name of the kernel's driver of an open card.
+///
+/// # Errors
+/// When the card does not tell.
+pub fn driver_name(card: OwnedFd) -> Result<String> {
+    let driver = Card(card).get_driver()?;
+    Ok(driver.name().to_string_lossy().into_owned())
+}
+
 fn open(path: &Path) -> Result<OwnedFd> {
     let file: File = OpenOptions::new().read(true).write(true).open(path)?;
     let card = Card(file.into());

@@ -1,0 +1,194 @@
+//! How long each operation takes, by everyone who can do it.
+
+use std::collections::BTreeMap;
+
+use super::super::names::{self, PEERS, Topic, is_floor};
+use super::super::{Block, Cell, Data, Section, Table, Tone, losses, quantities};
+
+/// Topics whose operations are compared here; handoffs and copies have sections of their own.
+const TOPICS: [Topic; 4] = [Topic::Sharing, Topic::Fences, Topic::Moves, Topic::Other];
+
+/// The tables of what was measured, and who could not do it.
+pub(in super::super) fn clocks(data: &Data) -> Option<Section> {
+    let shown: Vec<&str> = of_topics(data, &TOPICS);
+    if shown.is_empty() {
+        return None;
+    }
+    let mut blocks = vec![Block::Paragraph(
+        "Medians. A ratio says how the library's time compares with that column's, of samples taken in \
+         turns: below 1 the library is faster."
+            .to_owned(),
+    )];
+    blocks.push(Block::Table(comparison_table(data, &shown, &FLOORS)));
+    blocks.extend(with_peers(data, &shown));
+    let meanings = shown.iter().filter_map(|operation| {
+        let known = names::known(operation)?;
+        Some(format!("{}: {}.", known.title, known.what))
+    });
+    blocks.push(Block::Paragraph("What is timed:".to_owned()));
+    blocks.push(Block::List(meanings.collect()));
+    let absences = absences(data, &shown);
+    if !absences.is_empty() {
+        blocks.push(Block::Paragraph("Who has no figure, and why:".to_owned()));
+        blocks.push(Block::List(absences));
+    }
+    Some(Section::new("How long it takes", blocks))
+}
+
+/// The floor, and the floor with the library's safety checks.
+pub(super) const FLOORS: [&str; 2] = ["floor", "checked_floor"];
+
+/// The operations that other libraries can do, beside them.
+pub(super) fn with_peers(data: &Data, operations: &[&str]) -> Vec<Block> {
+    let has_peer = |operation: &&str| {
+        let mut peers = PEERS.iter();
+        peers.any(|peer| data.of(operation, peer).next().is_some())
+    };
+    let operations: Vec<&str> = operations.iter().copied().filter(has_peer).collect();
+    if operations.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        Block::Paragraph("The same beside other libraries:".to_owned()),
+        Block::Table(comparison_table(data, &operations, &PEERS)),
+    ]
+}
+
+/// What was measured of some topics, in the order of the report.
+pub(super) fn of_topics<'a>(data: &'a Data, topics: &[Topic]) -> Vec<&'a str> {
+    let mut operations = data.operations();
+    operations.retain(|operation| topics.contains(&names::topic(operation)));
+    operations.sort_by_key(|operation| names::position(operation));
+    operations
+}
+
+/// Operations with their times and ratios, one row for each size; a column only for those of `others`
+/// who have figures.
+pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]) -> Table {
+    let has_figures = |by: &&str| {
+        let mut all = operations.iter();
+        all.any(|operation| data.of(operation, by).next().is_some())
+    };
+    let others: Vec<&str> = others.iter().copied().filter(has_figures).collect();
+    let mut heads = vec![
+        "operation".to_owned(),
+        "size".to_owned(),
+        "dmashare".to_owned(),
+    ];
+    for by in &others {
+        heads.push(names::side(by).to_owned());
+        heads.push("ratio".to_owned());
+    }
+    let mut table = Table::new(2, heads);
+    let losses = losses(data);
+    for operation in operations {
+        for (index, size) in data.sizes(operation).into_iter().enumerate() {
+            let time = |by| match data.time(operation, by, size) {
+                Some(time) => Cell::from(quantities::time(time.value)),
+                None => Cell::empty(),
+            };
+            // The name once, before its sizes.
+            let name = if index == 0 {
+                names::operation(operation)
+            } else {
+                String::new()
+            };
+            let mut row = vec![
+                Cell::from(name),
+                Cell::from(names::size(size)),
+                time("dmashare"),
+            ];
+            for by in &others {
+                let lost = losses.iter().any(|loss| {
+                    let is_same = loss.operation == *operation && loss.beside == *by;
+                    is_same && loss.at.iter().any(|(at, _)| at == size)
+                });
+                let samples = data.ratio(operation, by, size);
+                // Of a floor, the samples taken in turns with those of the library's own time.
+                let in_turns = samples.filter(|_| is_floor(by));
+                let theirs = match in_turns {
+                    Some(samples) => Cell::from(quantities::time(samples.theirs)),
+                    None => time(by),
+                };
+                let ratio = match samples.map(|samples| samples.ratio) {
+                    Some(ratio) if lost => Cell::new(quantities::ratio(ratio), Tone::Bad),
+                    Some(ratio) if ratio.high < 0.95 => {
+                        Cell::new(quantities::ratio(ratio), Tone::Good)
+                    }
+                    Some(ratio) => Cell::from(quantities::ratio(ratio)),
+                    None => Cell::empty(),
+                };
+                row.extend([theirs, ratio]);
+            }
+            table.rows.push(row);
+        }
+    }
+    table
+}
+
+/// Who could not do some of these operations: one line for each reason.
+pub(super) fn absences(data: &Data, operations: &[&str]) -> Vec<String> {
+    let mut reasons: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for absence in &data.absences {
+        if operations.contains(&&*absence.operation) {
+            let key = (&*absence.by, &*absence.reason);
+            let operation = names::operation(&absence.operation);
+            reasons.entry(key).or_default().push(operation);
+        }
+    }
+    let lines = reasons.into_iter().map(|((by, reason), operations)| {
+        let (by, operations) = (names::side_in_words(by), operations.join(", "));
+        format!("{by}, {operations}: {reason}.")
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::data::tests::{data_of, ratio_of};
+    use super::*;
+    use crate::Absence;
+
+    #[test]
+    fn columns_are_there_for_who_has_figures_and_losses_stand_out() {
+        let mut data = data_of(&[
+            ("import", "dmashare", "256x256", 150.0),
+            ("import", "floor", "256x256", 100.0),
+            ("import", "gbm", "256x256", 300.0),
+            ("import", "dmashare", "1920x1080", 150.0),
+        ]);
+        data.ratios = vec![
+            ratio_of("import", "floor", "256x256", [1.4, 1.5, 1.6]),
+            ratio_of("import", "gbm", "256x256", [0.4, 0.5, 0.6]),
+        ];
+        let table = comparison_table(&data, &["import"], &FLOORS);
+        let heads = ["operation", "size", "dmashare", "floor", "ratio"];
+        assert_eq!(table.heads, heads);
+        let first: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();
+        assert_eq!(&first[..3], ["first import", "256×256", "150 ns"]);
+        assert_eq!(table.rows[0][4].tone, Tone::Bad);
+        let second: Vec<_> = table.rows[1].iter().map(|cell| &*cell.text).collect();
+        assert_eq!(second, ["", "1920×1080", "150 ns", "–", "–"]);
+        let [_, Block::Table(table)] = &with_peers(&data, &["export", "import"])[..] else {
+            panic!("a peer was measured");
+        };
+        assert_eq!(table.heads[3], "GBM");
+        assert_eq!(table.rows[0][4].tone, Tone::Good);
+        assert_eq!(with_peers(&data, &["export"]), []);
+    }
+
+    #[test]
+    fn reasons_are_told_once() {
+        let absence = |operation: &str| Absence {
+            operation: operation.to_owned(),
+            by: "gbm".to_owned(),
+            reason: "GBM draws nothing".to_owned(),
+        };
+        let data = Data {
+            absences: vec![absence("flip"), absence("import"), absence("handoff")],
+            ..Data::default()
+        };
+        let told = absences(&data, &["flip", "import"]);
+        assert_eq!(told, ["GBM, flip, first import: GBM draws nothing."]);
+    }
+}
