@@ -16,6 +16,13 @@ use crate::{OperationKind, OperationRuns};
 /// How many runs are counted.
 const RUNS: usize = 10;
 
+/// Runs of these wait for work of the driver: an image's first release, a copy.
+const WAIT_FOR_THE_DRIVER: [OperationKind; 3] = [
+    OperationKind::Export,
+    OperationKind::CopyGpu,
+    OperationKind::CopyStaging,
+];
+
 /// What `operation` prints.
 #[derive(Debug, Deserialize)]
 struct Output {
@@ -36,9 +43,11 @@ pub fn measure(operation: &[OsString]) -> Result<Vec<Counters>> {
         let mark = |what: &str| format!("/{operation}/{by}/{what}");
         let (begins, ends) = (mark("run-begins"), mark("run-ends"));
         let mut system = trace.steady(&begins, &ends, RUNS)?;
-        if operation == OperationKind::Export.to_string() {
-            // The driver's own, while someone waits for the image's first release: as many as its
-            // threads happen to meet.
+        if WAIT_FOR_THE_DRIVER
+            .iter()
+            .any(|kind| operation == kind.to_string())
+        {
+            // The driver's own: as many as its threads happen to meet.
             system.calls.remove(WAKES_NOBODY);
         }
         let counted = run.counted.context("operation did not count")?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calls::Calls;
 use super::{Counters, LibraryOnly};
-use crate::By;
+use crate::{By, OperationKind};
 
 /// The table that is in the tree.
 const IN_TREE: &str = include_str!("../../counters.toml");
@@ -19,13 +19,25 @@ const HEADING: &str = "\
 # What dmashare and its floor take for each operation, exactly, in the lab: system calls, Vulkan calls,
 # allocations and copied bytes of a steady run at the smallest size. `buys` says what is bought by what
 # the library does beyond its floor; `varies` says why something is as often as it happens to be, and is
-# not counted. tests/counters.rs holds all of it. To write it anew, with the texts that are here:
+# not counted. Handoffs and fences of work in flight are not here: what they take depends on whether the
+# work is over when somebody asks. tests/counters.rs holds all of it. To write it anew, with the texts that are here:
 #
 #     cargo lab run -- counters --table benches/counters.toml
 #
 # and then fill in the texts that are empty.
 
 ";
+
+/// What these take depends on whether work is over by the time when somebody asks, which drivers and
+/// schedulers decide. They are counted, and not in the table.
+const DECIDED_BY_CHANCE: [OperationKind; 6] = [
+    OperationKind::Handoff,
+    OperationKind::HandoffProcesses,
+    OperationKind::HandoffDisplay,
+    OperationKind::FenceCreate,
+    OperationKind::FenceWaitPending,
+    OperationKind::FenceConvert,
+];
 
 /// The name in `buys` of everything that has no line of its own: for operations whose floor is of
 /// another kind.
@@ -166,7 +178,10 @@ impl Table {
         let mut rows = BTreeMap::<String, Row>::new();
         for counters in measured {
             let of = |by: By| counters.by == by.to_string();
-            if !of(By::Floor) && !of(By::Dmashare) {
+            let is_decided_by_chance = DECIDED_BY_CHANCE
+                .iter()
+                .any(|kind| counters.operation == kind.to_string());
+            if is_decided_by_chance || !of(By::Floor) && !of(By::Dmashare) {
                 continue;
             }
             let known = self.0.get(&counters.operation).unwrap_or(&nothing);

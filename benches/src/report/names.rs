@@ -79,7 +79,7 @@ const fn name(key: &'static str, title: &'static str, what: &'static str, topic:
 }
 
 /// Every operation, in the order in which they are shown.
-pub(super) const NAMES: [Name; 20] = [
+pub(super) const NAMES: [Name; 21] = [
     name(
         "export",
         "export",
@@ -156,6 +156,12 @@ pub(super) const NAMES: [Name; 20] = [
         "fence_wait",
         "fence: wait",
         "a fence that has signalled is waited for",
+        Topic::Fences,
+    ),
+    name(
+        "fence_wait_pending",
+        "fence: wait for another thread",
+        "a thread is asked to signal a fence, which is waited for",
         Topic::Fences,
     ),
     name(
