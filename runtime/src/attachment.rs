@@ -27,6 +27,32 @@ impl AttachmentId {
     }
 }
 
+/// What an attachment and its entry in the buffer's list both know.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// The importer did not let go of a stale mapping in time, or panicked.
+    dead: AtomicBool,
+    /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
+    implicit: AtomicBool,
+}
+
+impl Marks {
+    pub(crate) fn declare_dead(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn sync_mode(&self) -> SyncMode {
+        match self.implicit.load(Ordering::Acquire) {
+            true => SyncMode::Implicit,
+            false => SyncMode::Explicit,
+        }
+    }
+}
+
 /// What every kind of attachment is to its buffer: an entry in its list, which goes (and with it
 /// its pins) when the last holder drops this. Mappings and pins hold it too, so a device stays
 /// attached for as long as it can touch the memory.
@@ -34,10 +60,7 @@ impl AttachmentId {
 pub(crate) struct AttachmentCore {
     buffer: Arc<BufferInner>,
     id: AttachmentId,
-    /// The importer did not let go of a stale mapping in time, or panicked.
-    dead: Arc<AtomicBool>,
-    /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
-    implicit: Arc<AtomicBool>,
+    marks: Arc<Marks>,
     /// Held while that changes, together with the buffer's count.
     changing: Mutex<()>,
     /// Of a dynamic attachment: it is told before the buffer moves, and may pin.
@@ -49,8 +72,7 @@ impl AttachmentCore {
         Self {
             buffer,
             id,
-            dead: Arc::new(AtomicBool::new(false)),
-            implicit: Arc::new(AtomicBool::new(false)),
+            marks: Arc::default(),
             changing: Mutex::new(()),
             dynamic,
         }
@@ -69,24 +91,16 @@ impl AttachmentCore {
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        self.marks.is_dead()
     }
 
-    /// The mark of an importer that is taken for dead, for the buffer's list.
-    pub(crate) fn dead(&self) -> Arc<AtomicBool> {
-        self.dead.clone()
-    }
-
-    /// Whether it is a foreign holder, for the buffer's list.
-    pub(crate) fn implicit(&self) -> Arc<AtomicBool> {
-        self.implicit.clone()
+    /// What the buffer's list shares with it.
+    pub(crate) fn marks(&self) -> Arc<Marks> {
+        self.marks.clone()
     }
 
     pub(crate) fn sync_mode(&self) -> SyncMode {
-        match self.implicit.load(Ordering::Acquire) {
-            true => SyncMode::Implicit,
-            false => SyncMode::Explicit,
-        }
+        self.marks.sync_mode()
     }
 
     pub(crate) fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
@@ -96,7 +110,8 @@ impl AttachmentCore {
             (SyncMode::Implicit, SyncMode::Explicit) => self.buffer.remove_foreign_holder(),
             _ => {}
         }
-        self.implicit
+        self.marks
+            .implicit
             .store(mode == SyncMode::Implicit, Ordering::Release);
         Ok(())
     }
@@ -104,7 +119,7 @@ impl AttachmentCore {
 
 impl Drop for AttachmentCore {
     fn drop(&mut self) {
-        if self.implicit.load(Ordering::Acquire) {
+        if self.sync_mode() == SyncMode::Implicit {
             self.buffer.remove_foreign_holder();
         }
         self.buffer.detach(self.id);

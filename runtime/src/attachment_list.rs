@@ -96,8 +96,7 @@ impl BufferInner {
             constraint,
             gate,
             cache: None,
-            dead: core.dead(),
-            implicit: core.implicit(),
+            marks: core.marks(),
             maps: SmallVec::new(),
             revoked: false,
         });

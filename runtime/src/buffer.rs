@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::attachment::Marks;
 use crate::backing::Claim;
 use crate::callback_gate::CallbackGate;
 use crate::clock::Moment;
@@ -53,10 +54,7 @@ pub(crate) struct Entry {
     pub(crate) constraint: AccessConstraint,
     pub(crate) gate: Option<Arc<CallbackGate>>,
     pub(crate) cache: Option<Weak<dyn MapCache>>,
-    /// The importer did not let go of a stale mapping in time, or its callback panicked.
-    pub(crate) dead: Arc<std::sync::atomic::AtomicBool>,
-    /// Whether it takes part in implicit synchronisation.
-    pub(crate) implicit: Arc<std::sync::atomic::AtomicBool>,
+    pub(crate) marks: Arc<Marks>,
     /// Objects that exist, by generation.
     pub(crate) maps: SmallVec<[(Generation, usize); 1]>,
     /// It was pinned when the buffer was revoked, which is for good.
@@ -65,11 +63,11 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn declare_dead(&self) {
-        self.dead.store(true, std::sync::atomic::Ordering::Release);
+        self.marks.declare_dead();
     }
 
     pub(crate) fn may_map(&self) -> bool {
-        !self.revoked && !self.dead.load(std::sync::atomic::Ordering::Acquire)
+        !self.revoked && !self.marks.is_dead()
     }
 
     pub(crate) fn maps_of(&self, generation: Generation) -> usize {

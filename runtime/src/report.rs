@@ -64,11 +64,8 @@ impl AttachmentReport {
                 .iter()
                 .map(|(generation, _)| *generation)
                 .collect(),
-            dead: entry.dead.load(std::sync::atomic::Ordering::Acquire),
-            sync: match entry.implicit.load(std::sync::atomic::Ordering::Acquire) {
-                true => SyncMode::Implicit,
-                false => SyncMode::Explicit,
-            },
+            dead: entry.marks.is_dead(),
+            sync: entry.marks.sync_mode(),
             since: entry.since,
         }
     }

@@ -1,11 +1,11 @@
 //! Telling importers that their mappings go stale, under the reservation.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 
+use crate::attachment::Marks;
 use crate::buffer::{BufferInner, Entry, State};
 use crate::callback_gate::{CallbackGate, Called};
 use crate::dynamic_attachment::MapCache;
@@ -18,7 +18,7 @@ pub(crate) struct Told {
     gate: Arc<CallbackGate>,
     /// Weak: the mapping in it keeps the attachment, which may go before it is told.
     cache: Option<Weak<dyn MapCache>>,
-    dead: Arc<AtomicBool>,
+    marks: Arc<Marks>,
 }
 
 impl Told {
@@ -27,7 +27,7 @@ impl Told {
             id: entry.id,
             gate: entry.gate.clone()?,
             cache: entry.cache.clone(),
-            dead: entry.dead.clone(),
+            marks: entry.marks.clone(),
         })
     }
 
@@ -84,7 +84,7 @@ impl BufferInner {
             let called = one.gate.call(&context);
             tracing::debug!(id = ?one.id, generation = generation.as_u64(), ?reason, ?called, "told");
             if called == Called::Panicked {
-                one.dead.store(true, Ordering::Release);
+                one.marks.declare_dead();
             }
             for fence in context.fences().iter() {
                 answers.fences.insert(fence.clone());
