@@ -184,8 +184,6 @@ fn whole(seconds: f64, times: u64) -> Duration {
 struct Sides {
     measured: Box<dyn Operation>,
     beside: Option<Box<dyn Operation>>,
-    /// Who is first in the next batch.
-    measured_first: bool,
 }
 
 impl Sides {
@@ -206,7 +204,6 @@ impl Sides {
         };
         Ok(Self {
             measured: measured.into_operation()?,
-            measured_first: true,
             beside: match beside {
                 Opened::Ready(operation) => Some(operation),
                 Opened::Absent(_) => None,
@@ -218,8 +215,7 @@ impl Sides {
     fn run(&mut self, times: u64, runs_per_batch: usize) -> Result<(f64, Option<f64>)> {
         let beside = self.beside.as_mut();
         let beside = beside.map(|beside| beside.as_mut() as &mut dyn Operation);
-        let first = &mut self.measured_first;
-        in_turns(self.measured.as_mut(), beside, first, times, runs_per_batch)
+        in_turns(self.measured.as_mut(), beside, times, runs_per_batch)
     }
 }
 
@@ -229,7 +225,6 @@ impl Sides {
 fn in_turns(
     measured: &mut dyn Operation,
     mut beside: Option<&mut dyn Operation>,
-    measured_first: &mut bool,
     times: u64,
     runs_per_batch: usize,
 ) -> Result<(f64, Option<f64>)> {
@@ -240,16 +235,16 @@ fn in_turns(
     let (mut of_measured, mut of_beside) = (Vec::new(), Vec::new());
     for turn in 0..turns {
         let runs = ((times + turn) / turns).max(1);
-        if *measured_first {
+        let measured_first = turn % 2 == 0;
+        if measured_first {
             of_measured.push(batch(measured, runs)?);
         }
         if let Some(beside) = &mut beside {
             of_beside.push(batch(*beside, runs)?);
         }
-        if !*measured_first {
+        if !measured_first {
             of_measured.push(batch(measured, runs)?);
         }
-        *measured_first = !*measured_first;
     }
     let taken = median(of_measured).context("there was no run")?;
     Ok((taken, median(of_beside)))
@@ -326,8 +321,7 @@ mod tests {
         let counts: [Rc<RefCell<Counting>>; 2] = Default::default();
         let [mut measured, mut beside] = counts.each_ref().map(|count| Counted(count.clone()));
         let start = Instant::now();
-        let (taken, of_beside) =
-            in_turns(&mut measured, Some(&mut beside), &mut true, 7, 3).unwrap();
+        let (taken, of_beside) = in_turns(&mut measured, Some(&mut beside), 7, 3).unwrap();
         let elapsed = start.elapsed();
         for count in &counts {
             let count = count.borrow();
@@ -355,7 +349,7 @@ mod tests {
             let order = Rc::default();
             let mut measured = Noting("measured", Rc::clone(&order));
             let mut beside = Noting("beside", Rc::clone(&order));
-            in_turns(&mut measured, Some(&mut beside), &mut true, times, 1).unwrap();
+            in_turns(&mut measured, Some(&mut beside), times, 1).unwrap();
             let order = order.borrow();
             let first = order.chunks(2).filter(|turn| turn[0] == "measured").count();
             assert_eq!(order.len(), first * 4, "{times}: {order:?}");

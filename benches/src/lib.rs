@@ -28,7 +28,7 @@ mod screen;
 mod size;
 
 pub use bench::{bench, exit_code};
-pub use machine::{FORMAT, FOURCC, Machine, Scanout, USAGE, VULKAN_USAGE};
+pub use machine::{FORMAT, FOURCC, Machine, USAGE, VULKAN_USAGE};
 pub use machine_facts::{CardFacts, MachineFacts, VulkanFacts};
 pub use operation::{Opened, Operation};
 pub use operation_kind::{By, OperationKind, Suite};

@@ -1,6 +1,6 @@
 //! The devices that the operations run on.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::env;
 use std::ffi::CStr;
 use std::fs::OpenOptions;
@@ -37,37 +37,6 @@ pub struct Machine {
     importer: Arc<Vulkan>,
     card: OnceCell<(PathBuf, OwnedFd)>,
     screen: RefCell<Option<(Size, Rc<Screen>)>>,
-    scanout: RefCell<Option<(Size, Rc<Scanout>)>>,
-}
-
-/// Images that a display shows in turns, whoever has it show them.
-#[derive(Debug)]
-pub struct Scanout {
-    /// The images.
-    pub images: [Exported; 3],
-    shown: Cell<usize>,
-}
-
-impl Scanout {
-    /// The first image is on screen now.
-    pub fn shows_first(&self) {
-        self.shown.set(0);
-    }
-
-    /// The image to show next, by someone who has shown `own` last. It is not the one that is on
-    /// screen: drivers map an image when it comes onto the screen, which takes longer than all the
-    /// rest, so whoever showed the other side's last image again would get that for nothing.
-    pub fn next(&self, own: usize) -> usize {
-        let count = self.images.len();
-        let after = (self.shown.get() + 1) % count;
-        let next = if after == own {
-            (after + 1) % count
-        } else {
-            after
-        };
-        self.shown.set(next);
-        next
-    }
 }
 
 impl Machine {
@@ -82,7 +51,6 @@ impl Machine {
             importer: Vulkan::open(&name)?,
             card: OnceCell::new(),
             screen: RefCell::new(None),
-            scanout: RefCell::new(None),
         })
     }
 
@@ -183,34 +151,14 @@ impl Machine {
         {
             return Ok(screen.clone());
         }
-        let images = [self.export_linear(size)?, self.export_linear(size)?];
+        let images = [
+            self.export_linear(size)?,
+            self.export_linear(size)?,
+            self.export_linear(size)?,
+        ];
         let new = Rc::new(Screen::new(images));
         *screen = Some((size, new.clone()));
         Ok(new)
-    }
-
-    /// The three images that are drawn and shown in turns, the same for both sides as those of
-    /// [`screen`](Self::screen) are.
-    ///
-    /// # Errors
-    /// As [`export_linear`](Self::export_linear).
-    pub fn scanout(&self, size: Size) -> Result<Rc<Scanout>> {
-        let mut scanout = self.scanout.borrow_mut();
-        if let Some((known, scanout)) = &*scanout
-            && *known == size
-        {
-            return Ok(scanout.clone());
-        }
-        let made = Rc::new(Scanout {
-            images: [
-                self.export_linear(size)?,
-                self.export_linear(size)?,
-                self.export_linear(size)?,
-            ],
-            shown: Cell::new(0),
-        });
-        *scanout = Some((size, made.clone()));
-        Ok(made)
     }
 
     fn exporter_with(&self, size: Size, modifiers: &[SupportedModifier]) -> Exporter {

@@ -23,7 +23,7 @@ pub struct MachineFacts {
     pub memory_kib: u64,
     /// The kernel's release.
     pub kernel: String,
-    /// Whether the kernel is user-mode Linux, in which a system call costs tens of microseconds.
+    /// Whether the kernel is user-mode Linux, in which a system call costs about ten microseconds.
     pub user_mode_linux: bool,
     /// The Vulkan device.
     pub vulkan: VulkanFacts,

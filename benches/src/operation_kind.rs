@@ -83,7 +83,7 @@ pub enum OperationKind {
     Framebuffer,
     /// A dma-buf that the card knows is asked for once more, as a framebuffer.
     KnownFramebuffer,
-    /// A display that is on shows the other of two framebuffers: the commit, without waiting for it.
+    /// A display that is on shows another of three framebuffers: the commit, without waiting for it.
     Flip,
     /// A buffer that the device knows is used once more: map, submission, vkQueueSubmit2, commit. The
     /// floor is a bare vkQueueSubmit2.

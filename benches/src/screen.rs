@@ -1,22 +1,20 @@
-//! The two images that a display shows in turns.
+//! The images that a display shows in turns.
 
 use std::cell::Cell;
 
 use crate::floor::Exported;
 
-/// Two images, of which a display shows one, and whoever flips shows the other.
-///
-/// Everyone who flips in turns has the same two, and shows the one that is not on screen: a driver that
-/// keeps what is on screen mapped would have nothing to do for one that is.
+/// Three images, of which a display shows one: the same for everyone who flips in turns, because how
+/// long a driver takes to map memory differs from one buffer to the next.
 #[derive(Debug)]
 pub struct Screen {
-    images: [Exported; 2],
+    images: [Exported; 3],
     shown: Cell<usize>,
 }
 
 impl Screen {
     /// A screen that shows the first image.
-    pub fn new(images: [Exported; 2]) -> Self {
+    pub fn new(images: [Exported; 3]) -> Self {
         Self {
             images,
             shown: Cell::new(0),
@@ -24,7 +22,7 @@ impl Screen {
     }
 
     /// The images.
-    pub fn images(&self) -> &[Exported; 2] {
+    pub fn images(&self) -> &[Exported; 3] {
         &self.images
     }
 
@@ -33,9 +31,17 @@ impl Screen {
         self.shown.set(0);
     }
 
-    /// Which image is shown next.
-    pub fn flip(&self) -> usize {
-        let next = 1 - self.shown.get();
+    /// Which image is shown next by someone who has shown `own` last. It is neither that one nor the one
+    /// that is on screen: drivers map an image when it comes onto the screen, which takes longer than all
+    /// the rest, so whoever showed another side's last image again would get that for nothing.
+    pub fn flip(&self, own: usize) -> usize {
+        let count = self.images.len();
+        let after = (self.shown.get() + 1) % count;
+        let next = if after == own {
+            (after + 1) % count
+        } else {
+            after
+        };
         self.shown.set(next);
         next
     }

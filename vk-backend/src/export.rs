@@ -224,11 +224,12 @@ impl Device {
             }
             .export(&core.name));
         };
+        let required = memory.size();
         let fd = memory
             .export_fd(functions)
             .map_err(|failure| failure.export(&core.name))?;
         let memory = DmaBufMemory::new(fd)?;
-        check_size(&core.name, &memory, image.requirements().size)?;
+        check_size(&core.name, &memory, required)?;
         Ok(DmaBuf::from_memories(
             plan.fourcc,
             plan.extent,

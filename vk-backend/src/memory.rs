@@ -34,6 +34,8 @@ impl Dedicated {
 pub(crate) struct DeviceMemory {
     core: Arc<DeviceCore>,
     raw: vk::DeviceMemory,
+    /// Bytes that were allocated or imported.
+    size: u64,
     /// What it was imported from by pointer; unmapped after it was freed.
     mapping: Option<MappedMemory>,
 }
@@ -48,6 +50,7 @@ impl DeviceMemory {
         Ok(Self {
             core: core.clone(),
             raw: core.check("vkAllocateMemory", result)?,
+            size: info.allocation_size,
             mapping: None,
         })
     }
@@ -119,6 +122,11 @@ impl DeviceMemory {
 
     pub(crate) fn raw(&self) -> vk::DeviceMemory {
         self.raw
+    }
+
+    /// Its size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// A dma-buf of the memory.

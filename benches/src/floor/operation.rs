@@ -139,12 +139,13 @@ pub(crate) fn framebuffers(file: OwnedFd, size: Size, exported: &Exported) -> Re
     )
 }
 
-/// A display shows the other of two framebuffers.
+/// A display shows another of three framebuffers.
 #[derive(Debug)]
 pub struct Flip {
     flips: Flips,
-    framebuffers: [super::Framebuffer; 2],
+    framebuffers: Vec<super::Framebuffer>,
     fence: OwnedFd,
+    shown: usize,
     screen: Rc<Screen>,
 }
 
@@ -158,16 +159,15 @@ impl Flip {
         let exported = screen.images();
         let display = Display::find(machine.card_file()?)?;
         let maker = framebuffers(machine.card_file()?, size, &exported[0])?;
-        let framebuffers = [
-            maker.add(exported[0].fd.as_fd())?,
-            maker.add(exported[1].fd.as_fd())?,
-        ];
+        let framebuffers = exported.iter().map(|image| maker.add(image.fd.as_fd()));
+        let framebuffers = framebuffers.collect::<Result<Vec<_>>>()?;
         display.set_mode((size.width, size.height), &framebuffers[0])?;
         screen.start();
         Ok(Self {
             flips: Flips::new(machine.card_file()?, &display)?,
             framebuffers,
             fence: signalled_fence(exported[0].fd.as_fd())?,
+            shown: 0,
             screen,
         })
     }
@@ -180,9 +180,9 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
-        let next = self.screen.flip();
+        self.shown = self.screen.flip(self.shown);
         self.flips
-            .flip(&self.framebuffers[next], self.fence.as_fd())
+            .flip(&self.framebuffers[self.shown], self.fence.as_fd())
     }
 
     fn settle(&mut self) -> Result<()> {

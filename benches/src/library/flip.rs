@@ -1,4 +1,4 @@
-//! A display shows the other of two framebuffers.
+//! A display shows another of three framebuffers.
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -14,13 +14,14 @@ use crate::floor;
 use crate::operation::DRAWING_TIME;
 use crate::{Machine, Operation, Screen, Size};
 
-/// A display shows the other of two framebuffers.
+/// A display shows another of three framebuffers.
 #[derive(Debug)]
 pub struct Flip {
     card: Card,
     output: Output,
-    mappings: [Mapping<Card>; 2],
+    mappings: Vec<Mapping<Card>>,
     fence: Fence,
+    shown: usize,
     screen: Rc<Screen>,
 }
 
@@ -44,7 +45,7 @@ impl Flip {
                 .attach(&card)?
                 .map()?)
         };
-        let mappings = [map(&exported[0])?, map(&exported[1])?];
+        let mappings = exported.iter().map(map).collect::<Result<Vec<_>>>()?;
         let fence = SyncFile::new(floor::signalled_fence(exported[0].fd.as_fd())?)?;
         let plane = PlaneCommit::primary(&mappings[0]);
         let whole = OutputCommit::new(&output).mode(mode).plane(plane);
@@ -55,6 +56,7 @@ impl Flip {
             output,
             mappings,
             fence: Fence::SyncFile(Arc::new(fence)),
+            shown: 0,
             screen,
         };
         flip.settle()?;
@@ -69,9 +71,10 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
-        let next = self.screen.flip();
+        self.shown = self.screen.flip(self.shown);
+        let mapping = &self.mappings[self.shown];
         self.card
-            .present(&self.output, &self.mappings[next], Some(&self.fence))?;
+            .present(&self.output, mapping, Some(&self.fence))?;
         Ok(())
     }
 

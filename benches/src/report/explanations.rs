@@ -30,8 +30,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
         operation: "export",
         beside: "smithay",
         text: "smithay makes an image without a view, in memory that is not dedicated to it, of the first \
-               memory type, without checking, naming or releasing what it gives out. Dedicated memory is \
-               what drivers ask for when memory is shared.",
+               memory type, without checking, naming or releasing what it gives out. What these save by themselves was not measured one by one.",
     },
     Explanation {
         operation: "export",
@@ -52,42 +51,41 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         operation: "import",
         beside: "checked_floor",
-        text: "What is left is memory of the library's own: an import allocates 14 small things (buffer, \
-               attachment, mapping) that the floor does not have. After each system call of user-mode \
-               Linux the processor has forgotten their pages.",
+        text: "Both make the same system calls and Vulkan calls. What is left is the library's own \
+               bookkeeping (buffer, attachment, mapping), whose small allocations the section of counters \
+               shows, and now and then a look at the clock, which is a system call in user-mode Linux.",
     },
     Explanation {
         operation: "import",
         beside: "smithay",
-        text: "OpenGL ES takes a descriptor without owning it, so smithay duplicates none; and it asks \
-               nobody whether what it was given is a dma-buf, or whether the import has worked.",
+        text: "smithay asks nobody whether what it was given is a dma-buf, and not OpenGL ES whether the \
+               import has worked. Its system calls are in the section of counters.",
     },
     Explanation {
         operation: "import",
         beside: "gbm",
-        text: "GBM takes a descriptor without owning it, and makes no image.",
+        text: "GBM makes no image.",
     },
     Explanation {
         operation: "import",
         beside: "wgpu",
-        text: "wgpu gives its one descriptor away and checks nothing: a second device, or a display, cannot \
-               be given the buffer any more. These are the three system calls of the first import, which \
-               the library makes so that it can; the image itself costs the same. The next time, \
-               wgpu imports again, and the library does not.",
+        text: "wgpu gives its one descriptor away and does not check it: whoever imports so cannot give the \
+               buffer to a second device, or to a display, any more. The library makes three system calls \
+               so that it can: those in which it differs from its floor. The next time, wgpu imports \
+               again, and the library does not.",
     },
     Explanation {
         operation: "framebuffer",
         beside: "floor",
-        text: "The same four ioctls. What is more is the library's own memory (five small allocations), \
-               whose pages the processor has forgotten after each system call of user-mode Linux, and one \
-               look at the clock every few milliseconds, which is a system call there.",
+        text: "The same four ioctls. What is more is the library's own bookkeeping (attachment and mapping), \
+               and now and then a look at the clock, which is a system call in user-mode Linux.",
     },
     Explanation {
         operation: "flip",
         beside: "floor",
-        text: "The same one ioctl. The library also gathers the fences of the buffer, pins it, and looks \
-               after the one that leaves the screen: microseconds, of which more are seen where the \
-               processor has forgotten the library's pages after each system call.",
+        text: "The same one ioctl. The library also gathers the fences of the buffer, holds it while it is \
+               shown, and looks after the one that leaves the screen. Why that takes tens of microseconds \
+               after a pause of a frame was not found; caches that are cold by then are likely.",
     },
     Explanation {
         operation: "handoff_processes",

@@ -9,7 +9,7 @@ use super::Produced;
 use crate::floor::operation::framebuffers;
 use crate::floor::{Display, Flips, Framebuffer, Submitter};
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Scanout, Size};
+use crate::{Machine, Operation, Screen, Size};
 
 /// A frame is drawn, and shown when it is.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct HandoffDisplay {
     flips: Flips,
     shown: usize,
     // Their memory is on screen.
-    scanout: Rc<Scanout>,
+    screen: Rc<Screen>,
 }
 
 impl HandoffDisplay {
@@ -28,10 +28,10 @@ impl HandoffDisplay {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let scanout = machine.scanout(size)?;
+        let screen = machine.screen(size)?;
         let display = Display::find(machine.card_file()?)?;
-        let maker = framebuffers(machine.card_file()?, size, &scanout.images[0])?;
-        let frames = scanout.images.iter().map(|image| {
+        let maker = framebuffers(machine.card_file()?, size, &screen.images()[0])?;
+        let frames = screen.images().iter().map(|image| {
             Ok((
                 Produced::new(machine.exporter(), image)?,
                 maker.add(image.fd.as_fd())?,
@@ -39,13 +39,13 @@ impl HandoffDisplay {
         });
         let frames = frames.collect::<Result<Vec<_>>>()?;
         display.set_mode((size.width, size.height), &frames[0].1)?;
-        scanout.shows_first();
+        screen.start();
         Ok(Self {
             writer: Submitter::new(machine.exporter())?,
             frames,
             flips: Flips::new(machine.card_file()?, &display)?,
             shown: 0,
-            scanout,
+            screen,
         })
     }
 }
@@ -57,7 +57,7 @@ impl Operation for HandoffDisplay {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.shown = self.scanout.next(self.shown);
+        self.shown = self.screen.flip(self.shown);
         let (produced, framebuffer) = &mut self.frames[self.shown];
         let drawn = produced.draw(&mut self.writer)?;
         self.flips

@@ -10,7 +10,7 @@ use super::Party;
 use crate::library::flip::wait_for_flip;
 use crate::library::shared_buffer;
 use crate::operation::DRAWING_TIME;
-use crate::{Machine, Operation, Scanout, Size};
+use crate::{Machine, Operation, Screen, Size};
 
 /// A frame is drawn, and shown when it is.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct HandoffDisplay {
     shown: usize,
     runs: u64,
     // Their memory is on screen.
-    scanout: Rc<Scanout>,
+    screen: Rc<Screen>,
 }
 
 impl HandoffDisplay {
@@ -31,7 +31,7 @@ impl HandoffDisplay {
     /// # Errors
     /// When there is no device or no display, or another program holds the display.
     pub fn open(machine: &Machine, size: Size) -> Result<Self> {
-        let scanout = machine.scanout(size)?;
+        let screen = machine.screen(size)?;
         let card = Card::from_fd(machine.card_file()?)?;
         let output = card
             .outputs()?
@@ -39,8 +39,8 @@ impl HandoffDisplay {
             .find(Output::is_connected)
             .context("nothing is connected to the card")?;
         let mode = output.mode(&size.to_string())?;
-        let buffers = scanout
-            .images
+        let buffers = screen
+            .images()
             .iter()
             .map(|image| shared_buffer("shown", size, image));
         let buffers = buffers.collect::<Result<Vec<_>>>()?;
@@ -52,7 +52,7 @@ impl HandoffDisplay {
         let plane = PlaneCommit::primary(&mappings[0]);
         let whole = OutputCommit::new(&output).mode(mode).plane(plane);
         card.commit(Commit::new().output(whole))?;
-        scanout.shows_first();
+        screen.start();
         let mut this = Self {
             writer,
             card,
@@ -60,7 +60,7 @@ impl HandoffDisplay {
             mappings,
             shown: 0,
             runs: 0,
-            scanout,
+            screen,
         };
         this.settle()?;
         Ok(this)
@@ -74,7 +74,7 @@ impl Operation for HandoffDisplay {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.shown = self.scanout.next(self.shown);
+        self.shown = self.screen.flip(self.shown);
         let drawn = self.writer.submit(self.shown)?;
         self.card
             .present(&self.output, &self.mappings[self.shown], Some(&drawn))?;

@@ -1,4 +1,4 @@
-//! A display shows the other of two framebuffers.
+//! A display shows another of three framebuffers.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::floor::{self, Display, Exported};
 use crate::operation::DRAWING_TIME;
 use crate::{Machine, Operation, Screen, Size};
 
-/// A display shows the other of two framebuffers, with an in-fence: one ATOMIC ioctl, in which
+/// A display shows another of three framebuffers, with an in-fence: one ATOMIC ioctl, in which
 /// smithay sets the plane's whole configuration each time.
 ///
 /// The display is leased: smithay refuses a card file that has framebuffers, and gives up DRM master
@@ -27,9 +27,10 @@ pub(super) struct Flip {
     events: EventLoop<'static, Vec<DrmEvent>>,
     surface: DrmSurface,
     device: DrmDevice,
-    framebuffers: [framebuffer::Handle; 2],
+    framebuffers: Vec<framebuffer::Handle>,
     fence: OwnedFd,
     size: (i32, i32),
+    shown: usize,
     screen: Rc<Screen>,
 }
 
@@ -42,7 +43,10 @@ impl Flip {
             let added = maker.add(image.fd.as_fd())?;
             from_u32(added.id()).context("a framebuffer's id is not 0")
         };
-        let framebuffers = [framebuffer(&exported[0])?, framebuffer(&exported[1])?];
+        let framebuffers = exported
+            .iter()
+            .map(framebuffer)
+            .collect::<Result<Vec<_>>>()?;
         let display = Display::find(machine.card_file()?)?;
         let crtc = from_u32(display.crtc()).context("a CRTC's id is not 0")?;
         let connector = from_u32(display.connector()).context("a connector's id is not 0")?;
@@ -63,6 +67,7 @@ impl Flip {
             framebuffers,
             fence: floor::signalled_fence(exported[0].fd.as_fd())?,
             size: (i32::try_from(size.width)?, i32::try_from(size.height)?),
+            shown: 0,
             screen,
         };
         flip.surface.commit([flip.plane(0)], true)?;
@@ -102,8 +107,8 @@ impl Operation for Flip {
     }
 
     fn run(&mut self) -> Result<()> {
-        let next = self.screen.flip();
-        self.surface.page_flip([self.plane(next)], true)?;
+        self.shown = self.screen.flip(self.shown);
+        self.surface.page_flip([self.plane(self.shown)], true)?;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ pub(in super::super) fn machine_in_words(data: &Data) -> Option<String> {
     if machine.user_mode_linux {
         text.push_str(
             " The kernel is user-mode Linux, an ordinary process, so that anyone can repeat this \
-             without a GPU or a display. There, a system call costs tens of microseconds, and what the \
+             without a GPU or a display. There, a system call costs about ten microseconds, and what the \
              library's checks ask the kernel weighs far more than on a kernel that runs by itself; and \
              the GPU is the CPU, so times say nothing about a GPU.",
         );
