@@ -66,13 +66,13 @@ mod tests {
         assert!(text(&data).contains("Nowhere"));
         data.ratios = vec![
             ratio_of("import", "floor", "256x256", [1.4, 1.5, 1.6]),
-            ratio_of("export", "gbm", "256x256", [1.1, 1.2, 1.3]),
+            ratio_of("export", "wgpu", "256x256", [1.1, 1.2, 1.3]),
         ];
         let text = text(&data);
         let import = "first import, against the floor: 1.500× (1.400–1.600) at 256×256. That is \
                       150 ns instead of 100 ns. The first import makes three system calls";
         assert!(text.contains(import), "{text}");
-        let export = "export, against GBM: 1.200× (1.100–1.300) at 256×256, and not at other sizes. \
+        let export = "export, against wgpu: 1.200× (1.100–1.300) at 256×256, and not at other sizes. \
                       That is 120 ns instead of 100 ns. Not explained yet.";
         assert!(text.contains(export), "{text}");
     }
