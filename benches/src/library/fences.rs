@@ -10,7 +10,9 @@ use dmashare::{Fence, FenceError, FenceStatus, SyncFile};
 use dmashare_vk::Device;
 
 use super::handoff::PATIENCE;
-use crate::floor::{Semaphore, Signaller, SoftwareSync, Vulkan, signalled_fence, to_merge};
+use crate::floor::{
+    Exported, Semaphore, Signaller, SoftwareSync, Vulkan, signalled_fence, to_merge,
+};
 use crate::{Machine, Operation, Size};
 
 /// The fence of a submission becomes a sync_file.
@@ -81,23 +83,48 @@ impl Operation for FenceMerge {
     }
 }
 
-/// A fence that has signalled is waited for.
+/// A fence that has signalled, and of which the library does not know that yet, is waited for.
 #[derive(Debug)]
-pub struct FenceWait(Fence);
+pub struct FenceWait {
+    exported: Exported,
+    fences: Vec<Fence>,
+    waited_for: usize,
+}
 
 impl FenceWait {
     /// # Errors
     /// When there is no device that has a dma-buf.
     pub fn open(machine: &Machine) -> Result<Self> {
-        let exported = machine.floor_exporter(Size::COMMON[0])?.export()?;
-        let file = SyncFile::new(signalled_fence(exported.fd.as_fd())?)?;
-        Ok(Self(file.into()))
+        Ok(Self {
+            exported: machine.floor_exporter(Size::COMMON[0])?.export()?,
+            fences: Vec::new(),
+            waited_for: 0,
+        })
     }
 }
 
 impl Operation for FenceWait {
+    /// A fence for each run: whoever has seen one signal need not ask again.
+    fn prepare(&mut self, times: usize) -> Result<()> {
+        for _ in 0..times {
+            let file = SyncFile::from_kernel(signalled_fence(self.exported.fd.as_fd())?);
+            self.fences.push(file.into());
+        }
+        Ok(())
+    }
+
     fn run(&mut self) -> Result<()> {
-        Ok(self.0.wait(PATIENCE)?)
+        let fence = self.fences.get(self.waited_for);
+        fence.context("no fence was prepared")?.wait(PATIENCE)?;
+        self.waited_for += 1;
+        Ok(())
+    }
+
+    /// Closing them is not waiting.
+    fn settle(&mut self) -> Result<()> {
+        self.fences.clear();
+        self.waited_for = 0;
+        Ok(())
     }
 }
 

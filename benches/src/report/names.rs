@@ -155,7 +155,7 @@ pub(super) const NAMES: [Name; 21] = [
     name(
         "fence_wait",
         "fence: wait",
-        "a fence that has signalled is waited for",
+        "a fence that has signalled is waited for the first time",
         Topic::Fences,
     ),
     name(
@@ -179,8 +179,8 @@ pub(super) const NAMES: [Name; 21] = [
     ),
     name(
         "fresh_eviction",
-        "the same into fresh memory",
-        "the same into memory that is made for each move; the floor is the same memcpy",
+        "move into fresh memory",
+        "a buffer is moved out and back into memory that is made for each move; the floor is the same memcpy",
         Topic::Moves,
     ),
     name(
