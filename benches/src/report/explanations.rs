@@ -84,8 +84,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
         operation: "flip",
         beside: "floor",
         text: "The same one ioctl. The library also gathers the fences of the buffer, holds it while it is \
-               shown, and looks after the one that leaves the screen. Why that takes tens of microseconds \
-               after a pause of a frame was not found; caches that are cold by then are likely.",
+               shown, and looks after the one that leaves the screen.",
     },
     Explanation {
         operation: "handoff_processes",
@@ -99,6 +98,13 @@ pub const EXPLANATIONS: &[Explanation] = &[
         beside: "floor",
         text: "The library's semaphore comes from a pool that takes semaphores back when work is submitted; \
                here nothing is, so each fence makes one.",
+    },
+    Explanation {
+        operation: "fence_wait",
+        beside: "floor",
+        text: "One system call each: the library asks what the fence has come to, and so tells one that has \
+               failed from one that has signalled, which poll does not. The second time it knows, and makes \
+               none.",
     },
     Explanation {
         operation: "fence_wait_pending",
