@@ -19,8 +19,8 @@ use crate::registry::{self, BufferKey};
 use crate::residency::Link;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::{
-    AccessConstraint, AttachmentId, Backing, BufferDesc, DynamicExporter, Exporter, Generation,
-    Reservation,
+    AccessConstraint, AttachmentId, Backing, BufferDesc, DynamicExporter, ExportError, Exporter,
+    FenceUsage, Generation, Reservation,
 };
 
 /// How long an importer may keep a stale mapping before it is taken for dead.
@@ -205,6 +205,26 @@ impl BufferInner {
     /// else's while the claim lasts.
     pub(crate) fn claim(&self) -> Claim {
         self.state().backing.claim()
+    }
+
+    /// Lets the exporter do what it has put off until the memory is used. Everyone who gets a mapping
+    /// or descriptors has come by here, so nobody's use misses the fence.
+    pub(crate) fn prepare(&self, backing: &Backing) -> Result<(), Box<ExportError>> {
+        let Some(exporter) = &self.exporter else {
+            return Ok(());
+        };
+        let Some(fence) = exporter.prepare(backing).map_err(Box::new)? else {
+            return Ok(());
+        };
+        let locked = self.reservation.lock_alone();
+        let locked = locked.ok_or_else(|| ExportError::WouldDeadlock {
+            name: self.name().to_owned(),
+        });
+        let locked = locked.map_err(Box::new)?;
+        let removed = self.reservation.add(FenceUsage::Move, fence, None);
+        drop(locked);
+        drop(removed);
+        Ok(())
     }
 
     #[inline]

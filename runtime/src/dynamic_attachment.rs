@@ -95,6 +95,7 @@ impl<I: Importer> DynamicAttachment<I> {
     ///
     /// # Errors
     /// - [`MapError::Import`]: the device refuses the memory.
+    /// - [`MapError::Prepare`]: the exporter could not do what it had put off until now.
     /// - [`MapError::Unreachable`], [`MapError::Move`]: the buffer cannot be where this device
     ///   reaches it.
     /// - [`MapError::Revoked`], [`MapError::Dead`], [`MapError::Detached`].
@@ -150,6 +151,12 @@ impl<I: Importer> DynamicAttachment<I> {
                 buffer.touch();
                 return Ok(mapping);
             }
+            buffer
+                .prepare(&backing)
+                .map_err(|source| MapError::Prepare {
+                    buffer: buffer.name().to_owned(),
+                    source,
+                })?;
             let object = self.importer.import(buffer.desc(), &backing)?;
             let mapping = Mapping::new(
                 self.core.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Allocation, BufferDesc, ExportError, Modifier};
+use crate::{Allocation, Backing, BufferDesc, ExportError, Fence, Modifier};
 
 /// A source of dma-buf memory: a Vulkan device, a dma-heap, a display's dumb buffers.
 ///
@@ -27,4 +27,19 @@ pub trait Exporter: Send + Sync + fmt::Debug {
         desc: &BufferDesc,
         modifiers: &[Modifier],
     ) -> Result<Allocation, ExportError>;
+
+    /// Somebody is about to use memory that this exporter has made: a device makes its object of it, or
+    /// its descriptors leave the library. What was put off until then (an image's first layout
+    /// transition) is done or begun now, as in the kernel's `dma_buf_ops.map_dma_buf`. Whatever work is
+    /// in flight is the fence that comes back: everyone's uses wait for it, as for a move.
+    ///
+    /// Called before *every* import and export, by several threads at once, with no buffer locked. So
+    /// it does things once, and each caller gets the fence while it is pending. Must not wait for work.
+    ///
+    /// # Errors
+    /// [`ExportError`] by cause. Then nobody maps or exports the memory, and the next one tries again.
+    fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
+        let _ = backing;
+        Ok(None)
+    }
 }

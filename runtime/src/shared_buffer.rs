@@ -65,6 +65,7 @@ impl SharedBuffer {
         let name: Arc<str> = importer.name().into();
         let constraint = importer.constraint(inner.desc());
         let (core, backing) = self.enter_pinned(&name, Kind::Static, &constraint)?;
+        self.prepare(&backing)?;
         StaticAttachment::new(core, importer, inner.desc(), &backing).map_err(|source| {
             AttachError::Import {
                 buffer: inner.name().to_owned(),
@@ -145,8 +146,9 @@ impl SharedBuffer {
     ///
     /// # Errors
     /// [`AttachError::ImplicitSync`] when the fences cannot go into the dma-buf;
-    /// [`AttachError::Export`] when the process has no descriptor left; [`AttachError::Revoked`],
-    /// [`AttachError::Moving`], [`AttachError::WouldDeadlock`], [`AttachError::Pin`].
+    /// [`AttachError::Export`] when the process has no descriptor left; [`AttachError::Prepare`],
+    /// [`AttachError::Revoked`], [`AttachError::Moving`], [`AttachError::WouldDeadlock`],
+    /// [`AttachError::Pin`].
     pub fn export(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
         let guard = self.export_explicit(purpose)?;
         match guard.set_sync_mode(SyncMode::Implicit) {
@@ -167,7 +169,16 @@ impl SharedBuffer {
     pub fn export_explicit(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
         let anywhere = AccessConstraint::default();
         let (core, backing) = self.enter_pinned(&purpose.into(), Kind::Export, &anywhere)?;
+        self.prepare(&backing)?;
         ExportGuard::new(core, backing).map_err(|source| AttachError::Export {
+            buffer: self.inner.name().to_owned(),
+            source,
+        })
+    }
+
+    fn prepare(&self, backing: &Backing) -> Result<(), AttachError> {
+        let prepared = self.inner.prepare(backing);
+        prepared.map_err(|source| AttachError::Prepare {
             buffer: self.inner.name().to_owned(),
             source,
         })

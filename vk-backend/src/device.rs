@@ -13,8 +13,10 @@ use dmashare::{
 };
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
+use crate::commands::CommandCache;
 use crate::device_core::DeviceCore;
 use crate::error::DeviceError;
+use crate::image::ImageInner;
 use crate::queue::QueueGuard;
 use crate::retire::Retired;
 use crate::timeline::{DROP_TIMEOUT, QueueTimeline};
@@ -27,6 +29,8 @@ const DISPATCH_AFTER: Duration = Duration::from_millis(4);
 
 struct Shared {
     retired: RetireQueue<Retired>,
+    /// For what the library records by itself.
+    commands: Arc<CommandCache>,
     timer: TimerFd,
     timeline: Arc<QueueTimeline>,
     core: Arc<DeviceCore>,
@@ -62,6 +66,7 @@ impl Device {
         Ok(Self {
             shared: Arc::new(Shared {
                 retired: RetireQueue::new(),
+                commands: Arc::new(CommandCache::new(core.clone())),
                 timer,
                 timeline: Arc::new(timeline),
                 core,
@@ -75,6 +80,10 @@ impl Device {
 
     pub(crate) fn timeline(&self) -> &Arc<QueueTimeline> {
         &self.shared.timeline
+    }
+
+    pub(crate) fn commands(&self) -> &Arc<CommandCache> {
+        &self.shared.commands
     }
 
     /// The `VkDevice`, for the application's own objects and commands.
@@ -296,6 +305,16 @@ impl Exporter for Device {
             source: result.into(),
         })?;
         self.export_image(desc, modifiers)
+    }
+
+    /// A new image leaves layout `UNDEFINED` here, at its first use, and is released to everyone: a
+    /// submission of its own, which is not waited for. A thread that holds the queue
+    /// ([`Device::queue`]) cannot be the first to use an image.
+    fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
+        match backing.origin::<ImageInner>() {
+            Some(image) if Arc::ptr_eq(&image.core, self.core()) => self.release_first(&image),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -5,22 +5,18 @@ use std::time::Duration;
 
 use ash::vk;
 use dmashare::{
-    Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, Extent, FenceSet, Modifier,
-    Placement, PlaneLayout, Timeline,
+    Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, Extent, Modifier, Placement,
+    PlaneLayout,
 };
 use smallvec::SmallVec;
 
-use crate::barrier::{Side, release_image};
-use crate::commands::OneTimeCommands;
-use crate::device_core::DeviceCore;
 use crate::error::Failure;
-use crate::image::{Arrangement, Image, ImageInner};
+use crate::image::{Arrangement, ImageInner};
 use crate::image_plan::ImagePlan;
 use crate::memory::{DeviceMemory, choose_type};
-use crate::retire::Retired;
 use crate::{Device, ModifierSupport, PhysicalDevice, exported_planes};
 
-/// How long an export waits for the queue to reach the image's first release.
+/// How long the export of an image for the CPU waits for the queue to reach its first release.
 const FIRST_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const LOCAL: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::DEVICE_LOCAL;
@@ -70,7 +66,8 @@ impl Device {
         Ok((plan, supports))
     }
 
-    /// Makes an image with one of `modifiers` and exports it.
+    /// Makes an image with one of `modifiers` and exports it. Its first release is owed until it is
+    /// used ([`Exporter::prepare`](dmashare::Exporter::prepare)), but for one that the CPU may touch.
     pub(crate) fn export_image(
         &self,
         desc: &BufferDesc,
@@ -78,7 +75,17 @@ impl Device {
     ) -> Result<Allocation, ExportError> {
         let (plan, supports) = self.exportable(desc)?;
         let exported = self.create_exported(&plan, &supports, modifiers, Where::Anywhere)?;
-        let image = self.release_first(exported.image)?;
+        if plan.cpu
+            && let Some(fence) = self.release_first(&exported.image)?
+        {
+            // Nobody is told when the CPU comes; what it writes must not be taken for undefined then.
+            let released = fence.wait(FIRST_RELEASE_TIMEOUT);
+            released.map_err(|error| ExportError::Device {
+                exporter: self.core().name.clone(),
+                operation: "vkWaitSemaphores",
+                source: error.into(),
+            })?;
+        }
         tracing::debug!(
             device = self.core().name,
             buffer = desc.name,
@@ -86,7 +93,11 @@ impl Device {
             modifier = %exported.dmabuf.layout().modifier(),
             "image exported"
         );
-        Ok(Allocation::new(exported.dmabuf, exported.placement, image))
+        Ok(Allocation::new(
+            exported.dmabuf,
+            exported.placement,
+            exported.image,
+        ))
     }
 
     /// Makes an image with one of `modifiers`, and its dma-buf. The image is in layout `UNDEFINED`.
@@ -238,33 +249,6 @@ impl Device {
             [memory],
         )?)
     }
-
-    /// Takes the new image out of layout `UNDEFINED` and releases it to everyone, so that the first
-    /// acquire, whoever does it, finds what every later one finds. Waits until the queue has done
-    /// so: an export happens under no reservation.
-    fn release_first(&self, image: Arc<ImageInner>) -> Result<Arc<ImageInner>, ExportError> {
-        let core = self.core();
-        let failed = |failure: Failure| failure.export(&core.name);
-        let commands = OneTimeCommands::begin(core).map_err(failed)?;
-        record_first_release(core, &image, &commands).map_err(failed)?;
-        let timeline = self.timeline();
-        let point = timeline
-            .submit(&[commands.raw()])
-            .map_err(|failure| failure.export(&core.name))?;
-        if let Err(error) = timeline.wait(point, FIRST_RELEASE_TIMEOUT) {
-            // The work may still run, so it keeps what it uses.
-            let fences: FenceSet = [timeline.fence(point)].into_iter().collect();
-            let image = Retired::Image(Image { inner: image });
-            self.retire_object(image, fences.clone());
-            self.retire_object(Retired::Commands(commands, None), fences);
-            return Err(ExportError::Device {
-                exporter: core.name.clone(),
-                operation: "vkWaitSemaphores",
-                source: error.into(),
-            });
-        }
-        Ok(image)
-    }
 }
 
 /// Which of the device's memory an exported image may be in.
@@ -281,27 +265,6 @@ pub(crate) struct Exported {
     pub(crate) image: Arc<ImageInner>,
     pub(crate) dmabuf: DmaBuf,
     pub(crate) placement: Placement,
-}
-
-/// Records what takes a new image out of layout `UNDEFINED` and releases it to everyone, and ends
-/// the recording.
-pub(crate) fn record_first_release(
-    core: &DeviceCore,
-    image: &ImageInner,
-    commands: &OneTimeCommands,
-) -> Result<(), Failure> {
-    let own = Side {
-        family: core.queue_family,
-        stage: vk::PipelineStageFlags2::NONE,
-        access: vk::AccessFlags2::NONE,
-    };
-    commands.image_barriers(&[release_image(
-        image.raw,
-        core.foreign_family(),
-        own,
-        vk::ImageLayout::UNDEFINED,
-    )]);
-    commands.finish()
 }
 
 /// The driver says that a plane lies where the one before it does. Importers would read the wrong

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
 use crate::device_core::DeviceCore;
 use crate::error::Failure;
+use crate::first_release::FirstRelease;
 use crate::format::has_unused_alpha;
 use crate::host_pointer::HOST_ALLOCATION;
 use crate::image_plan::ImagePlan;
@@ -56,6 +57,7 @@ pub(crate) struct ImageInner {
     pub(crate) plan: ImagePlan,
     pub(crate) modifier: Modifier,
     pub(crate) raw: vk::Image,
+    pub(crate) first_release: FirstRelease,
     view: vk::ImageView,
     sampled_view: vk::ImageView,
     /// One, or one for each plane. Dropped after `Drop::drop` has destroyed what is bound to it.
@@ -125,6 +127,10 @@ impl ImageInner {
                 Arrangement::HostPointer => Modifier::LINEAR,
             },
             raw: core.check("vkCreateImage", result)?,
+            first_release: match arrangement {
+                Arrangement::AnyOf(_) => FirstRelease::owed(),
+                Arrangement::Explicit { .. } | Arrangement::HostPointer => FirstRelease::default(),
+            },
             view: vk::ImageView::null(),
             sampled_view: vk::ImageView::null(),
             memories: SmallVec::new(),

@@ -114,6 +114,7 @@ mod export;
 mod exported_planes;
 mod extensions;
 mod failed_input;
+mod first_release;
 mod foreign_fence;
 mod format;
 mod host_pointer;

@@ -1,16 +1,12 @@
 //! Making the memory of images that move: on the device, or in host memory that it imports.
 
-use std::sync::Arc;
-
 use dmashare::{
     AccessConstraint, Allocation, BufferDesc, DynamicExporter, ExportError, ImportError, Modifier,
     Placement, host::HostMemory,
 };
 
-use crate::commands::CommandCache;
 use crate::error::StrideMisaligned;
-use crate::export::{Exported, Where, record_first_release};
-use crate::retire::{InFlight, Retired};
+use crate::export::{Exported, Where};
 use crate::{Device, PhysicalDevice};
 
 /// What has been found to fit nothing that was wanted, as opposed to what failed.
@@ -29,7 +25,6 @@ pub(crate) fn is_misfit(error: &ExportError) -> bool {
 /// is in flight: [`Allocation::usable_after`].
 pub(crate) fn on_the_device(
     device: &Device,
-    cache: &Arc<CommandCache>,
     desc: &BufferDesc,
     wanted: &AccessConstraint,
 ) -> Result<Allocation, ExportError> {
@@ -66,7 +61,19 @@ pub(crate) fn on_the_device(
             offered: exported.placement.into(),
         });
     }
-    release(device, cache, desc, exported)
+    // The copy that follows finds a released image, and does not wait for the queue here, which may be
+    // busy for long: a buffer that moves would hold its users up.
+    let released = device.release_first(&exported.image)?;
+    tracing::debug!(
+        device = core.name,
+        buffer = desc.name,
+        inode = exported.dmabuf.id().inode(),
+        modifier = %exported.dmabuf.layout().modifier(),
+        "image exported, to be moved"
+    );
+    let mut allocation = Allocation::new(exported.dmabuf, exported.placement, exported.image);
+    allocation.usable_after = released;
+    Ok(allocation)
 }
 
 /// The first stride that is not wanted.
@@ -75,44 +82,6 @@ fn crooked_stride(exported: &Exported, wanted: &AccessConstraint) -> Option<u32>
     planes
         .map(|plane| plane.stride)
         .find(|stride| !wanted.takes_stride(*stride))
-}
-
-/// Takes the new image out of layout `UNDEFINED`, without waiting: the queue may be busy for long,
-/// and a buffer that moves would hold its users up. The work keeps the image.
-fn release(
-    device: &Device,
-    cache: &Arc<CommandCache>,
-    desc: &BufferDesc,
-    exported: Exported,
-) -> Result<Allocation, ExportError> {
-    let core = device.core();
-    let commands = cache
-        .begin()
-        .map_err(|failure| failure.export(&core.name))?;
-    record_first_release(core, &exported.image, &commands)
-        .map_err(|failure| failure.export(&core.name))?;
-    let flight = InFlight::new(commands, cache, [exported.image.clone()]);
-    let buffers: Vec<_> = flight.commands().into_iter().collect();
-    let timeline = device.timeline();
-    let point = match timeline.submit(&buffers) {
-        Ok(point) => point,
-        Err(failure) => {
-            device.retire_object(Retired::InFlight(flight), Default::default());
-            return Err(failure.export(&core.name));
-        }
-    };
-    let fence = timeline.fence(point);
-    let over = [fence.clone()].into_iter().collect();
-    device.retire_object(Retired::InFlight(flight), over);
-    tracing::debug!(
-        device = core.name,
-        buffer = desc.name,
-        inode = exported.dmabuf.id().inode(),
-        modifier = %exported.dmabuf.layout().modifier(),
-        "image exported, to be moved"
-    );
-    let allocation = Allocation::new(exported.dmabuf, exported.placement, exported.image);
-    Ok(allocation.usable_after(fence))
 }
 
 /// A linear image in host memory that fits `wanted`, imported into the device.

@@ -10,7 +10,6 @@ use dmashare::{
     ExportError, Exporter, FenceSet, Modifier, Placement, Placements, Usage, host::HostMemory,
 };
 
-use crate::commands::CommandCache;
 use crate::error::Failure;
 use crate::image::ImageInner;
 use crate::retire::Retired;
@@ -21,7 +20,6 @@ const POOL: u64 = 256 << 20;
 
 struct Shared {
     pool: BackingPool,
-    cache: Arc<CommandCache>,
     bytes_moved: AtomicU64,
     host: Option<HostMemory>,
     // Last: what was pooled goes to its retire queue.
@@ -110,7 +108,6 @@ impl MovableImages {
         Self {
             shared: Arc::new(Shared {
                 pool: BackingPool::new(bytes),
-                cache: Arc::new(CommandCache::new(device.core().clone())),
                 bytes_moved: AtomicU64::new(0),
                 host,
                 device: device.clone(),
@@ -190,7 +187,7 @@ impl MovableImages {
         let desc = Self::copyable(desc);
         match (placement, &shared.host) {
             (Placement::Device, _) => {
-                movable_allocation::on_the_device(&shared.device, &shared.cache, &desc, &here)
+                movable_allocation::on_the_device(&shared.device, &desc, &here)
             }
             (_, Some(host)) => {
                 movable_allocation::in_host_memory(&shared.device, host, &desc, &here)
@@ -311,7 +308,7 @@ impl DynamicExporter for MovableImages {
         let shared = &*self.shared;
         let (source, target) = (self.image_of(from)?, self.image_of(to)?);
         let device = &shared.device;
-        let copied = move_copy::copy(device, &shared.cache, source, target, after, &desc.name)?;
+        let copied = move_copy::copy(device, source, target, after, &desc.name)?;
         if let Copied::By(_) = &copied {
             let bytes = image_copy::pixel_bytes(desc.format, desc.extent);
             shared.bytes_moved.fetch_add(bytes, Ordering::Relaxed);

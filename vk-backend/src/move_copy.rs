@@ -6,7 +6,6 @@ use ash::vk;
 use dmashare::{Copied, ExportError, Fence, FenceSet, FenceUsage, SubmitError};
 use smallvec::SmallVec;
 
-use crate::commands::CommandCache;
 use crate::error::Failure;
 use crate::foreign_fence::{Resolved, Waits, hold_used};
 use crate::image::ImageInner;
@@ -19,7 +18,6 @@ use crate::{Device, Image, image_copy};
 /// `after` is over. Nothing is done while a fence is pending that the queue cannot wait for.
 pub(crate) fn copy(
     device: &Device,
-    cache: &Arc<CommandCache>,
     from: Arc<ImageInner>,
     to: Arc<ImageInner>,
     after: &FenceSet,
@@ -32,11 +30,11 @@ pub(crate) fn copy(
         return Ok(Copied::NotYet);
     };
     let failed = |failure: Failure| failure.export(&core.name);
-    let commands = cache.begin().map_err(failed)?;
+    let commands = device.commands().begin().map_err(failed)?;
     let (source, target) = (Image { inner: from }, Image { inner: to });
     image_copy::record(&core.raw, &commands, &source, &target);
     commands.finish().map_err(failed)?;
-    let flight = InFlight::new(commands, cache, [source.inner, target.inner]);
+    let flight = InFlight::new(commands, device.commands(), [source.inner, target.inner]);
     match submit(device.timeline(), &flight, resolved, after, buffer) {
         Ok(Some(fence)) => {
             let over = [fence.clone()].into_iter().collect();

@@ -11,7 +11,6 @@ use dmashare::{
     Access, AttachmentId, CopyError, Damage, DynamicAttachment, SharedBuffer, SubmitError, Usage,
 };
 
-use crate::commands::CommandCache;
 use crate::error::Failure;
 use crate::retire::{InFlight, Retired};
 use crate::{Device, image_copy};
@@ -51,7 +50,6 @@ impl CopyEngine for Device {
             source: attach(source)?,
             shadow: attach(shadow)?,
             buffers: (source.clone(), shadow.clone()),
-            commands: Arc::new(CommandCache::new(self.core().clone())),
             device: self.clone(),
         };
         // What the device does not take is found out now.
@@ -64,7 +62,6 @@ struct Connected {
     source: DynamicAttachment<Device>,
     shadow: DynamicAttachment<Device>,
     buffers: (SharedBuffer, SharedBuffer),
-    commands: Arc<CommandCache>,
     device: Device,
 }
 
@@ -83,11 +80,15 @@ impl Connected {
         let (from, to) = (self.source.map()?, self.shadow.map()?);
         let (source, target) = (from.object(), to.object());
         let bytes = image_copy::damaged_bytes(source.format(), source.extent(), damage);
-        let commands = self.commands.begin().map_err(|it| self.failed(it))?;
+        let commands = self
+            .device
+            .commands()
+            .begin()
+            .map_err(|it| self.failed(it))?;
         image_copy::record_damage(&core.raw, &commands, source, target, damage);
         commands.finish().map_err(|it| self.failed(it))?;
         let images = [source.inner.clone(), target.inner.clone()];
-        let flight = InFlight::new(commands, &self.commands, images);
+        let flight = InFlight::new(commands, self.device.commands(), images);
         let infos: Vec<_> = flight
             .commands()
             .map(|commands| vk::CommandBufferSubmitInfo::default().command_buffer(commands))

@@ -168,7 +168,16 @@ impl QueueTimeline {
     /// Submits command buffers that touch no shared buffer, and returns their point.
     pub(crate) fn submit(&self, commands: &[vk::CommandBuffer]) -> Result<u64, SubmitFailure> {
         let queue = self.lock_queue()?;
-        let point = self.next_point(&queue);
+        Ok(self.submit_locked(&queue, commands)?)
+    }
+
+    /// The same with the queue's lock held.
+    pub(crate) fn submit_locked(
+        &self,
+        queue: &QueueLockGuard,
+        commands: &[vk::CommandBuffer],
+    ) -> Result<u64, Failure> {
+        let point = self.next_point(queue);
         let infos: Vec<_> = commands
             .iter()
             .map(|commands| vk::CommandBufferSubmitInfo::default().command_buffer(*commands))
@@ -177,7 +186,7 @@ impl QueueTimeline {
         let submit = vk::SubmitInfo2::default()
             .command_buffer_infos(&infos)
             .signal_semaphore_infos(&signals);
-        self.queue_submit(&queue, &submit)?;
+        self.queue_submit(queue, &submit)?;
         self.submitted(point);
         Ok(point)
     }

@@ -37,6 +37,15 @@ pub enum AttachError {
         /// Why.
         source: Box<MoveError>,
     },
+    /// The exporter could not do what it had put off until the memory is used
+    /// ([`Exporter::prepare`](crate::Exporter::prepare)). Trying again may help.
+    #[error("the memory of '{buffer}' cannot be made ready for its first use")]
+    Prepare {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: Box<ExportError>,
+    },
     /// The exporter refused the pin that comes with the attachment.
     #[error("'{buffer}' cannot be pinned for the attachment")]
     Pin {
@@ -108,6 +117,15 @@ pub enum MapError {
     /// The importer refused the backing.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The exporter could not do what it had put off until the memory is used
+    /// ([`Exporter::prepare`](crate::Exporter::prepare)). Trying again may help.
+    #[error("the memory of '{buffer}' cannot be made ready for its first use")]
+    Prepare {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: Box<ExportError>,
+    },
     /// The buffer cannot be where the device reaches it.
     #[error("'{buffer}' cannot be mapped by {importer}: {reason}")]
     Unreachable {
