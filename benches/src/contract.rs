@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use criterion::Criterion;
 use dmashare::host::{DmaHeap, HostMemory, Udmabuf};
 use dmashare::in_memory::InMemory;
 use dmashare::{
@@ -17,6 +19,27 @@ use dmashare::{
     Submission, Usage,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// One operation on the next buffer of a walk.
+pub type Operation = fn(&Buffers, &mut Walk) -> Result<()>;
+
+/// What is measured, by the names of the benches, but for moves that come in pairs.
+pub const OPERATIONS: [(&str, Operation); 5] = [
+    ("map_unmap", Buffers::map_unmap),
+    ("map_use_unmap", Buffers::map_use_unmap),
+    ("attach_detach", Buffers::attach_detach),
+    ("pin_unpin", Buffers::pin_unpin),
+    ("move_and_map", Buffers::move_and_map),
+];
+
+/// How long each of them is measured.
+pub fn configuration() -> Criterion {
+    Criterion::default()
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .without_plots()
+}
 
 /// An importer without a device.
 #[derive(Clone, Debug)]
@@ -164,6 +187,18 @@ impl Buffers {
             Exporter::Host(exporter) => residency.create(exporter, desc, &wanted, priority),
         };
         Ok(buffer?)
+    }
+
+    /// `count` buffers that `open` makes, and one thread's way through them.
+    ///
+    /// # Panics
+    /// When they cannot be made: criterion can be told in no other way.
+    pub fn with_walk(open: fn(usize) -> Result<Self>, count: usize) -> (Self, Walk) {
+        let opened = open(count).and_then(|buffers| {
+            let walk = buffers.walks(1).next().context("one thread walks")?;
+            Ok((buffers, walk))
+        });
+        opened.unwrap_or_else(|error| panic!("{count} buffers cannot be made: {error:#}"))
     }
 
     /// The buffers in as many parts as there are threads, one for each.

@@ -10,6 +10,7 @@ pub mod fences;
 pub mod foreign;
 pub mod handoff;
 pub mod operation;
+pub mod safeties;
 
 mod commands;
 mod copied_memory;
@@ -66,6 +67,12 @@ pub fn open(kind: OperationKind, machine: &Machine, parameter: Parameter) -> Res
         OperationKind::Import => {
             Opened::ready(operation::Import::open(machine, size, Checks::None)?)
         }
+        OperationKind::FirstUse => Opened::ready(safeties::FirstUse::open(machine, size)?),
+        OperationKind::CheckDescriptor => {
+            Opened::ready(safeties::Descriptor::check(machine, size)?)
+        }
+        OperationKind::KeepDescriptor => Opened::ready(safeties::Descriptor::keep(machine, size)?),
+        OperationKind::NameDmabuf => Opened::ready(safeties::Descriptor::name(machine, size)?),
         OperationKind::Framebuffer => Opened::ready(operation::Framebuffer::open(machine, size)?),
         OperationKind::Flip => Opened::ready(operation::Flip::open(machine, size)?),
         OperationKind::KnownBuffer => Opened::ready(operation::KnownBuffer::open(machine, size)?),

@@ -3,6 +3,7 @@
 mod eviction;
 mod export;
 mod fences;
+mod first_use;
 mod flip;
 mod framebuffer;
 mod handoff;
@@ -14,6 +15,7 @@ mod known_import;
 pub use eviction::{Eviction, Pool};
 pub use export::Export;
 pub use fences::{FenceConvert, FenceCreate, FenceMerge, FenceWait, FenceWaitPending};
+pub use first_use::FirstUse;
 pub use flip::Flip;
 pub use framebuffer::Framebuffer;
 pub use handoff::{Consumer, Handoff, HandoffDisplay, HandoffProcesses, Party};
@@ -39,6 +41,7 @@ pub fn open(kind: OperationKind, machine: &Machine, parameter: Parameter) -> Res
     let size = parameter.size();
     Ok(match kind {
         OperationKind::Export => Opened::ready(Export::open(machine, size)?),
+        OperationKind::FirstUse => Opened::ready(FirstUse::open(machine, size)?),
         OperationKind::Import => Opened::ready(Import::open(machine, size)?),
         OperationKind::KnownImport => Opened::ready(KnownImport::open(machine, size)?),
         OperationKind::Framebuffer => Opened::ready(Framebuffer::open(machine, size)?),
@@ -50,6 +53,11 @@ pub fn open(kind: OperationKind, machine: &Machine, parameter: Parameter) -> Res
         OperationKind::Handoff => Opened::ready(Handoff::open(machine, size)?),
         OperationKind::HandoffProcesses => Opened::ready(HandoffProcesses::open(machine, size)?),
         OperationKind::HandoffDisplay => Opened::ready(HandoffDisplay::open(machine, size)?),
+        OperationKind::CheckDescriptor
+        | OperationKind::KeepDescriptor
+        | OperationKind::NameDmabuf => {
+            Opened::Absent("the library does this as a part of other operations".to_owned())
+        }
         OperationKind::CopyGpu
         | OperationKind::CopyStaging
         | OperationKind::CopyMemcpy

@@ -45,6 +45,9 @@ impl fmt::Display for By {
 /// What is measured together, by one bench program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
+    /// What the library does at an export, a first import and a first use beyond its floor, each by
+    /// itself.
+    Safeties,
     /// Memory becomes a dma-buf, a dma-buf becomes an image or a framebuffer, a display shows it.
     ExportImport,
     /// A buffer is moved out of the device's memory, and back.
@@ -60,6 +63,7 @@ pub enum Suite {
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Safeties => "safeties",
             Self::ExportImport => "export_import",
             Self::Eviction => "eviction",
             Self::Handoff => "handoff",
@@ -75,6 +79,16 @@ impl fmt::Display for Suite {
 pub enum OperationKind {
     /// A Vulkan image is made, exported as a dma-buf, and freed.
     Export,
+    /// An image that was exported just now is mapped for the first time, by the device that made it: it
+    /// leaves layout `UNDEFINED` and is released to everyone. The floor submits that. The end of the
+    /// work is not waited for.
+    FirstUse,
+    /// A descriptor is looked at, whether it can be a dma-buf, and which one, with how many bytes: fstat.
+    CheckDescriptor,
+    /// A descriptor is duplicated, and closed: fcntl, close.
+    KeepDescriptor,
+    /// A dma-buf is given a name: DMA_BUF_SET_NAME.
+    NameDmabuf,
     /// A dma-buf is imported into a second Vulkan device for the first time, and freed.
     Import,
     /// A dma-buf that the device knows is asked for once more, as an image.
@@ -130,8 +144,12 @@ pub enum OperationKind {
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Export,
+        Self::FirstUse,
+        Self::CheckDescriptor,
+        Self::KeepDescriptor,
+        Self::NameDmabuf,
         Self::Import,
         Self::KnownImport,
         Self::Framebuffer,
@@ -157,6 +175,9 @@ impl OperationKind {
     /// The suite in which it is measured.
     pub fn suite(self) -> Suite {
         match self {
+            Self::FirstUse | Self::CheckDescriptor | Self::KeepDescriptor | Self::NameDmabuf => {
+                Suite::Safeties
+            }
             Self::Export
             | Self::Import
             | Self::KnownImport
@@ -190,7 +211,8 @@ impl OperationKind {
             Suite::ExportImport | Suite::Handoff => {
                 &[By::Dmashare, By::Floor, By::Smithay, By::Gbm, By::Wgpu]
             }
-            Suite::Eviction | Suite::Fences => &[By::Dmashare, By::Floor],
+            Suite::Safeties if self != Self::FirstUse => &[By::Floor],
+            Suite::Safeties | Suite::Eviction | Suite::Fences => &[By::Dmashare, By::Floor],
             Suite::Copy => &[By::Floor],
         }
     }
@@ -206,6 +228,7 @@ impl OperationKind {
     pub fn runs_per_batch(self) -> usize {
         match self {
             Self::Export
+            | Self::FirstUse
             | Self::Flip
             | Self::Eviction
             | Self::FreshEviction
@@ -219,7 +242,11 @@ impl OperationKind {
             | Self::FenceWaitPending
             | Self::FenceConvert => 1,
             Self::Import | Self::Framebuffer | Self::FenceCreate => 8,
-            Self::FenceMerge | Self::FenceWait => 100,
+            Self::FenceMerge
+            | Self::FenceWait
+            | Self::CheckDescriptor
+            | Self::KeepDescriptor
+            | Self::NameDmabuf => 100,
             Self::KnownBuffer => library::BUFFERS,
             Self::KnownImport | Self::KnownFramebuffer => 1000,
         }
@@ -234,8 +261,11 @@ impl OperationKind {
         if self == Self::FenceMerge {
             return Ok([2, 8, 32].map(Parameter::Count).to_vec());
         }
-        if self.suite() == Suite::Fences {
-            return Ok(vec![Parameter::Count(1)]);
+        match self.suite() {
+            Suite::Fences => return Ok(vec![Parameter::Count(1)]),
+            // The same for every size.
+            Suite::Safeties => return Ok(vec![Size::COMMON[0].into()]),
+            _ => {}
         }
         if !matches!(self, Self::Flip | Self::HandoffDisplay) {
             return Ok(Size::COMMON.map(Parameter::Size).to_vec());
@@ -278,6 +308,10 @@ impl fmt::Display for OperationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Export => "export",
+            Self::FirstUse => "first_use",
+            Self::CheckDescriptor => "check_descriptor",
+            Self::KeepDescriptor => "keep_descriptor",
+            Self::NameDmabuf => "name_dmabuf",
             Self::Import => "import",
             Self::KnownImport => "known_import",
             Self::Framebuffer => "framebuffer",

@@ -284,6 +284,9 @@ impl AsFd for Device {
     }
 }
 
+/// An export submits nothing: see [`Exporter::prepare`] here. But if the description names the CPU among
+/// its uses, the image is released at once, and that is waited for (ten seconds at most), because nobody
+/// is told when the CPU comes.
 impl Exporter for Device {
     fn name(&self) -> &str {
         &self.core().name

@@ -99,8 +99,9 @@
 //!   signalled already, or whose work was not submitted yet, says
 //!   [`NoSyncFile`](dmashare::FenceError::NoSyncFile) as a device without sync_files does: its status
 //!   tells which it is.
-//! - An export waits until the queue has reached the image's first release: after the work that was
-//!   submitted before it.
+//! - The first use of an exported image is a submission: a thread that holds the queue cannot be the
+//!   first to map it. The export of an image that the CPU may use waits until the queue has reached
+//!   that: after the work that was submitted before it.
 
 pub use ash;
 

@@ -16,9 +16,9 @@ use crate::{OperationKind, OperationRuns};
 /// How many runs are counted.
 const RUNS: usize = 10;
 
-/// Runs of these wait for work of the driver: an image's first release, a copy.
+/// Runs of these meet work of the driver: an image's first release, a copy.
 const WAIT_FOR_THE_DRIVER: [OperationKind; 3] = [
-    OperationKind::Export,
+    OperationKind::FirstUse,
     OperationKind::CopyGpu,
     OperationKind::CopyStaging,
 ];

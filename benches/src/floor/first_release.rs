@@ -8,7 +8,7 @@ use ash::vk;
 
 use super::{Image, Vulkan};
 
-/// Records, submits and waits for the first release of images, with commands of its own.
+/// Records and submits the first release of images, one after the other, with commands of its own.
 pub(super) struct FirstRelease {
     vulkan: Arc<Vulkan>,
     pool: vk::CommandPool,
@@ -44,8 +44,8 @@ impl FirstRelease {
         Ok(this)
     }
 
-    /// Releases a new image from `UNDEFINED` to `VK_QUEUE_FAMILY_FOREIGN_EXT` in `GENERAL`, and waits
-    /// until it is done.
+    /// Releases a new image from `UNDEFINED` to `VK_QUEUE_FAMILY_FOREIGN_EXT` in `GENERAL`. The one
+    /// before it was waited for.
     ///
     /// # Errors
     /// Vulkan refuses.
@@ -85,19 +85,29 @@ impl FirstRelease {
         // SAFETY: nobody else uses the queue meanwhile: everything is on one thread.
         unsafe { device.queue_submit2(queue, &submit, vk::Fence::null()) }?;
         self.point += 1;
+        Ok(())
+    }
+
+    /// Waits until the last one is done.
+    ///
+    /// # Errors
+    /// Vulkan refuses.
+    pub(super) fn wait(&self) -> Result<()> {
         let (semaphores, values) = ([self.semaphore], [self.point]);
         let wait = vk::SemaphoreWaitInfo::default()
             .semaphores(&semaphores)
             .values(&values);
         // SAFETY: the semaphore is of this device, the point was submitted.
-        unsafe { device.wait_semaphores(&wait, u64::MAX) }?;
+        unsafe { self.vulkan.device.wait_semaphores(&wait, u64::MAX) }?;
         Ok(())
     }
 }
 
 impl Drop for FirstRelease {
     fn drop(&mut self) {
-        // SAFETY: every submission was waited for, and the pool's buffer goes with it.
+        // If that fails, the device is lost, and runs nothing any more.
+        let _ = self.wait();
+        // SAFETY: the last submission was waited for, as were those before it, and the pool's buffer goes with it.
         unsafe { self.vulkan.device.destroy_command_pool(self.pool, None) };
         // SAFETY: as above.
         unsafe { self.vulkan.device.destroy_semaphore(self.semaphore, None) };

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
-use super::first_release::FirstRelease;
 use super::{
     CopiedMemory, Display, Exported, Exporter, Flips, Framebuffers, Gate, Importer, Submitter,
     descriptor, signalled_fence,
@@ -18,8 +17,8 @@ use crate::{FOURCC, Machine, Operation, Screen, Size};
 pub enum Checks {
     /// It does what the interfaces ask for, and nothing else.
     None,
-    /// An export is checked, named and released to everyone; an import is checked, and the descriptor
-    /// kept for the next device.
+    /// An export is checked and named; an import is checked, and the descriptor kept for the next
+    /// device.
     Named,
 }
 
@@ -27,20 +26,16 @@ pub enum Checks {
 #[derive(Debug)]
 pub struct Export {
     exporter: Exporter,
-    first_release: Option<FirstRelease>,
+    checks: Checks,
 }
 
 impl Export {
     /// # Errors
     /// When the device can share no image of this size.
     pub fn open(machine: &Machine, size: Size, checks: Checks) -> Result<Self> {
-        let first_release = match checks {
-            Checks::None => None,
-            Checks::Named => Some(FirstRelease::new(machine.exporter())?),
-        };
         Ok(Self {
             exporter: machine.floor_exporter(size)?,
-            first_release,
+            checks,
         })
     }
 }
@@ -48,9 +43,8 @@ impl Export {
 impl Operation for Export {
     fn run(&mut self) -> Result<()> {
         let exported = self.exporter.export()?;
-        if let Some(first_release) = &mut self.first_release {
+        if self.checks == Checks::Named {
             descriptor::check(exported.fd.as_fd(), 1)?;
-            first_release.release(&exported.image)?;
             descriptor::set_name(exported.fd.as_fd(), c"exported")?;
         }
         Ok(())

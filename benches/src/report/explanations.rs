@@ -21,16 +21,15 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         operation: "export",
         beside: "floor",
-        text: "Three safeties: the dma-buf is checked (`fstat`) and named (an ioctl; the name is how the \
-               kernel's lists show who leaks), and the image is released to everyone once, which is a \
-               submission that is waited for. It is the same for every size, so it weighs on small images \
-               only; by hand, with the same three, it costs the same: see the checked floor.",
+        text: "Two safeties: the dma-buf is checked (`fstat`) and named (an ioctl; the name is how the \
+               kernel's lists show who leaks). It is the same for every size, so it weighs on small images \
+               only.",
     },
     Explanation {
         operation: "export",
         beside: "smithay",
         text: "smithay makes an image without a view, in memory that is not dedicated to it, of the first \
-               memory type, without checking, naming or releasing what it gives out. What these save by themselves was not measured one by one.",
+               memory type, without checking or naming what it gives out.",
     },
     Explanation {
         operation: "export",
@@ -38,6 +37,12 @@ pub const EXPLANATIONS: &[Explanation] = &[
         text: "GBM makes no Vulkan image. On a driver without a GPU its buffer is the card's dumb buffer, \
                whose pages are there when they are touched first; a program that draws with Vulkan has to \
                import it then, which is another row.",
+    },
+    Explanation {
+        operation: "first_use",
+        beside: "floor",
+        text: "Both record and submit one command buffer. The library also attaches and maps the buffer, and \
+               leaves the fence that everyone waits for.",
     },
     Explanation {
         operation: "import",

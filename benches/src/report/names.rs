@@ -28,7 +28,7 @@ pub(super) fn is_floor(side: &str) -> bool {
 /// A side, as the head of a column.
 pub(super) fn side(name: &str) -> &str {
     match name {
-        "checked_floor" => "floor with checks",
+        "checked_floor" => "floor with safeties",
         "smithay" => "Smithay",
         "gbm" => "GBM",
         other => other,
@@ -39,7 +39,7 @@ pub(super) fn side(name: &str) -> &str {
 pub(super) fn side_in_words(name: &str) -> &str {
     match name {
         "floor" => "the floor",
-        "checked_floor" => "the floor with checks",
+        "checked_floor" => "the floor with the same safeties",
         other => side(other),
     }
 }
@@ -49,6 +49,8 @@ pub(super) fn side_in_words(name: &str) -> &str {
 pub(super) enum Topic {
     /// Memory becomes a dma-buf, a dma-buf an image or a framebuffer, and so on.
     Sharing,
+    /// What is done beyond a floor, by itself.
+    Safeties,
     /// A frame from who draws it to who reads it.
     Handoff,
     /// Fences.
@@ -79,12 +81,41 @@ const fn name(key: &'static str, title: &'static str, what: &'static str, topic:
 }
 
 /// Every operation, in the order in which they are shown.
-pub(super) const NAMES: [Name; 21] = [
+pub(super) const NAMES: [Name; 25] = [
     name(
         "export",
         "export",
         "a Vulkan image is made, exported as a dma-buf with its modifier and planes, and freed",
         Topic::Sharing,
+    ),
+    name(
+        "first_use",
+        "first use",
+        "an image that was exported just now is mapped by its own device, which releases it to everyone; \
+         the end of that work is not waited for",
+        Topic::Sharing,
+    ),
+    name(
+        "check_descriptor",
+        "check",
+        "`fstat`: whether a descriptor is a dma-buf (drivers import a memfd, and answer questions about a \
+         pipe), which one, by which it is recognised when it comes again, and how large it is, against \
+         which every plane is checked. Once for each export and each first import",
+        Topic::Safeties,
+    ),
+    name(
+        "keep_descriptor",
+        "keep",
+        "`fcntl` and `close`: Vulkan takes the descriptor that it imports away, so that a second device, a \
+         display or another process gets one that was kept. Once for each first import",
+        Topic::Safeties,
+    ),
+    name(
+        "name_dmabuf",
+        "name",
+        "`DMA_BUF_SET_NAME`: the name under which the kernel lists the memory, by which a leak is found. \
+         Once for each export",
+        Topic::Safeties,
     ),
     name(
         "import",

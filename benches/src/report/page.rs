@@ -25,6 +25,7 @@ pub fn document(data: &Data) -> Result<Document> {
     let sections: Vec<Option<Section>> = vec![
         Some(sections::targets(data)),
         Some(sections::where_we_lose(data)),
+        sections::safeties(data),
         sections::clocks(data),
         sections::handoff(data),
         sections::replaced(data)?,

@@ -8,6 +8,7 @@ mod how;
 mod losses;
 mod machine;
 mod replaced;
+mod safeties;
 mod targets;
 
 pub(super) use clocks::clocks;
@@ -20,4 +21,5 @@ pub(super) use losses::where_we_lose;
 pub(super) use machine::tests::lab;
 pub(super) use machine::{machine, machine_in_words};
 pub(super) use replaced::replaced;
+pub(super) use safeties::safeties;
 pub(super) use targets::targets;

@@ -20,7 +20,8 @@ const BENCHES: [(&str, &str, &str); 3] = [
     (
         "contract_threads",
         "threads",
-        "Threads that do the same at the same time.",
+        "Threads that do the same at the same time, each with buffers of its own. The lab's guest has two \
+         processors for this, so four threads take turns.",
     ),
 ];
 
