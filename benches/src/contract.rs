@@ -74,15 +74,15 @@ pub struct Buffers {
     residency: Residency,
     buffers: Vec<SharedBuffer>,
     attachments: Vec<DynamicAttachment<NoDevice>>,
-    timeline: SoftwareTimeline,
+}
+
+/// One thread's way through the buffers, with a device, a display and a flag of its own.
+#[derive(Debug)]
+pub struct Walk {
+    _timeline: SoftwareTimeline,
     fence: Fence,
     label: Arc<str>,
     flag: Arc<AtomicBool>,
-}
-
-/// One thread's way through the buffers.
-#[derive(Clone, Copy, Debug)]
-pub struct Walk {
     /// The first of this thread's buffers, and the number of them.
     first: usize,
     buffers: usize,
@@ -155,21 +155,17 @@ impl Buffers {
 
     fn new(exporter: Exporter, places: Places, count: usize) -> Result<Self> {
         let residency = Residency::new();
-        let timeline = SoftwareTimeline::new("bench");
         let mut this = Self {
             exporter,
             places,
             residency,
             buffers: Vec::with_capacity(count),
             attachments: Vec::with_capacity(count),
-            fence: timeline.fence(0),
-            timeline,
-            label: "scanout bench".into(),
-            flag: Arc::default(),
         };
+        let flag = Arc::<AtomicBool>::default();
         for index in 0..count {
             let buffer = this.create(&format!("bench {index}"))?;
-            let attachment = buffer.attach_dynamic(&NoDevice, this.flag.clone())?;
+            let attachment = buffer.attach_dynamic(&NoDevice, flag.clone())?;
             drop(attachment.map()?);
             this.buffers.push(buffer);
             this.attachments.push(attachment);
@@ -204,10 +200,17 @@ impl Buffers {
     /// The buffers in as many parts as there are threads, one for each.
     pub fn walks(&self, threads: usize) -> impl Iterator<Item = Walk> {
         let buffers = self.buffers.len() / threads;
-        (0..threads).map(move |thread| Walk {
-            first: thread * buffers,
-            buffers,
-            next: 0,
+        (0..threads).map(move |thread| {
+            let timeline = SoftwareTimeline::new("bench");
+            Walk {
+                fence: timeline.fence(0),
+                _timeline: timeline,
+                label: "scanout bench".into(),
+                flag: Arc::default(),
+                first: thread * buffers,
+                buffers,
+                next: 0,
+            }
         })
     }
 
@@ -217,7 +220,7 @@ impl Buffers {
     /// None, unless the library is broken.
     pub fn map_use_unmap(&self, walk: &mut Walk) -> Result<()> {
         let mapping = self.attachments[walk.step()].map()?;
-        Submission::begin([mapping.write()])?.commit(&self.fence);
+        Submission::begin([mapping.write()])?.commit(&walk.fence);
         Ok(())
     }
 
@@ -236,7 +239,7 @@ impl Buffers {
     /// None, unless the library is broken.
     pub fn attach_detach(&self, walk: &mut Walk) -> Result<()> {
         let buffer = &self.buffers[walk.step()];
-        drop(buffer.attach_dynamic(&NoDevice, self.flag.clone())?);
+        drop(buffer.attach_dynamic(&NoDevice, walk.flag.clone())?);
         Ok(())
     }
 
@@ -247,7 +250,7 @@ impl Buffers {
     pub fn pin_unpin(&self, walk: &mut Walk) -> Result<()> {
         let mapping = self.attachments[walk.step()].map()?;
         let since = dmashare::Moment::default();
-        drop(mapping.hold_in_place(&self.label, since)?);
+        drop(mapping.hold_in_place(&walk.label, since)?);
         Ok(())
     }
 
@@ -297,11 +300,6 @@ impl Buffers {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.buffers.len()
-    }
-
-    /// Signals what was submitted, for whoever waits.
-    pub fn signal(&self) {
-        self.timeline.signal(1);
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::buffer::BufferInner;
 use crate::sync::{Mutex, lock};
+use crate::unique_number::unique_number;
 use crate::{
     Backing, BufferDesc, ImplicitSyncError, ImportError, Importer, MapError, Mapping, SyncMode,
 };
@@ -20,10 +21,8 @@ pub struct AttachmentId(NonZeroU64);
 
 impl AttachmentId {
     pub(crate) fn unique() -> Self {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        // Nobody makes 2^64 attachments.
-        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
+        // It is never 0.
+        Self(NonZeroU64::new(unique_number()).unwrap_or(NonZeroU64::MAX))
     }
 }
 

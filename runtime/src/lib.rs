@@ -287,6 +287,7 @@ mod sync_file_info;
 mod sync_mode;
 mod sys;
 mod telling;
+mod unique_number;
 mod used_mappings;
 
 pub use access::Access;

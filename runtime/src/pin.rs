@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::AttachmentId;
 use crate::attachment::AttachmentCore;
 use crate::clock::Moment;
+use crate::unique_number::unique_number;
 
 /// Identity of a pin, unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,7 @@ pub(crate) struct PinId(u64);
 
 impl PinId {
     pub(crate) fn unique() -> Self {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        Self(unique_number())
     }
 }
 

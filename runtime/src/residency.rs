@@ -5,6 +5,7 @@ mod ledger;
 mod link;
 mod making_room;
 mod statistics;
+mod use_clock;
 mod victims;
 
 use std::collections::BTreeMap;
@@ -19,11 +20,12 @@ use ledger::Ledger;
 pub(crate) use link::Link;
 use statistics::Counters;
 pub use statistics::ResidencyStatistics;
+use use_clock::UseClock;
 use victims::Victims;
 
 use crate::buffer::BufferInner;
 use crate::registry::BufferKey;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{Mutex, lock};
 use crate::{
     AccessConstraint, BufferDesc, DynamicExporter, ExportError, PinReport, Placement, SharedBuffer,
 };
@@ -48,8 +50,7 @@ pub(crate) enum Force {
 }
 
 pub(crate) struct Shared {
-    /// Counts uses: the greater, the later.
-    clock: AtomicU64,
+    clock: UseClock,
     ledger: Arc<Ledger>,
     victims: [Victims; Placement::COUNT],
     members: Mutex<BTreeMap<BufferKey, Weak<BufferInner>>>,
@@ -94,7 +95,7 @@ impl Residency {
     pub fn new() -> Self {
         Self {
             shared: Arc::new(Shared {
-                clock: AtomicU64::new(1),
+                clock: UseClock::default(),
                 ledger: Arc::new(Ledger::default()),
                 victims: Default::default(),
                 members: Mutex::new(BTreeMap::new()),
@@ -186,7 +187,7 @@ impl Shared {
     }
 
     fn tick(&self) -> u64 {
-        self.clock.fetch_add(1, Ordering::Relaxed) + 1
+        self.clock.now()
     }
 
     /// A buffer is there.

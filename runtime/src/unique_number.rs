@@ -1,0 +1,45 @@
+//! Numbers that are given once.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// So many numbers does a thread take at a time.
+const BLOCK: u64 = 256;
+
+/// A number that no other call gives, on whatever thread; never 0. Threads take them in blocks: if each
+/// took every single one from a counter of all, they would wait for each other at each pin.
+pub(crate) fn unique_number() -> u64 {
+    static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        /// The next number, and the end of the block.
+        static OWN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    }
+    let (mut next, mut end) = OWN.get();
+    if next == end {
+        next = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
+        // Nobody takes 2^64 numbers.
+        end = next.wrapping_add(BLOCK);
+    }
+    OWN.set((next.wrapping_add(1), end));
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_number_comes_twice_on_any_thread() {
+        let of_threads = std::thread::scope(|scope| {
+            let take = || -> Vec<u64> { (0..1000).map(|_| unique_number()).collect() };
+            [(); 4]
+                .map(|()| scope.spawn(take))
+                .map(|thread| thread.join().unwrap())
+        });
+        let all: BTreeSet<u64> = of_threads.iter().flatten().copied().collect();
+        assert_eq!(all.len(), 4000);
+        assert!(!all.contains(&0));
+    }
+}
