@@ -11,13 +11,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dmashare_bench::contract::{Buffers, OPERATIONS, Operation, configuration};
+use dmashare_bench::report::ThreadsRanOn;
+use dmashare_bench::{Results, output_directory};
 
 const THREADS: [usize; 3] = [1, 2, 4];
 /// As many buffers do the threads have together.
 const OF_THREADS: usize = 1_000;
 
+/// Notes how many processors there are for the threads.
+fn note_processors() -> Result<()> {
+    let processors = std::thread::available_parallelism()?.get();
+    let processors = u64::try_from(processors)?;
+    Results::beside(&output_directory()?).keep("threads.json", &ThreadsRanOn { processors })
+}
+
 /// What an operation takes when several threads do it at the same time, each with buffers of its own.
 fn contract_threads(criterion: &mut Criterion) {
+    note_processors().unwrap_or_else(|error| panic!("{error:#}"));
     for (name, operation) in OPERATIONS {
         let mut group = criterion.benchmark_group(format!("contract_threads/{name}"));
         for threads in THREADS {

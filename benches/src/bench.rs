@@ -269,8 +269,12 @@ fn batch(operation: &mut dyn Operation, runs: usize) -> Result<f64> {
     Ok(taken.as_secs_f64() / f64::from(u32::try_from(runs)?))
 }
 
-/// `target/criterion`, also where there is no cargo to ask: the program is in `target/PROFILE/deps`.
-fn output_directory() -> Result<PathBuf> {
+/// Where criterion writes: `CRITERION_HOME`, or `target/criterion`, also where there is no cargo to ask,
+/// for a bench is in `target/PROFILE/deps`.
+///
+/// # Errors
+/// The program is nowhere near such a folder.
+pub fn output_directory() -> Result<PathBuf> {
     if let Some(home) = std::env::var_os("CRITERION_HOME") {
         return Ok(home.into());
     }

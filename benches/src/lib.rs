@@ -27,7 +27,7 @@ mod results;
 mod screen;
 mod size;
 
-pub use bench::{bench, exit_code};
+pub use bench::{bench, exit_code, output_directory};
 pub use machine::{FORMAT, FOURCC, Machine, USAGE, VULKAN_USAGE};
 pub use machine_facts::{CardFacts, MachineFacts, VulkanFacts};
 pub use operation::{Opened, Operation};

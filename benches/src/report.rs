@@ -29,7 +29,9 @@ mod sections;
 mod target;
 
 pub use crossing::Crossing;
-pub use data::{Counted, Data, Estimate, Growth, IdleMemory, LibraryOnly, Measured, Ratio};
+pub use data::{
+    Counted, Data, Estimate, Growth, IdleMemory, LibraryOnly, Measured, Ratio, ThreadsRanOn,
+};
 pub use document::{Block, Cell, Document, Figure, Section, Table, Tone};
 pub use loss::{Loss, losses};
 pub use page::document;

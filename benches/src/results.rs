@@ -1,8 +1,9 @@
 //! What is measured beside criterion's own figures, in files next to them.
 //!
 //! Below criterion's output folder lies `dmashare`, with one JSON file for each thing that was found:
-//! `pairs/OPERATION.BY.SIZE.json` ([`PairedSamples`]) `absent/OPERATION.BY.json` ([`Absence`]), and
-//! `machine.json` ([`MachineFacts`](crate::MachineFacts)).
+//! `pairs/OPERATION.BY.SIZE.json` ([`PairedSamples`]) `absent/OPERATION.BY.json` ([`Absence`]),
+//! `machine.json` ([`MachineFacts`](crate::MachineFacts)), and `threads.json`
+//! ([`ThreadsRanOn`](crate::report::ThreadsRanOn)).
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

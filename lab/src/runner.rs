@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::inherited_child;
 use crate::run_command::{self, Caller, GuestOptions};
 use crate::workspace::Workspace;
 
@@ -41,7 +42,8 @@ pub(crate) struct ExecutableRun {
     pub(crate) status: i32,
 }
 
-/// Runs an executable that cargo built in a guest of its own; returns the exit status.
+/// Runs an executable that cargo built in a guest of its own, or outside if its package says so;
+/// returns the exit status.
 ///
 /// # Errors
 /// When the guest cannot be started or the report not written.
@@ -58,17 +60,23 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
         }
         None => bail!("the runner was given no executable"),
     };
+    let workspace = Workspace::find()?;
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    if workspace.runs_on_the_host(&package, &executable) {
+        let mut outside = Command::new(&executable);
+        outside.args(command.iter().skip(1));
+        let status = inherited_child::run(&mut outside)?.code().unwrap_or(1);
+        add_to_report(arguments.report.as_deref(), executable, started, status)?;
+        return Ok(status);
+    }
     if arguments.bench {
         // Lock checking makes every system call slower by the same amount, for both sides of a
         // comparison: that would hide differences.
         let quiet = "echo 0 > /proc/sys/kernel/prove_locking; exec \"$0\" \"$@\"";
         command.splice(0..0, ["sh", "-c", quiet].map(OsString::from));
     }
-    let workspace = Workspace::find()?;
     let mut guest = arguments.guest;
-    if let Ok(package) = std::env::var("CARGO_PKG_NAME") {
-        guest.cpus = guest.cpus.max(workspace.processors(&package, &executable));
-    }
+    guest.cpus = guest.cpus.max(workspace.processors(&package, &executable));
     // Documentation tests are built in folders for temporary files.
     guest.mount.extend(executable.parent().map(Path::to_owned));
     let status = run_command::run_in_guest(
@@ -79,20 +87,30 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
         std::io::stdout(),
         std::io::stderr(),
     )?;
-    if let Some(report) = arguments.report {
-        let line = serde_json::to_string(&ExecutableRun {
-            executable,
-            seconds: started.elapsed().as_secs_f64(),
-            status,
-        })?;
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&report)
-            .and_then(|mut file| writeln!(file, "{line}"))
-            .with_context(|| format!("cannot write {}", report.display()))?;
-    }
+    add_to_report(arguments.report.as_deref(), executable, started, status)?;
     Ok(status)
+}
+
+fn add_to_report(
+    report: Option<&Path>,
+    executable: PathBuf,
+    started: Instant,
+    status: i32,
+) -> Result<()> {
+    let Some(report) = report else {
+        return Ok(());
+    };
+    let line = serde_json::to_string(&ExecutableRun {
+        executable,
+        seconds: started.elapsed().as_secs_f64(),
+        status,
+    })?;
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(report)
+        .and_then(|mut file| writeln!(file, "{line}"))
+        .with_context(|| format!("cannot write {}", report.display()))
 }
 
 /// Makes `cargo` start every executable with `cargo lab runner OPTIONS`.

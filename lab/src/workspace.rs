@@ -1,6 +1,6 @@
 //! The cargo workspace that the lab is used in: its folders and its binaries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,6 +40,9 @@ struct LabMetadata {
     /// Processors that the guests of some test executables need, by the test's name.
     #[serde(default)]
     processors: BTreeMap<String, u32>,
+    /// Test and bench executables that need nothing of a guest and run outside, by their names.
+    #[serde(default)]
+    on_the_host: BTreeSet<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,17 +115,29 @@ impl Workspace {
     /// How many processors the guest of a package's test executable needs. Tests of what happens at
     /// the same time say so in their package's Cargo.toml, `[package.metadata.lab.processors]`.
     pub(crate) fn processors(&self, package: &str, executable: &Path) -> u32 {
-        // Cargo adds a hash to the test's name.
-        let test = executable
-            .file_stem()
-            .and_then(|stem| stem.to_str()?.rsplit_once('-'))
-            .map(|(test, _)| test);
-        let package = self.packages.iter().find(|known| known.name == package);
-        let metadata = package.and_then(|package| package.metadata.as_ref());
-        metadata
-            .and_then(|metadata| metadata.lab.processors.get(test?))
-            .copied()
-            .unwrap_or(1)
+        let processors = self.of_executable(package, executable);
+        let processors = processors.and_then(|(lab, name)| lab.processors.get(name));
+        processors.copied().unwrap_or(1)
+    }
+
+    /// Whether a package's executable runs outside, on this machine: it needs nothing of a guest, and
+    /// does what a guest cannot. The threads of one process never run at the same time there. Its
+    /// package's Cargo.toml says so, `[package.metadata.lab] on-the-host`.
+    pub(crate) fn runs_on_the_host(&self, package: &str, executable: &Path) -> bool {
+        self.of_executable(package, executable)
+            .is_some_and(|(lab, name)| lab.on_the_host.contains(name))
+    }
+
+    /// What a package says to the lab, and the name of its executable.
+    fn of_executable<'a>(
+        &self,
+        package: &str,
+        executable: &'a Path,
+    ) -> Option<(&LabMetadata, &'a str)> {
+        // Cargo adds a hash to the name.
+        let (name, _) = executable.file_stem()?.to_str()?.rsplit_once('-')?;
+        let package = self.packages.iter().find(|known| known.name == package)?;
+        Some((&package.metadata.as_ref()?.lab, name))
     }
 
     /// Whether the workspace has the package `name`.
@@ -222,7 +237,7 @@ mod tests {
     fn workspace() -> Workspace {
         let text = r#"{"workspace_root":"/w","target_directory":"/w/target","packages":[
             {"name":"p","targets":[{"name":"p","kind":["lib"]},{"name":"tool","kind":["bin"]}],
-            "metadata":{"lab":{"processors":{"races":3}}}}]}"#;
+            "metadata":{"lab":{"processors":{"races":3},"on-the-host":["threads"]}}}]}"#;
         serde_json::from_str(text).unwrap()
     }
 
@@ -233,6 +248,13 @@ mod tests {
         assert_eq!(processors("p", "/t/others-0123"), 1);
         assert_eq!(processors("p", "/t/races"), 1);
         assert_eq!(processors("q", "/t/races-0123"), 1);
+    }
+
+    #[test]
+    fn an_executable_runs_outside_if_its_package_says_so() {
+        let outside = |package, file| workspace().runs_on_the_host(package, Path::new(file));
+        assert!(outside("p", "/t/threads-0123"));
+        assert!(!outside("p", "/t/races-0123") && !outside("q", "/t/threads-0123"));
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Data {
         let mut data = Self {
             machine: read_if_there(&folder.join("machine.json"))?,
             memory: read_if_there(&folder.join("memory.json"))?,
+            threads: read_if_there(&folder.join("threads.json"))?,
             counters: read_if_there::<Counters>(&folder.join("counters.json"))?
                 .unwrap_or_default()
                 .counters,

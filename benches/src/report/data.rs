@@ -124,6 +124,13 @@ pub struct IdleMemory {
     pub bytes_per_buffer: f64,
 }
 
+/// Where threads were measured that do something at the same time: it need not be where all else was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadsRanOn {
+    /// How many processors there were for them.
+    pub processors: u64,
+}
+
 /// All that a report is made of: the content of `benchmarks.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Data {
@@ -154,6 +161,9 @@ pub struct Data {
     /// What an idle buffer costs.
     #[serde(default)]
     pub memory: Option<IdleMemory>,
+    /// Where several threads were measured.
+    #[serde(default)]
+    pub threads: Option<ThreadsRanOn>,
 }
 
 impl Data {

@@ -20,8 +20,8 @@ const BENCHES: [(&str, &str, &str); 3] = [
     (
         "contract_threads",
         "threads",
-        "Threads that do the same at the same time, each with buffers of its own. The lab's guest has two \
-         processors for this, so four threads take turns.",
+        "Threads that do the same at the same time, each with buffers and a device of its own. This needs no \
+         GPU, and runs outside the lab, in which the threads of one process take turns.",
     ),
 ];
 
@@ -40,7 +40,14 @@ pub(in super::super) fn growth(data: &Data) -> Result<Option<Section>> {
             continue;
         }
         let colon = if what.is_empty() { "" } else { ": " };
-        blocks.push(Block::Paragraph(format!("`{bench}`{colon}{what}")));
+        let mut text = format!("`{bench}`{colon}{what}");
+        if let Some(threads) = data.threads.filter(|_| of_what == "threads") {
+            text.push_str(&format!(
+                " There are {} processors: more threads take turns.",
+                threads.processors
+            ));
+        }
+        blocks.push(Block::Paragraph(text));
         if let Some(figure) = figures::against_count(data, bench, of_what)? {
             blocks.push(Block::Figure(figure));
         }
