@@ -168,7 +168,7 @@
 //! | from | to | by | cost | waits |
 //! |---|---|---|---|---|
 //! | Vulkan point | wait on the same `VkDevice` | a submission | none: its own semaphore | no |
-//! | Vulkan point | sync_file | [`Fence::export_sync_file`] | a `vkQueueSubmit2`, a semaphore, a descriptor | in some drivers until the work is done |
+//! | Vulkan point | sync_file | [`Fence::export_sync_file`] | a `vkQueueSubmit2`, a semaphore, a descriptor; of work that was submitted `exportable` no `vkQueueSubmit2` | in some drivers until the work is done |
 //! | your own `VkSemaphore` or `VkFence` | sync_file | `Device::fence_of_semaphore`, `fence_of_vk_fence` | a command, an ioctl to see what it gave, a descriptor | as a Vulkan point |
 //! | any that has a sync_file | your own `VkSemaphore` or `VkFence` | `Device::import_into_semaphore`, `import_into_vk_fence` | its sync_file, and a command | as its sync_file |
 //! | sync_file | Vulkan wait | a submission | a `vkImportSemaphoreFdKHR` into a pooled semaphore | no |

@@ -227,6 +227,12 @@ impl MappingUse {
         self.mapping.core().id()
     }
 
+    /// Whether anyone uses the buffer without this library's fences: see
+    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit). One atomic load.
+    pub fn has_foreign_holders(&self) -> bool {
+        self.buffer().has_foreign_holders()
+    }
+
     /// The same use, whose work changes no more than `damage`. Whoever keeps a copy of the buffer fresh
     /// (a shadow, [`route`](crate::route)) copies no more than that; work that does not tell has changed
     /// everything. Give an `Arc` to use one again.

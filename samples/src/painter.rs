@@ -70,7 +70,8 @@ impl Painter {
             &immediates(image, frame, self.format),
         )?;
         let info = [vk::CommandBufferSubmitInfo::default().command_buffer(command.raw())];
-        let submission = self.device.submission([mapping.write()])?;
+        // The picture is for others: a display, another device or process.
+        let submission = self.device.submission([mapping.write()])?.exportable()?;
         // SAFETY: the command buffer is in the executable state (recorded just now) and not pending
         // (its fence is over), uses only the image of the mapping that the submission names, and
         // outlives its execution: `Command` is kept until its fence is over.

@@ -24,6 +24,9 @@ pub(crate) enum Held {
     /// resets it: when the export overtakes the layers' own look at the queue, they take the
     /// semaphore for signalled.
     Exported(vk::Semaphore),
+    /// A semaphore that work signals so that its fence can be exported, which was not done yet. When the
+    /// point was reached, nobody needs it: what has signalled is told without a sync_file.
+    Offered(vk::Semaphore),
     /// A fence of another timeline of the same `VkDevice`, whose semaphore the work waits for.
     Fence(Fence),
 }
@@ -67,6 +70,31 @@ impl SemaphorePool {
     /// A semaphore, unsignalled, for a signal that will be exported as a sync_file.
     pub(crate) fn create_for_export(&self) -> Result<vk::Semaphore, Failure> {
         self.create(true)
+    }
+
+    /// The same, for the signal of work that will be submitted with `point`.
+    pub(crate) fn prepare_export(self: &Arc<Self>, point: u64) -> Result<PreparedExport, Failure> {
+        Ok(PreparedExport {
+            semaphore: self.create_for_export()?,
+            pool: self.clone(),
+            point,
+        })
+    }
+
+    /// Takes the semaphore that the work of `point` signals for an export, if there is one. It is the
+    /// caller's to hold from here on.
+    pub(crate) fn take_offered(&self, point: u64) -> Option<vk::Semaphore> {
+        let mut held = lock(&self.held);
+        let offered = |(of, item): &(u64, Held)| match item {
+            Held::Offered(semaphore) if *of == point => Some(*semaphore),
+            _ => None,
+        };
+        let (index, semaphore) = held
+            .iter()
+            .enumerate()
+            .find_map(|(index, entry)| Some((index, offered(entry)?)))?;
+        held.remove(index);
+        Some(semaphore)
     }
 
     /// A semaphore that signals with `file`. It has a temporary payload, which one wait consumes.
@@ -139,7 +167,7 @@ impl SemaphorePool {
         for item in over {
             match item {
                 Held::Imported(semaphore) => lock(&self.free).push(semaphore),
-                Held::Exported(semaphore) => self.destroy(semaphore),
+                Held::Exported(semaphore) | Held::Offered(semaphore) => self.destroy(semaphore),
                 Held::Fence(fence) => drop(fence),
             }
         }
@@ -160,6 +188,37 @@ impl Drop for SemaphorePool {
         let free = std::mem::take(&mut *lock(&self.free));
         for semaphore in free {
             self.destroy(semaphore);
+        }
+    }
+}
+
+/// A semaphore that work is about to signal, so that its fence can be exported. Kept until the queue has
+/// passed the work's point, whether that was submitted or given up.
+#[derive(Debug)]
+pub(crate) struct PreparedExport {
+    pool: Arc<SemaphorePool>,
+    semaphore: vk::Semaphore,
+    point: u64,
+}
+
+impl PreparedExport {
+    pub(crate) fn submit_info(&self) -> vk::SemaphoreSubmitInfo<'static> {
+        vk::SemaphoreSubmitInfo::default()
+            .semaphore(self.semaphore)
+            .stage_mask(vk::PipelineStageFlags2::ALL_COMMANDS)
+    }
+
+    /// The work was submitted: whoever exports its fence may take the semaphore.
+    pub(crate) fn offer(mut self) {
+        let semaphore = std::mem::replace(&mut self.semaphore, vk::Semaphore::null());
+        self.pool.hold(self.point, Held::Offered(semaphore));
+    }
+}
+
+impl Drop for PreparedExport {
+    fn drop(&mut self) {
+        if self.semaphore != vk::Semaphore::null() {
+            self.pool.hold(self.point, Held::Exported(self.semaphore));
         }
     }
 }

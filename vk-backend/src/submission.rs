@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ash::vk;
 use dmashare::{Fence, ImplicitFences, MappingUse, SubmitError, TryBeginError};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::Device;
 use crate::error::Failure;
 use crate::foreign_fence::{Resolved, Unresolved, Waits, hold_used};
 use crate::queue_lock::QueueLockGuard;
+use crate::semaphore_pool::PreparedExport;
 use crate::timeline::QueueTimeline;
 
 /// How often new fences of other devices may turn up while the known ones become semaphores.
@@ -32,7 +33,8 @@ pub struct Submission {
     timeline: Arc<QueueTimeline>,
     point: u64,
     waits: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 8]>,
-    signals: [vk::SemaphoreSubmitInfo<'static>; 1],
+    signals: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 2]>,
+    export: Option<PreparedExport>,
     // Last: they keep the images. When no other mapping does, these are destroyed, and with the last
     // handle the device, for which nobody should wait at the queue.
     _uses: SmallVec<[MappingUse; 8]>,
@@ -92,15 +94,20 @@ impl Submission {
                 // Kept by point and not by this object: even work that was submitted and then
                 // dropped without a commit does not lose a semaphore that it waits for.
                 hold_used(timeline, resolved, &used, point);
-                return Ok(Self {
+                let mut this = Self {
                     inner,
                     queue,
                     timeline: timeline.clone(),
                     point,
                     waits,
-                    signals: [timeline.submit_info(point)],
+                    signals: smallvec![timeline.submit_info(point)],
+                    export: None,
                     _uses: uses,
-                });
+                };
+                if this._uses.iter().any(MappingUse::has_foreign_holders) {
+                    this.signal_for_export()?;
+                }
+                return Ok(this);
             }
             drop(waits);
             drop(inner);
@@ -121,6 +128,30 @@ impl Submission {
             }
             .into(),
         })
+    }
+
+    /// The work's fence will leave as a sync_file: to another process, a display, an encoder. Then the
+    /// work signals a semaphore for that itself, and the first
+    /// [`export_sync_file`](Fence::export_sync_file) of the fence needs no submission of its own. Call it
+    /// before [`signals`](Self::signals) is looked at. Where the device makes no sync_files, this does
+    /// nothing. Work on buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) is exportable anyway.
+    ///
+    /// # Errors
+    /// [`SubmitError::Device`]: a semaphore could not be made. Nothing was submitted, and the submission
+    /// is gone.
+    pub fn exportable(mut self) -> Result<Self, SubmitError> {
+        self.signal_for_export()?;
+        Ok(self)
+    }
+
+    fn signal_for_export(&mut self) -> Result<(), SubmitError> {
+        if self.export.is_none() && self.timeline.core().sync_fd.export {
+            let export = self.timeline.pool().prepare_export(self.point)?;
+            self.signals.push(export.submit_info());
+            self.export = Some(export);
+        }
+        Ok(())
     }
 
     /// What the work must wait for: into `VkSubmitInfo2::pWaitSemaphoreInfos`, all of them, once. The
@@ -152,6 +183,10 @@ impl Submission {
     /// this takes as long, with nothing locked.
     pub fn commit(self) -> Fence {
         self.timeline.submitted(self.point);
+        // Before anyone has the fence.
+        if let Some(export) = self.export {
+            export.offer();
+        }
         let fence = self.timeline.fence(self.point);
         let unpublished = self.inner.commit_unpublished(&fence);
         drop(self.queue);

@@ -285,6 +285,31 @@ impl QueueTimeline {
         let Some(functions) = &self.core.functions.semaphore_fd else {
             return Ok(None);
         };
+        let (semaphore, signal_point) = match self.pool.take_offered(point) {
+            Some(semaphore) => (semaphore, point),
+            None => self.signal_after(point)?,
+        };
+        let info = vk::SemaphoreGetFdInfoKHR::default()
+            .semaphore(semaphore)
+            .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
+        // SAFETY: the semaphore was made for this handle type, and its signal has been submitted
+        // (VUID-VkSemaphoreGetFdInfoKHR-handleType-03254).
+        let result = unsafe { functions.get_semaphore_fd(&info) };
+        self.pool.hold(signal_point, Held::Exported(semaphore));
+        let fd = self.core.check("vkGetSemaphoreFdKHR", result)?;
+        if fd < 0 {
+            // The driver's way to say that the semaphore has signalled.
+            return Ok(None);
+        }
+        // SAFETY: the driver has just made the descriptor and gives it to the caller.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // The kernel made it for the driver, which was asked for a sync_file.
+        Ok(Some(SyncFile::from_kernel(fd)))
+    }
+
+    /// Submits the signal of a semaphore that waits for `point`. Gives the semaphore, and the point until
+    /// which it is to be held.
+    fn signal_after(&self, point: u64) -> Result<(vk::Semaphore, u64), SubmitFailure> {
         let semaphore = self.pool.create_for_export()?;
         // Until the signal was submitted the semaphore is as it was.
         let submitted = self
@@ -309,22 +334,7 @@ impl QueueTimeline {
         let signal_point = submitted.inspect_err(|_| {
             self.pool.hold(0, Held::Exported(semaphore));
         })?;
-        let info = vk::SemaphoreGetFdInfoKHR::default()
-            .semaphore(semaphore)
-            .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-        // SAFETY: the semaphore was made for this handle type, and its signal has been submitted
-        // (VUID-VkSemaphoreGetFdInfoKHR-handleType-03254).
-        let result = unsafe { functions.get_semaphore_fd(&info) };
-        self.pool.hold(signal_point, Held::Exported(semaphore));
-        let fd = self.core.check("vkGetSemaphoreFdKHR", result)?;
-        if fd < 0 {
-            // The driver's way to say that the semaphore has signalled.
-            return Ok(None);
-        }
-        // SAFETY: the driver has just made the descriptor and gives it to the caller.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // The kernel made it for the driver, which was asked for a sync_file.
-        Ok(Some(SyncFile::from_kernel(fd)))
+        Ok((semaphore, signal_point))
     }
 }
 

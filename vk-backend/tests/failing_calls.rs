@@ -53,6 +53,15 @@ fn use_device(device: &Device) -> Outcome {
     fence
         .export_sync_file()?
         .wait(std::time::Duration::from_secs(10))?;
+    // The same with a semaphore of the work's own, and one that nobody exports.
+    let submission = device.submission([mapping.write()])?.exportable()?;
+    // SAFETY: there are no command buffers.
+    let fence = unsafe { submission.submit(&[]) }?;
+    match fence.export_sync_file() {
+        Err(dmashare::FenceError::NoSyncFile { .. }) => {}
+        file => file?.wait(std::time::Duration::from_secs(10))?,
+    }
+    drop(device.submission([mapping.write()])?.exportable()?);
     // Plain buffers.
     let usage = vk::BufferUsageFlags::TRANSFER_SRC;
     let plain = device.export_buffer("plain", 4096, usage)?;

@@ -94,9 +94,8 @@ pub const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         operation: "handoff_processes",
         beside: "floor",
-        text: "A fence leaves the process as a sync_file. The library makes one only when it is asked for, \
-               by a submission of its own on each end; a program that knows that its fence will leave \
-               signals a second semaphore with the work itself. Within a process nobody pays for that.",
+        text: "Each end asks the kernel whether what it has received is a sync_file (an ioctl): a driver that \
+               is given a pipe instead hangs its queue.",
     },
     Explanation {
         operation: "fence_create",

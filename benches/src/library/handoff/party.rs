@@ -28,6 +28,8 @@ pub struct Party {
     device: Device,
     frames: Vec<Frame>,
     access: Access,
+    /// Its fences leave the process.
+    exports: bool,
 }
 
 impl Party {
@@ -60,7 +62,14 @@ impl Party {
             frames: frames.collect::<Result<_>>()?,
             device,
             access,
+            exports: false,
         })
+    }
+
+    /// The same, whose fences are for another process.
+    pub fn for_another_process(mut self) -> Self {
+        self.exports = true;
+        self
     }
 
     /// Maps a frame and submits its commands, when their last run is over. They wait for whoever used
@@ -79,7 +88,10 @@ impl Party {
             Access::Read => mapping.read(),
             Access::Write => mapping.write(),
         };
-        let submission = self.device.submission([used])?;
+        let mut submission = self.device.submission([used])?;
+        if self.exports {
+            submission = submission.exportable()?;
+        }
         let commands =
             [ash::vk::CommandBufferSubmitInfo::default().command_buffer(frame.commands.raw())];
         // SAFETY: the commands are of this device's queue family and not pending, and wait for the

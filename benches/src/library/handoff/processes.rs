@@ -40,7 +40,7 @@ impl HandoffProcesses {
         let buffers = buffers.collect::<Result<Vec<_>>>()?;
         Ok(Self {
             other: OtherProcess::start(By::Dmashare, size, &exported)?,
-            writer: Party::new(machine.exporter(), &buffers, Access::Write)?,
+            writer: Party::new(machine.exporter(), &buffers, Access::Write)?.for_another_process(),
             next: 0,
             runs: 0,
             _exported: exported,
@@ -86,7 +86,8 @@ impl Consumer {
             Ok(SharedBuffer::from_dmabuf(desc.clone(), dmabuf)?)
         });
         let buffers = buffers.collect::<Result<Vec<_>>>()?;
-        socket.answer(&mut Self(Party::new(&vulkan, &buffers, Access::Read)?))
+        let reader = Party::new(&vulkan, &buffers, Access::Read)?;
+        socket.answer(&mut Self(reader.for_another_process()))
     }
 }
 
