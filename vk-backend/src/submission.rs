@@ -190,7 +190,7 @@ impl Submission {
         let fence = self.timeline.fence(self.point);
         let unpublished = self.inner.commit_unpublished(&fence);
         drop(self.queue);
-        // A sync_file of the fence is a submission of its own.
+        // Making a sync_file of the fence may block, and be a submission of its own.
         unpublished.publish();
         fence
     }
