@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::names::{self, PEERS, Topic, is_floor};
-use super::super::{Block, Cell, Data, Section, Table, Tone, losses, quantities};
+use super::super::names::{self, PEERS, Topic};
+use super::super::{Block, Cell, Data, Loss, Ratio, Section, Table, Tone, losses, quantities};
 
 /// Topics whose operations are compared here; handoffs and copies have sections of their own.
 const TOPICS: [Topic; 4] = [Topic::Sharing, Topic::Fences, Topic::Moves, Topic::Other];
@@ -49,9 +49,55 @@ pub(super) fn with_peers(data: &Data, operations: &[&str]) -> Vec<Block> {
         return Vec::new();
     }
     vec![
-        Block::Paragraph("The same beside other libraries:".to_owned()),
-        Block::Table(comparison_table(data, &operations, &PEERS)),
+        Block::Paragraph(
+            "The same beside other libraries. Each was measured in turns with the library, at a moment of \
+             its own, so the library's times differ a little from those above."
+                .to_owned(),
+        ),
+        Block::Table(peers_table(data, &operations)),
     ]
+}
+
+/// The library beside each of the peers, by the samples that they took in turns.
+fn peers_table(data: &Data, operations: &[&str]) -> Table {
+    let heads = ["operation", "beside", "size", "dmashare", "theirs", "ratio"];
+    let mut table = Table::new(3, heads);
+    let losses = losses(data);
+    for operation in operations {
+        let mut name = names::operation(operation);
+        for peer in PEERS {
+            let mut beside = names::side(peer).to_owned();
+            for size in data.sizes(operation) {
+                let Some(samples) = data.ratio(operation, peer, size) else {
+                    continue;
+                };
+                table.rows.push(vec![
+                    // Each once, before what belongs to it.
+                    Cell::from(std::mem::take(&mut name)),
+                    Cell::from(std::mem::take(&mut beside)),
+                    Cell::from(names::size(size)),
+                    Cell::from(quantities::time(samples.ours)),
+                    Cell::from(quantities::time(samples.theirs)),
+                    ratio_cell(samples, &losses),
+                ]);
+            }
+        }
+    }
+    table
+}
+
+/// A ratio, which stands out where the library loses or wins.
+fn ratio_cell(samples: &Ratio, losses: &[Loss]) -> Cell {
+    let lost = losses.iter().any(|loss| {
+        let is_same = loss.operation == samples.operation && loss.beside == samples.beside;
+        is_same && loss.at.iter().any(|(at, _)| *at == samples.size)
+    });
+    let tone = match samples.ratio {
+        _ if lost => Tone::Bad,
+        ratio if ratio.high < 0.95 => Tone::Good,
+        _ => Tone::Plain,
+    };
+    Cell::new(quantities::ratio(samples.ratio), tone)
 }
 
 /// What was measured of some topics, in the order of the report.
@@ -99,25 +145,14 @@ pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]
                 time("dmashare"),
             ];
             for by in &others {
-                let lost = losses.iter().any(|loss| {
-                    let is_same = loss.operation == *operation && loss.beside == *by;
-                    is_same && loss.at.iter().any(|(at, _)| at == size)
-                });
                 let samples = data.ratio(operation, by, size);
-                // Of a floor, the samples taken in turns with those of the library's own time.
-                let in_turns = samples.filter(|_| is_floor(by));
-                let theirs = match in_turns {
+                // The samples taken in turns with those of the library's own time.
+                let theirs = match samples {
                     Some(samples) => Cell::from(quantities::time(samples.theirs)),
                     None => time(by),
                 };
-                let ratio = match samples.map(|samples| samples.ratio) {
-                    Some(ratio) if lost => Cell::new(quantities::ratio(ratio), Tone::Bad),
-                    Some(ratio) if ratio.high < 0.95 => {
-                        Cell::new(quantities::ratio(ratio), Tone::Good)
-                    }
-                    Some(ratio) => Cell::from(quantities::ratio(ratio)),
-                    None => Cell::empty(),
-                };
+                let ratio =
+                    samples.map_or_else(Cell::empty, |samples| ratio_cell(samples, &losses));
                 row.extend([theirs, ratio]);
             }
             table.rows.push(row);
@@ -172,8 +207,10 @@ mod tests {
         let [_, Block::Table(table)] = &with_peers(&data, &["export", "import"])[..] else {
             panic!("a peer was measured");
         };
-        assert_eq!(table.heads[3], "GBM");
-        assert_eq!(table.rows[0][4].tone, Tone::Good);
+        let row: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();
+        assert_eq!(row[..3], ["first import", "GBM", "256×256"]);
+        assert_eq!(table.rows[0][5].tone, Tone::Good);
+        assert_eq!(table.rows.len(), 1, "a size at which nobody was beside");
         assert_eq!(with_peers(&data, &["export"]), []);
     }
 

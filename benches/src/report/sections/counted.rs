@@ -20,7 +20,7 @@ pub(in super::super) fn counted(data: &Data) -> Option<Section> {
     ];
     let bought = bought(&counters);
     if !bought.is_empty() {
-        let text = "System calls that only the library makes, and what each buys:";
+        let text = "Calls that only the library makes, and what they buy:";
         blocks.push(Block::Paragraph(text.to_owned()));
         blocks.push(Block::List(bought));
     }
@@ -73,17 +73,27 @@ fn ioctls(calls: &BTreeMap<String, u64>) -> u64 {
     ioctls.map(|(_, count)| count).sum()
 }
 
+/// One line for each thing that is bought, with all calls that buy it.
 fn bought(counters: &[&Counted]) -> Vec<String> {
     let mut lines = Vec::new();
     for one in counters {
-        lines.extend(one.library_only.iter().map(|extra| {
-            let times = match extra.times {
-                1 => String::new(),
-                times => format!(" {times} times"),
+        let mut bought: Vec<(&str, Vec<String>)> = Vec::new();
+        for extra in &one.library_only {
+            let call = match extra.times {
+                1 => format!("`{}`", extra.call),
+                times => format!("`{}` {times} times", extra.call),
             };
-            let operation = names::operation(&one.operation);
-            format!("{operation}, `{}`{times}: {}.", extra.call, extra.buys)
-        }));
+            match bought.iter_mut().find(|(buys, _)| *buys == extra.buys) {
+                Some((_, calls)) => calls.push(call),
+                None => bought.push((&extra.buys, vec![call])),
+            }
+        }
+        let operation = names::operation(&one.operation);
+        lines.extend(
+            bought
+                .iter()
+                .map(|(buys, calls)| format!("{operation}, {}: {buys}.", calls.join(", "))),
+        );
     }
     lines
 }
@@ -97,7 +107,9 @@ mod tests {
         let text = r#"[
             {"operation":"import","by":"dmashare","system_calls":{"ioctl A":2,"ioctl B":1,"fstat":1},
              "vulkan_calls":{"vkCreateImage":1},"allocations":1200,"bytes_copied":0,
-             "library_only":[{"call":"fstat","times":1,"buys":"whether it is a dma-buf"}]},
+             "library_only":[{"call":"fstat","times":1,"buys":"whether it is a dma-buf"},
+                             {"call":"fcntl","times":1,"buys":"one for the next device"},
+                             {"call":"close","times":2,"buys":"one for the next device"}]},
             {"operation":"import","by":"floor"},
             {"operation":"export","by":"floor","allocations":0}]"#;
         let data = Data {
@@ -119,7 +131,10 @@ mod tests {
         assert_eq!(row(2)[0], "");
         assert_eq!(
             bought[..],
-            ["first import, `fstat`: whether it is a dma-buf."]
+            [
+                "first import, `fstat`: whether it is a dma-buf.",
+                "first import, `fcntl`, `close` 2 times: one for the next device."
+            ]
         );
         assert_eq!(counted(&Data::default()), None);
     }
