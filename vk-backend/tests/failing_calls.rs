@@ -72,38 +72,51 @@ fn use_device(device: &Device) -> Outcome {
     Ok(())
 }
 
-fn assert_all_were_tried(failed: &[&str]) {
-    for command in [
-        "vkGetPhysicalDeviceImageFormatProperties2",
-        "vkCreateImage",
-        "vkCreateImageView",
-        "vkAllocateMemory",
-        "vkBindImageMemory",
-        "vkGetImageDrmFormatModifierPropertiesEXT",
-        "vkGetMemoryFdKHR",
-        "vkGetMemoryFdPropertiesKHR",
-        "vkCreateBuffer",
-        "vkBindBufferMemory",
-        "vkMapMemory",
-        "vkCreateSemaphore",
-        "vkImportSemaphoreFdKHR",
-        "vkGetSemaphoreFdKHR",
-        "vkCreateCommandPool",
-        "vkAllocateCommandBuffers",
-        "vkBeginCommandBuffer",
-        "vkEndCommandBuffer",
-        "vkQueueSubmit2",
-        "vkWaitSemaphores",
-    ] {
+/// Commands that the scenario makes, among others.
+const TRIED: [&str; 20] = [
+    "vkGetPhysicalDeviceImageFormatProperties2",
+    "vkCreateImage",
+    "vkCreateImageView",
+    "vkAllocateMemory",
+    "vkBindImageMemory",
+    "vkGetImageDrmFormatModifierPropertiesEXT",
+    "vkGetMemoryFdKHR",
+    "vkGetMemoryFdPropertiesKHR",
+    "vkCreateBuffer",
+    "vkBindBufferMemory",
+    "vkMapMemory",
+    "vkCreateSemaphore",
+    "vkImportSemaphoreFdKHR",
+    "vkGetSemaphoreFdKHR",
+    "vkCreateCommandPool",
+    "vkAllocateCommandBuffers",
+    "vkBeginCommandBuffer",
+    "vkEndCommandBuffer",
+    "vkQueueSubmit2",
+    "vkWaitSemaphores",
+];
+
+/// Fails each command in turn, and returns those that were. How often the queue's counter is looked at
+/// depends on how far its work is, so one sweep's nth command may be another's next one, and a sweep may
+/// step over one that is made but once or twice: then the sweep is made again, until all were tried.
+fn try_all(start: Start, fault: Fault) -> Vec<&'static str> {
+    let mut failed = fail_each(start, fault, use_device);
+    for _ in 0..4 {
+        if TRIED.iter().all(|command| failed.contains(command)) {
+            break;
+        }
+        failed.extend(fail_each(start, fault, use_device));
+    }
+    for command in TRIED {
         assert!(failed.contains(&command), "{command} was never tried");
     }
+    failed
 }
 
 #[test]
 fn one_command_fails_on_an_adopted_device() {
     for fault in ONCE {
-        let failed = fail_each(Start::Adopt, fault, use_device);
-        assert_all_were_tried(&failed);
+        let failed = try_all(Start::Adopt, fault);
         assert!(failed.contains(&"vkEnumerateDeviceExtensionProperties"));
     }
 }
@@ -111,8 +124,7 @@ fn one_command_fails_on_an_adopted_device() {
 #[test]
 fn one_command_fails_on_an_opened_device() {
     for fault in ONCE {
-        let failed = fail_each(Start::Open, fault, use_device);
-        assert_all_were_tried(&failed);
+        let failed = try_all(Start::Open, fault);
         assert_eq!(failed[0], "vkCreateDevice");
         assert!(failed.contains(&"vkDeviceWaitIdle"));
     }
@@ -120,13 +132,12 @@ fn one_command_fails_on_an_opened_device() {
 
 #[test]
 fn an_adopted_device_is_lost_from_every_command_on() {
-    assert_all_were_tried(&fail_each(Start::Adopt, Fault::LostFromThen, use_device));
+    try_all(Start::Adopt, Fault::LostFromThen);
 }
 
 #[test]
 fn an_opened_device_is_lost_from_every_command_on() {
-    let failed = fail_each(Start::Open, Fault::LostFromThen, use_device);
-    assert_all_were_tried(&failed);
+    let failed = try_all(Start::Open, Fault::LostFromThen);
     assert_eq!(failed[0], "vkCreateDevice");
 }
 

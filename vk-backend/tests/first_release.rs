@@ -13,7 +13,7 @@ use dmashare::{
 };
 use dmashare_lab_probe::{SwSyncTimeline, bufinfo, open_files};
 use dmashare_vk::Device;
-use support::{COPY, LONG, alone, assert_same_bytes, buffer, device, map, pattern, small};
+use support::{COPY, LONG, alone, assert_same_bytes, device, fresh_buffer, map, pattern, small};
 
 const BYTES: usize = 64 * 32 * 4;
 
@@ -33,7 +33,10 @@ fn an_export_submits_nothing_and_the_first_use_does() {
     let _alone = alone();
     let device = device();
     let queue = device.queue().unwrap();
-    let (unused, shared) = (buffer(&device, "unused"), buffer(&device, "used"));
+    let (unused, shared) = (
+        fresh_buffer(&device, "unused"),
+        fresh_buffer(&device, "used"),
+    );
     drop(unused);
     let before = (open_files(), bufinfo());
     let error = shared.attach(&device).unwrap_err();
@@ -80,7 +83,7 @@ fn an_image_for_the_cpu_is_released_when_it_is_exported() {
 fn what_an_importer_wrote_first_is_there_for_the_exporter() {
     let _alone = alone();
     let (exporter, importer) = (device(), device());
-    let shared = buffer(&exporter, "importer first");
+    let shared = fresh_buffer(&exporter, "importer first");
     let there = map(&shared, &importer);
     let pixels = pattern(BYTES, 3);
     importer.transfer().upload(&there, &pixels).unwrap();
@@ -96,7 +99,7 @@ fn what_an_importer_wrote_first_is_there_for_the_exporter() {
 fn the_first_use_does_not_wait_for_a_busy_queue() {
     let _alone = alone();
     let (exporter, importer) = (device(), device());
-    let busy = buffer(&exporter, "busy");
+    let busy = fresh_buffer(&exporter, "busy");
     let mapping = map(&busy, &exporter);
     let sw_sync = SwSyncTimeline::new();
     let file = SyncFile::new(sw_sync.fence(1)).unwrap();
@@ -104,7 +107,7 @@ fn the_first_use_does_not_wait_for_a_busy_queue() {
     let submission = exporter.submission([mapping.write()]).unwrap();
     // SAFETY: there are no command buffers.
     let work = unsafe { submission.submit(&[]) }.unwrap();
-    let shared = buffer(&exporter, "behind it");
+    let shared = fresh_buffer(&exporter, "behind it");
     let there = map(&shared, &importer);
     assert_eq!(work.status(), FenceStatus::Pending);
     let guard = shared.export_explicit("a client").unwrap();
@@ -124,7 +127,7 @@ fn users_that_come_at_the_same_time_release_it_once() {
     let exporter = device();
     let importers = [device(), device(), exporter.clone()];
     for round in 0..20 {
-        let shared = buffer(&exporter, "at the same time");
+        let shared = fresh_buffer(&exporter, "at the same time");
         let before = point(&exporter);
         let start = Barrier::new(importers.len());
         let mappings = thread::scope(|scope| {

@@ -64,8 +64,28 @@ pub fn small(name: &str) -> BufferDesc {
     desc(name, Fourcc::XRGB8888, Extent::new(64, 32))
 }
 
-pub fn buffer(device: &Device, name: &str) -> SharedBuffer {
+/// A buffer that nobody has used: its image's first release is owed.
+pub fn fresh_buffer(device: &Device, name: &str) -> SharedBuffer {
     SharedBuffer::new(device, small(name), &[Modifier::LINEAR]).unwrap()
+}
+
+/// A buffer whose image was released to everyone, so that nothing is in flight.
+pub fn buffer(device: &Device, name: &str) -> SharedBuffer {
+    let shared = fresh_buffer(device, name);
+    drop(map(&shared, device));
+    shared.wait_ready(Access::Write, LONG).unwrap();
+    device.dispatch();
+    shared
+}
+
+/// Collects everything that the device has retired, which is over soon.
+pub fn collect_all(device: &Device) {
+    let start = std::time::Instant::now();
+    while device.retired() > 0 {
+        assert!(start.elapsed() < LONG, "{} are left", device.retired());
+        device.dispatch();
+        std::thread::yield_now();
+    }
 }
 
 pub fn map(buffer: &SharedBuffer, device: &Device) -> Mapping<Device> {
