@@ -196,6 +196,14 @@ impl OperationKind {
         }
     }
 
+    /// Whether it takes a display.
+    pub fn needs_display(self) -> bool {
+        matches!(
+            self,
+            Self::Framebuffer | Self::KnownFramebuffer | Self::Flip | Self::HandoffDisplay
+        )
+    }
+
     /// Who is asked to do it, the library first. Whoever cannot says why
     /// ([`Opened::Absent`]).
     pub fn sides(self) -> &'static [By] {

@@ -72,7 +72,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<i32> {
     let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let started = started.as_secs().saturating_sub(1);
     let mut cargo = of_benches(&workspace, "bench");
-    cargo.arg("--benches").env("CRITERION_HOME", &results);
+    // Where something is missing for one bench, the others are measured.
+    cargo
+        .args(["--benches", "--no-fail-fast"])
+        .env("CRITERION_HOME", &results);
     let options = [
         "--bench".to_owned(),
         "--displays=1".to_owned(),
