@@ -1,5 +1,6 @@
 //! `cargo bench -p dmashare-bench --bench contract`: what the contract costs, from one buffer to 100,000,
-//! from one dma-buf to 10,000 where there are dma-heaps and udmabuf, and what a negotiation costs; see [`dmashare_bench::contract`].
+//! from one dma-buf to 10,000 where there are dma-heaps and udmabuf, and what a negotiation costs;
+//! see [`dmashare_bench::contract`].
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"

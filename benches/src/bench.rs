@@ -83,19 +83,6 @@ fn measure(
         // Few fit into a second, and what a driver does besides a flip differs from one to the next.
         group.measurement_time(Duration::from_secs(4));
     }
-    if kind.needs_display()
-        && let Err(error) = machine.card_file()
-    {
-        // A GPU in a server has none; everything else is measured all the same.
-        for by in kind.sides() {
-            results.keep_absence(&Absence {
-                operation: kind.to_string(),
-                by: by.to_string(),
-                reason: format!("{error:#}"),
-            })?;
-        }
-        return Ok(());
-    }
     let sizes = kind.sizes(machine)?;
     for &by in kind.sides() {
         if let Some(&size) = sizes.first()

@@ -196,8 +196,9 @@ impl OperationKind {
         }
     }
 
-    /// Whether it takes a display.
-    pub fn needs_display(self) -> bool {
+    /// Whether it takes a display. Where there is none, as in a server with a GPU, nobody can do it, and
+    /// everything else is measured all the same.
+    fn needs_display(self) -> bool {
         matches!(
             self,
             Self::Framebuffer | Self::KnownFramebuffer | Self::Flip | Self::HandoffDisplay
@@ -278,7 +279,11 @@ impl OperationKind {
         if !matches!(self, Self::Flip | Self::HandoffDisplay) {
             return Ok(Size::COMMON.map(Parameter::Size).to_vec());
         }
-        let display = floor::Display::find(machine.card_file()?)?;
+        let Ok(card) = machine.card_file() else {
+            // Of those who cannot do it, `open` tells why.
+            return Ok(Size::COMMON.map(Parameter::Size).to_vec());
+        };
+        let display = floor::Display::find(card)?;
         let modes = display.sizes();
         let common = [(1024, 768), (1920, 1080), (3840, 2160), (4096, 2160)];
         let sizes: Vec<_> = common
@@ -303,6 +308,11 @@ impl OperationKind {
         parameter: impl Into<Parameter>,
     ) -> Result<Opened> {
         let parameter = parameter.into();
+        if self.needs_display()
+            && let Err(error) = machine.card_file()
+        {
+            return Ok(Opened::Absent(format!("{error:#}")));
+        }
         match by {
             By::Dmashare => library::open(self, machine, parameter),
             By::Floor => floor::open(self, machine, parameter),

@@ -12,7 +12,7 @@ use dmashare::{Extent, Fourcc, Modifier, SharedBuffer, Submission, SyncFile, Usa
 use dmashare_lab_probe::SwSyncTimeline;
 use dmashare_vk::ash::vk;
 use dmashare_vk::{AdoptedDevice, Device, DeviceError};
-use fail_each::{Application, ONCE, Outcome, Start, fail_each};
+use fail_each::{Application, ONCE, Outcome, Start, try_all};
 use function_table::Fault;
 use support::{COPY, alone, assert_same_bytes, pattern};
 
@@ -96,27 +96,10 @@ const TRIED: [&str; 20] = [
     "vkWaitSemaphores",
 ];
 
-/// Fails each command in turn, and returns those that were. How often the queue's counter is looked at
-/// depends on how far its work is, so one sweep's nth command may be another's next one, and a sweep may
-/// step over one that is made but once or twice: then the sweep is made again, until all were tried.
-fn try_all(start: Start, fault: Fault) -> Vec<&'static str> {
-    let mut failed = fail_each(start, fault, use_device);
-    for _ in 0..4 {
-        if TRIED.iter().all(|command| failed.contains(command)) {
-            break;
-        }
-        failed.extend(fail_each(start, fault, use_device));
-    }
-    for command in TRIED {
-        assert!(failed.contains(&command), "{command} was never tried");
-    }
-    failed
-}
-
 #[test]
 fn one_command_fails_on_an_adopted_device() {
     for fault in ONCE {
-        let failed = try_all(Start::Adopt, fault);
+        let failed = try_all(Start::Adopt, fault, &TRIED, use_device);
         assert!(failed.contains(&"vkEnumerateDeviceExtensionProperties"));
     }
 }
@@ -124,7 +107,7 @@ fn one_command_fails_on_an_adopted_device() {
 #[test]
 fn one_command_fails_on_an_opened_device() {
     for fault in ONCE {
-        let failed = try_all(Start::Open, fault);
+        let failed = try_all(Start::Open, fault, &TRIED, use_device);
         assert_eq!(failed[0], "vkCreateDevice");
         assert!(failed.contains(&"vkDeviceWaitIdle"));
     }
@@ -132,12 +115,12 @@ fn one_command_fails_on_an_opened_device() {
 
 #[test]
 fn an_adopted_device_is_lost_from_every_command_on() {
-    try_all(Start::Adopt, Fault::LostFromThen);
+    try_all(Start::Adopt, Fault::LostFromThen, &TRIED, use_device);
 }
 
 #[test]
 fn an_opened_device_is_lost_from_every_command_on() {
-    let failed = try_all(Start::Open, Fault::LostFromThen);
+    let failed = try_all(Start::Open, Fault::LostFromThen, &TRIED, use_device);
     assert_eq!(failed[0], "vkCreateDevice");
 }
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 use dmashare::{Access, Extent, Fence, Fourcc, MoveError, Placement, SharedBuffer, SyncFile};
 use dmashare_lab_probe::{SwSyncTimeline, bufinfo, for_each_failing_allocation, open_files};
 use dmashare_vk::{Device, DeviceSelector, MovableImages};
-use fail_each::{ONCE, Outcome, Start, fail_each};
+use fail_each::{ONCE, Outcome, Start, try_all};
 use function_table::Fault;
 use support::{
     LONG, alone, assert_same_bytes, at, busy_until, cpu_read, desc, map_dynamic, movable,
@@ -126,31 +126,16 @@ const TRIED: [&str; 14] = [
     "vkWaitSemaphores",
 ];
 
-/// Fails each command in turn. How often the queue's counter is looked at depends on how far its work
-/// is, so one sweep's nth command may be another's next one, and a sweep may step over one that is made
-/// but once or twice: then the sweep is made again, until all were tried.
-fn try_all(fault: Fault) {
-    let mut missing = TRIED.to_vec();
-    for _ in 0..5 {
-        let failed = fail_each(Start::Adopt, fault, make_and_move);
-        missing.retain(|command| !failed.contains(command));
-        if missing.is_empty() {
-            return;
-        }
-    }
-    panic!("{missing:?} were never tried");
-}
-
 #[test]
 fn i13_one_command_fails() {
     for fault in ONCE {
-        try_all(fault);
+        try_all(Start::Adopt, fault, &TRIED, make_and_move);
     }
 }
 
 #[test]
 fn i13_the_device_is_lost_from_every_command_on() {
-    try_all(Fault::LostFromThen);
+    try_all(Start::Adopt, Fault::LostFromThen, &TRIED, make_and_move);
 }
 
 /// Moves a buffer from one place to another, with the kernel's allocations failing one by one. The

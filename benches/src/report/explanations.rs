@@ -76,8 +76,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
         beside: "wgpu",
         text: "wgpu gives its one descriptor away and does not check it: whoever imports so cannot give the \
                buffer to a second device, or to a display, any more. The library makes three system calls \
-               so that it can, check and keep of the safeties, which take longer in the lab than the whole \
-               difference. The next time, wgpu imports again, and the library does not.",
+               so that it can, check and keep of the safeties, whose cost is listed there. The next time, wgpu imports again, and the library does not.",
     },
     Explanation {
         operation: "framebuffer",

@@ -150,7 +150,28 @@ pub fn fail_each(
     fail_each_on(&application, start, fault, &ENDURED, use_device)
 }
 
-/// The same on a device of the caller's choice, with the caller's list of commands whose failure need
+/// Fails each command in turn until all of `tried` were, and returns those that were. How often the
+/// queue's counter is looked at depends on how far its work is, so one sweep's nth command may be
+/// another's next one, and a sweep may step over one that is made but once or twice: then the sweep is
+/// made again, up to five times.
+pub fn try_all(
+    start: Start,
+    fault: Fault,
+    tried: &[&str],
+    use_device: fn(&Device) -> Outcome,
+) -> Vec<&'static str> {
+    let mut failed = Vec::new();
+    for _ in 0..5 {
+        failed.extend(fail_each(start, fault, use_device));
+        if tried.iter().all(|command| failed.contains(command)) {
+            return failed;
+        }
+    }
+    let missing = tried.iter().filter(|command| !failed.contains(*command));
+    panic!("{:?} were never tried", missing.collect::<Vec<_>>());
+}
+
+/// [`fail_each`] on a device of the caller's choice, with the caller's list of commands whose failure need
 /// not be an error. The caller is [`alone`].
 pub fn fail_each_on(
     application: &dyn Fn() -> Application,

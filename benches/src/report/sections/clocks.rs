@@ -19,7 +19,7 @@ pub(in super::super) fn clocks(data: &Data) -> Option<Section> {
          turns: below 1 the library is faster."
             .to_owned(),
     )];
-    blocks.push(Block::Table(comparison_table(data, &shown, &FLOORS)));
+    blocks.push(Block::Table(comparison_table(data, &shown)));
     blocks.extend(with_peers(data, &shown));
     let meanings = shown.iter().filter_map(|operation| {
         let known = names::known(operation)?;
@@ -36,7 +36,7 @@ pub(in super::super) fn clocks(data: &Data) -> Option<Section> {
 }
 
 /// The floor, and the floor with the library's safety checks.
-pub(super) const FLOORS: [&str; 2] = ["floor", "checked_floor"];
+const FLOORS: [&str; 2] = ["floor", "checked_floor"];
 
 /// The operations that other libraries can do, beside them.
 pub(super) fn with_peers(data: &Data, operations: &[&str]) -> Vec<Block> {
@@ -108,20 +108,20 @@ pub(super) fn of_topics<'a>(data: &'a Data, topics: &[Topic]) -> Vec<&'a str> {
     operations
 }
 
-/// Operations with their times and ratios, one row for each size; a column only for those of `others`
-/// who have figures.
-pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]) -> Table {
+/// Operations with their times beside the floors, one row for each size; a column only for a floor that
+/// has figures.
+pub(super) fn comparison_table(data: &Data, operations: &[&str]) -> Table {
     let has_figures = |by: &&str| {
         let mut all = operations.iter();
         all.any(|operation| data.of(operation, by).next().is_some())
     };
-    let others: Vec<&str> = others.iter().copied().filter(has_figures).collect();
+    let floors: Vec<&str> = FLOORS.into_iter().filter(has_figures).collect();
     let mut heads = vec![
         "operation".to_owned(),
         "size".to_owned(),
         "dmashare".to_owned(),
     ];
-    for by in &others {
+    for by in &floors {
         heads.push(names::side(by).to_owned());
         heads.push("ratio".to_owned());
     }
@@ -144,7 +144,7 @@ pub(super) fn comparison_table(data: &Data, operations: &[&str], others: &[&str]
                 Cell::from(names::size(size)),
                 time("dmashare"),
             ];
-            for by in &others {
+            for by in &floors {
                 let samples = data.ratio(operation, by, size);
                 // The samples taken in turns with those of the library's own time.
                 let theirs = match samples {
@@ -196,7 +196,7 @@ mod tests {
             ratio_of("import", "floor", "256x256", [1.4, 1.5, 1.6]),
             ratio_of("import", "gbm", "256x256", [0.4, 0.5, 0.6]),
         ];
-        let table = comparison_table(&data, &["import"], &FLOORS);
+        let table = comparison_table(&data, &["import"]);
         let heads = ["operation", "size", "dmashare", "floor", "ratio"];
         assert_eq!(table.heads, heads);
         let first: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();

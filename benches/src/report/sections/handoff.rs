@@ -3,7 +3,7 @@
 use super::super::figures::bytes;
 use super::super::names::{self, Topic};
 use super::super::{Block, Cell, Data, Section, Table, quantities};
-use super::clocks::{FLOORS, absences, comparison_table, of_topics, with_peers};
+use super::clocks::{absences, comparison_table, of_topics, with_peers};
 
 /// Handoffs as times, frames and bytes.
 pub(in super::super) fn handoff(data: &Data) -> Option<Section> {
@@ -17,7 +17,7 @@ pub(in super::super) fn handoff(data: &Data) -> Option<Section> {
              that is worth in bytes grows with the size."
                 .to_owned(),
         ),
-        Block::Table(comparison_table(data, &shown, &FLOORS)),
+        Block::Table(comparison_table(data, &shown)),
         Block::Paragraph("By the library, as frames and as bytes of images:".to_owned()),
         Block::Table(rates(data, &shown)),
     ];
