@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dmashare::{AlphaMode, BufferDesc, Colour, Extent, Fourcc, Modifier};
+use dmashare::{AlphaMode, BufferDesc, Color, Extent, Fourcc, Modifier};
 
 use crate::device::DrmDevice;
 
@@ -24,10 +24,10 @@ pub struct Framebuffer {
 pub(crate) struct PixelMeaning {
     /// The format has alpha; its meaning is in `alpha`.
     pub(crate) has_alpha: bool,
-    /// The format is luma and chroma; their meaning is in `colour`.
+    /// The format is luma and chroma; their meaning is in `color`.
     pub(crate) is_yuv: bool,
     pub(crate) alpha: AlphaMode,
-    pub(crate) colour: Colour,
+    pub(crate) color: Color,
 }
 
 impl PixelMeaning {
@@ -39,7 +39,7 @@ impl PixelMeaning {
             has_alpha: info.is_none_or(|info| info.has_alpha),
             is_yuv: info.is_some_and(|info| info.is_yuv),
             alpha: desc.alpha,
-            colour: desc.colour,
+            color: desc.color,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dmashare::{AlphaMode, ColourRange, MatrixCoefficients};
+use dmashare::{AlphaMode, ColorRange, MatrixCoefficients};
 
 use crate::commit::Appearance;
 use crate::framebuffer::PixelMeaning;
@@ -48,11 +48,8 @@ impl OptionalProperties {
         );
         set(PlaneProperty::Zpos, self.zpos(asked.zpos)?);
         if content.is_yuv {
-            set(
-                PlaneProperty::ColourEncoding,
-                self.colour_encoding(content)?,
-            );
-            set(PlaneProperty::ColourRange, self.colour_range(content)?);
+            set(PlaneProperty::ColorEncoding, self.color_encoding(content)?);
+            set(PlaneProperty::ColorRange, self.color_range(content)?);
         }
         Ok(values)
     }
@@ -124,32 +121,27 @@ impl OptionalProperties {
         }
     }
 
-    fn colour_encoding(&self, content: PixelMeaning) -> Result<Option<u64>, CommitError> {
-        let (word, default) = match content.colour.matrix {
+    fn color_encoding(&self, content: PixelMeaning) -> Result<Option<u64>, CommitError> {
+        let (word, default) = match content.color.matrix {
             MatrixCoefficients::Bt709 => ("ITU-R BT.709 YCbCr", false),
             MatrixCoefficients::Bt2020 => ("ITU-R BT.2020 YCbCr", false),
             // What the kernel assumes; also for a buffer that does not say.
             _ => ("ITU-R BT.601 YCbCr", true),
         };
         self.word(
-            PlaneProperty::ColourEncoding,
+            PlaneProperty::ColorEncoding,
             word,
             default,
             is_unsaid(content),
         )
     }
 
-    fn colour_range(&self, content: PixelMeaning) -> Result<Option<u64>, CommitError> {
-        let (word, default) = match content.colour.range {
-            ColourRange::Full => ("YCbCr full range", is_unsaid(content)),
-            ColourRange::Limited => ("YCbCr limited range", true),
+    fn color_range(&self, content: PixelMeaning) -> Result<Option<u64>, CommitError> {
+        let (word, default) = match content.color.range {
+            ColorRange::Full => ("YCbCr full range", is_unsaid(content)),
+            ColorRange::Limited => ("YCbCr limited range", true),
         };
-        self.word(
-            PlaneProperty::ColourRange,
-            word,
-            default,
-            is_unsaid(content),
-        )
+        self.word(PlaneProperty::ColorRange, word, default, is_unsaid(content))
     }
 
     /// The value of an enumeration's word. Without the property, `default` is right. Without the
@@ -202,7 +194,7 @@ impl OptionalProperties {
 
 /// Whether a YUV buffer's description leaves open what its values mean.
 fn is_unsaid(content: PixelMeaning) -> bool {
-    content.colour.matrix == MatrixCoefficients::Identity
+    content.color.matrix == MatrixCoefficients::Identity
 }
 
 /// What an enumeration or a bitmask takes.
@@ -214,7 +206,7 @@ fn words(property: &Property) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dmashare::{BufferDesc, Colour, Extent, Fourcc, Usage};
+    use dmashare::{BufferDesc, Color, Extent, Fourcc, Usage};
 
     use super::*;
 
@@ -229,11 +221,11 @@ mod tests {
         PixelMeaning::new(format, &desc)
     }
 
-    fn yuv(matrix: MatrixCoefficients, range: ColourRange) -> PixelMeaning {
+    fn yuv(matrix: MatrixCoefficients, range: ColorRange) -> PixelMeaning {
         let mut content = content(Fourcc::NV12);
-        content.colour = Colour::default();
-        content.colour.matrix = matrix;
-        content.colour.range = range;
+        content.color = Color::default();
+        content.color.matrix = matrix;
+        content.color.range = range;
         content
     }
 
@@ -282,7 +274,7 @@ mod tests {
             content(Fourcc::XRGB8888),
             content(Fourcc::ARGB8888),
             content(Fourcc::NV12),
-            yuv(MatrixCoefficients::Bt601, ColourRange::Limited),
+            yuv(MatrixCoefficients::Bt601, ColorRange::Limited),
         ] {
             let values = plain.values(&Appearance::default(), content).unwrap();
             assert_eq!(values, PlaneValues::default());
@@ -304,11 +296,11 @@ mod tests {
         let expected = (PlaneProperty::PixelBlendMode, "Coverage", None);
         refused(&plain, straight, rgb, expected);
         let usual = Appearance::default();
-        let wide = yuv(MatrixCoefficients::Bt2020, ColourRange::Limited);
-        let expected = (PlaneProperty::ColourEncoding, "ITU-R BT.2020 YCbCr", None);
+        let wide = yuv(MatrixCoefficients::Bt2020, ColorRange::Limited);
+        let expected = (PlaneProperty::ColorEncoding, "ITU-R BT.2020 YCbCr", None);
         refused(&plain, usual, wide, expected);
-        let full = yuv(MatrixCoefficients::Bt601, ColourRange::Full);
-        let expected = (PlaneProperty::ColourRange, "YCbCr full range", None);
+        let full = yuv(MatrixCoefficients::Bt601, ColorRange::Full);
+        let expected = (PlaneProperty::ColorRange, "YCbCr full range", None);
         refused(&plain, usual, full, expected);
         let error = plain.values(&thin, rgb).unwrap_err().to_string();
         assert!(
@@ -402,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_always_set_for_yuv_and_never_for_rgb() {
+    fn color_is_always_set_for_yuv_and_never_for_rgb() {
         let encodings = [("ITU-R BT.601 YCbCr", 0), ("ITU-R BT.709 YCbCr", 1)];
         let ranges = [("YCbCr limited range", 0), ("YCbCr full range", 1)];
         let plane = optional(vec![
@@ -411,19 +403,19 @@ mod tests {
         ]);
         let usual = Appearance::default();
         let of = |content| {
-            let encoding = value(&plane, usual, content, PlaneProperty::ColourEncoding);
+            let encoding = value(&plane, usual, content, PlaneProperty::ColorEncoding);
             (
                 encoding,
-                value(&plane, usual, content, PlaneProperty::ColourRange),
+                value(&plane, usual, content, PlaneProperty::ColorRange),
             )
         };
         assert_eq!(of(content(Fourcc::XRGB8888)), (None, None));
         assert_eq!(of(content(Fourcc::NV12)), (Some(0), Some(1)));
-        let video = yuv(MatrixCoefficients::Bt709, ColourRange::Limited);
+        let video = yuv(MatrixCoefficients::Bt709, ColorRange::Limited);
         assert_eq!(of(video), (Some(1), Some(0)));
-        let wide = yuv(MatrixCoefficients::Bt2020, ColourRange::Limited);
+        let wide = yuv(MatrixCoefficients::Bt2020, ColorRange::Limited);
         let takes = Some("ITU-R BT.601 YCbCr, ITU-R BT.709 YCbCr");
-        let expected = (PlaneProperty::ColourEncoding, "ITU-R BT.2020 YCbCr", takes);
+        let expected = (PlaneProperty::ColorEncoding, "ITU-R BT.2020 YCbCr", takes);
         refused(&plane, usual, wide, expected);
     }
 }

@@ -16,9 +16,9 @@ pub enum PlaneProperty {
     /// `zpos`.
     Zpos,
     /// `COLOR_ENCODING`.
-    ColourEncoding,
+    ColorEncoding,
     /// `COLOR_RANGE`.
-    ColourRange,
+    ColorRange,
     /// `FB_DAMAGE_CLIPS`.
     FbDamageClips,
 }
@@ -33,8 +33,8 @@ impl PlaneProperty {
         Self::Alpha,
         Self::PixelBlendMode,
         Self::Zpos,
-        Self::ColourEncoding,
-        Self::ColourRange,
+        Self::ColorEncoding,
+        Self::ColorRange,
         Self::FbDamageClips,
     ];
 
@@ -50,8 +50,8 @@ impl PlaneProperty {
             Self::Alpha => "alpha",
             Self::PixelBlendMode => "pixel blend mode",
             Self::Zpos => "zpos",
-            Self::ColourEncoding => "COLOR_ENCODING",
-            Self::ColourRange => "COLOR_RANGE",
+            Self::ColorEncoding => "COLOR_ENCODING",
+            Self::ColorRange => "COLOR_RANGE",
             Self::FbDamageClips => "FB_DAMAGE_CLIPS",
         }
     }

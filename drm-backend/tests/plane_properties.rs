@@ -1,10 +1,10 @@
-//! Rotation and colour as vkms composes them, typed refusals for what its planes lack, and what a
+//! Rotation and color as vkms composes them, typed refusals for what its planes lack, and what a
 //! commit that changes little must still do.
 #![allow(clippy::unwrap_used)]
 
 use dmashare::host::Udmabuf;
 use dmashare::{
-    Access, AlphaMode, BufferDesc, Colour, ColourRange, CpuAccess, Extent, Fourcc, Mapping,
+    Access, AlphaMode, BufferDesc, Color, ColorRange, CpuAccess, Extent, Fourcc, Mapping,
     MatrixCoefficients, Modifier, SharedBuffer, Usage,
 };
 use dmashare_drm::{
@@ -21,7 +21,7 @@ const FORMAT: Fourcc = Fourcc::XRGB8888;
 /// Rows of pixels: blue, green, red.
 type Pixels = Vec<Vec<[u8; 3]>>;
 
-fn colours(bytes: &[u8]) -> Vec<[u8; 3]> {
+fn colors(bytes: &[u8]) -> Vec<[u8; 3]> {
     let pixels = bytes.chunks_exact(4);
     pixels.map(|pixel| pixel[..3].try_into().unwrap()).collect()
 }
@@ -34,7 +34,7 @@ fn seen(captured: &SharedBuffer) -> Pixels {
     let mut bytes = vec![0; access.row_bytes(0).unwrap()];
     let mut read = |y| {
         access.read_row(0, y, &mut bytes).unwrap();
-        colours(&bytes)
+        colors(&bytes)
     };
     (0..captured.desc().extent.height).map(&mut read).collect()
 }
@@ -43,7 +43,7 @@ fn seen(captured: &SharedBuffer) -> Pixels {
 fn painting(seed: u32, extent: Extent) -> Pixels {
     let bytes = extent.width as usize * 4;
     let rows = 0..extent.height;
-    rows.map(|y| colours(&row(seed, y, bytes))).collect()
+    rows.map(|y| colors(&row(seed, y, bytes))).collect()
 }
 
 /// Mirrors first, then turns by quarters counter-clockwise.
@@ -356,11 +356,11 @@ fn an_overlay_that_is_gone_after_another_master_is_free() {
     assert_eq!(wrong(&seen(&captured), &expected, (0, 0)), 0);
 }
 
-/// One colour everywhere, as NV12.
-fn video(screen: &Screen, ycbcr: [u8; 3], colour: Colour) -> Mapping<Card> {
+/// One color everywhere, as NV12.
+fn video(screen: &Screen, ycbcr: [u8; 3], color: Color) -> Mapping<Card> {
     let usage = Usage::SCANOUT | Usage::CPU_WRITE;
     let mut desc = BufferDesc::new("video", screen.extent(), Fourcc::NV12, usage);
-    desc.colour = colour;
+    desc.color = color;
     let video = SharedBuffer::new(&Udmabuf::open().unwrap(), desc, &[Modifier::LINEAR]).unwrap();
     let mut access = CpuAccess::begin(video.backing().dmabuf(), Access::Write).unwrap();
     let luma = vec![ycbcr[0]; access.row_bytes(0).unwrap()];
@@ -375,8 +375,8 @@ fn video(screen: &Screen, ycbcr: [u8; 3], colour: Colour) -> Mapping<Card> {
     map(&video, &screen.card)
 }
 
-/// Blue, green, red of a colour by the equations of ITU-R BT.601, BT.709 and BT.2020.
-fn rgb(ycbcr: [u8; 3], matrix: MatrixCoefficients, range: ColourRange) -> [f64; 3] {
+/// Blue, green, red of a color by the equations of ITU-R BT.601, BT.709 and BT.2020.
+fn rgb(ycbcr: [u8; 3], matrix: MatrixCoefficients, range: ColorRange) -> [f64; 3] {
     let (kr, kb) = match matrix {
         MatrixCoefficients::Bt709 => (0.2126, 0.0722),
         MatrixCoefficients::Bt2020 => (0.2627, 0.0593),
@@ -384,8 +384,8 @@ fn rgb(ycbcr: [u8; 3], matrix: MatrixCoefficients, range: ColourRange) -> [f64; 
     };
     let [y, cb, cr] = ycbcr.map(f64::from);
     let (y, cb, cr) = match range {
-        ColourRange::Full => (y / 255.0, (cb - 128.0) / 255.0, (cr - 128.0) / 255.0),
-        ColourRange::Limited => (
+        ColorRange::Full => (y / 255.0, (cb - 128.0) / 255.0, (cr - 128.0) / 255.0),
+        ColorRange::Limited => (
             (y - 16.0) / 219.0,
             (cb - 128.0) / 224.0,
             (cr - 128.0) / 224.0,
@@ -398,7 +398,7 @@ fn rgb(ycbcr: [u8; 3], matrix: MatrixCoefficients, range: ColourRange) -> [f64; 
 }
 
 #[test]
-fn yuv_is_shown_as_the_buffers_colour_says() {
+fn yuv_is_shown_as_the_buffers_color_says() {
     let screen = Screen::new();
     let ycbcr = [120, 90, 170];
     let mut shown = Vec::new();
@@ -407,11 +407,11 @@ fn yuv_is_shown_as_the_buffers_colour_says() {
         MatrixCoefficients::Bt709,
         MatrixCoefficients::Bt2020,
     ] {
-        for range in [ColourRange::Full, ColourRange::Limited] {
-            let mut colour = Colour::default();
-            colour.matrix = matrix;
-            colour.range = range;
-            let mapping = video(&screen, ycbcr, colour);
+        for range in [ColorRange::Full, ColorRange::Limited] {
+            let mut color = Color::default();
+            color.matrix = matrix;
+            color.range = range;
+            let mapping = video(&screen, ycbcr, color);
             let captured = screen.capture(screen.showing(&mapping), FORMAT);
             let expected = rgb(ycbcr, matrix, range);
             for pixel in seen(&captured).concat() {

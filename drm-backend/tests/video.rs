@@ -3,7 +3,7 @@
 
 use dmashare::host::Udmabuf;
 use dmashare::{
-    Access, BufferDesc, Colour, ColourRange, CpuAccess, DmaBuf, Extent, Fourcc, Mapping,
+    Access, BufferDesc, Color, ColorRange, CpuAccess, DmaBuf, Extent, Fourcc, Mapping,
     MatrixCoefficients, Modifier, PlaneFd, SharedBuffer, Usage,
 };
 use dmashare_drm::{Card, OutputCommit, PlaneCommit, PlaneKind, Rectangle};
@@ -72,8 +72,8 @@ fn row_of(format: Fourcc, plane: usize, y: u32, extent: Extent) -> Vec<u8> {
 }
 
 /// Blue, green and red by the recommendation's equations, in real numbers.
-fn rgb(format: Fourcc, [y, cb, cr]: [u32; 3], colour: &Colour) -> [f64; 3] {
-    let (kr, kb) = match colour.matrix {
+fn rgb(format: Fourcc, [y, cb, cr]: [u32; 3], color: &Color) -> [f64; 3] {
+    let (kr, kb) = match color.matrix {
         MatrixCoefficients::Bt601 => (0.299, 0.114),
         MatrixCoefficients::Bt709 => (0.2126, 0.0722),
         _ => (0.2627, 0.0593),
@@ -84,9 +84,9 @@ fn rgb(format: Fourcc, [y, cb, cr]: [u32; 3], colour: &Colour) -> [f64; 3] {
     } else {
         255.0
     };
-    let (y, cb, cr) = match colour.range {
-        ColourRange::Full => (y / white, (cb - 128.0) / white, (cr - 128.0) / white),
-        ColourRange::Limited => (
+    let (y, cb, cr) = match color.range {
+        ColorRange::Full => (y / white, (cb - 128.0) / white, (cr - 128.0) / white),
+        ColorRange::Limited => (
             (y - 16.0) / 219.0,
             (cb - 128.0) / 224.0,
             (cr - 128.0) / 224.0,
@@ -98,7 +98,7 @@ fn rgb(format: Fourcc, [y, cb, cr]: [u32; 3], colour: &Colour) -> [f64; 3] {
     [blue, green, red].map(|value| (value * 255.0).clamp(0.0, 255.0).round())
 }
 
-fn video(format: Fourcc, extent: Extent, colour: Colour, memories: Memories) -> SharedBuffer {
+fn video(format: Fourcc, extent: Extent, color: Color, memories: Memories) -> SharedBuffer {
     let allocate = |size: u64| {
         let size = size.next_multiple_of(4096);
         let memory = Udmabuf::open().unwrap().allocate_memory(size).unwrap();
@@ -135,7 +135,7 @@ fn video(format: Fourcc, extent: Extent, colour: Colour, memories: Memories) -> 
     }
     drop(access);
     let mut desc = BufferDesc::new("video", extent, format, Usage::SCANOUT);
-    desc.colour = colour;
+    desc.color = color;
     SharedBuffer::from_dmabuf(desc, dmabuf).unwrap()
 }
 
@@ -157,7 +157,7 @@ fn compare(captured: &SharedBuffer, video: &SharedBuffer, at: (u32, u32), what: 
         access.read_row(0, y, &mut bytes).unwrap();
         for (x, pixel) in (0..).zip(bytes.chunks_exact(4)) {
             let expected = inside(x, y).map_or([0.0; 3], |(x, y)| {
-                rgb(format, sampled(format, x, y), &video.desc().colour)
+                rgb(format, sampled(format, x, y), &video.desc().color)
             });
             let distances = pixel.iter().zip(expected);
             let mut distances = distances.map(|(seen, wanted)| (f64::from(*seen) - wanted).abs());
@@ -181,14 +181,14 @@ fn every_format_is_shown() {
     let screen = Screen::new();
     for format in FORMATS {
         for (matrix, range) in [
-            (MatrixCoefficients::Bt601, ColourRange::Limited),
-            (MatrixCoefficients::Bt709, ColourRange::Full),
-            (MatrixCoefficients::Bt2020, ColourRange::Limited),
+            (MatrixCoefficients::Bt601, ColorRange::Limited),
+            (MatrixCoefficients::Bt709, ColorRange::Full),
+            (MatrixCoefficients::Bt2020, ColorRange::Limited),
         ] {
-            let mut colour = Colour::default();
-            (colour.matrix, colour.range) = (matrix, range);
+            let mut color = Color::default();
+            (color.matrix, color.range) = (matrix, range);
             let what = format!("{format} {matrix:?} {range:?}");
-            let video = video(format, screen.extent(), colour, Memories::One);
+            let video = video(format, screen.extent(), color, Memories::One);
             assert_eq!(video.backing().dmabuf().memories().len(), 1);
             let mapping = map(&video, &screen.card);
             let captured = show(&screen, &mapping);
@@ -207,7 +207,7 @@ fn planes_in_several_dma_bufs_are_imported() {
     for format in FORMATS {
         for extent in [screen.extent(), Extent::new(333, 77)] {
             let what = format!("{format} {extent}");
-            let video = video(format, extent, Colour::default(), Memories::Each);
+            let video = video(format, extent, Color::default(), Memories::Each);
             let memories = video.backing().dmabuf().memories().to_vec();
             assert_eq!(memories.len(), format.info().unwrap().planes.len());
             let attached = || {
@@ -236,12 +236,12 @@ fn planes_in_several_dma_bufs_are_imported() {
 #[test]
 fn odd_sizes_are_shown() {
     let screen = Screen::new();
-    let mut colour = Colour::default();
-    (colour.matrix, colour.range) = (MatrixCoefficients::Bt709, ColourRange::Limited);
+    let mut color = Color::default();
+    (color.matrix, color.range) = (MatrixCoefficients::Bt709, ColorRange::Limited);
     for format in FORMATS {
         for (width, height) in [(333, 77), (64, 49), (63, 48), (11, 11)] {
             let extent = Extent::new(width, height);
-            let video = video(format, extent, colour, Memories::One);
+            let video = video(format, extent, color, Memories::One);
             let mapping = map(&video, &screen.card);
             let captured = show(&screen, &mapping);
             compare(&captured, &video, (0, 0), &format!("{format} {extent}"));
@@ -253,8 +253,8 @@ fn odd_sizes_are_shown() {
 #[test]
 fn video_lies_on_an_overlay() {
     let screen = Screen::new();
-    let mut colour = Colour::default();
-    (colour.matrix, colour.range) = (MatrixCoefficients::Bt601, ColourRange::Limited);
+    let mut color = Color::default();
+    (color.matrix, color.range) = (MatrixCoefficients::Bt601, ColorRange::Limited);
     let black = buffer(
         &screen.card.dumb_buffers(),
         "black",
@@ -267,7 +267,7 @@ fn video_lies_on_an_overlay() {
         .iter()
         .find(|plane| plane.kind() == PlaneKind::Overlay);
     for format in [Fourcc::NV12, Fourcc::P010] {
-        let video = video(format, Extent::new(320, 240), colour, Memories::One);
+        let video = video(format, Extent::new(320, 240), color, Memories::One);
         let mapping = map(&video, &screen.card);
         let over = PlaneCommit::on(overlay.unwrap(), &mapping)
             .destination(Rectangle::new(101, 51, 320, 240));

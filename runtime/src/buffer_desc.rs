@@ -37,7 +37,7 @@ bitflags! {
     /// What a buffer will be used for, by anyone it is shared with.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct Usage: u32 {
-        /// Drawn into as a colour attachment.
+        /// Drawn into as a color attachment.
         const RENDER = 1 << 0;
         /// Sampled in shaders.
         const SAMPLE = 1 << 1;
@@ -72,16 +72,16 @@ impl fmt::Display for Usage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AlphaMode {
-    /// Colour is already multiplied by alpha (KMS "Pre-multiplied", the default there).
+    /// Color is already multiplied by alpha (KMS "Pre-multiplied", the default there).
     #[default]
     PreMultiplied,
-    /// Colour is not multiplied by alpha (KMS "Coverage").
+    /// Color is not multiplied by alpha (KMS "Coverage").
     Coverage,
     /// Alpha is ignored (KMS "None").
     Opaque,
 }
 
-/// Colour primaries (ITU-T H.273).
+/// Color primaries (ITU-T H.273).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Primaries {
@@ -130,7 +130,7 @@ pub enum MatrixCoefficients {
 
 /// Which code values are black and white (KMS `COLOR_RANGE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ColourRange {
+pub enum ColorRange {
     /// All code values are used.
     #[default]
     Full,
@@ -149,10 +149,10 @@ pub enum ChromaSiting {
     Midpoint,
 }
 
-/// How pixel values become colours. Made by [`Colour::default`] and by setting members.
+/// How pixel values become colors. Made by [`Color::default`] and by setting members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Colour {
+pub struct Color {
     /// Primaries.
     pub primaries: Primaries,
     /// Transfer function.
@@ -160,7 +160,7 @@ pub struct Colour {
     /// Luma and chroma coefficients.
     pub matrix: MatrixCoefficients,
     /// Code value range.
-    pub range: ColourRange,
+    pub range: ColorRange,
     /// Chroma position.
     pub siting: ChromaSiting,
 }
@@ -188,7 +188,7 @@ pub struct BufferDesc {
     /// What alpha means.
     pub alpha: AlphaMode,
     /// What the pixel values mean.
-    pub colour: Colour,
+    pub color: Color,
     /// How bright a high dynamic range picture gets, if that is known.
     pub hdr: Option<HdrStaticMetadata>,
     /// Memory that the CPU and unprotected queues cannot read. Refused for now with
@@ -197,7 +197,7 @@ pub struct BufferDesc {
 }
 
 impl BufferDesc {
-    /// A description with pre-multiplied alpha, sRGB colour and no further view formats.
+    /// A description with pre-multiplied alpha, sRGB color and no further view formats.
     pub fn new(name: impl Into<String>, extent: Extent, format: Fourcc, usage: Usage) -> Self {
         Self {
             name: name.into(),
@@ -207,7 +207,7 @@ impl BufferDesc {
             srgb_views: false,
             usage,
             alpha: AlphaMode::default(),
-            colour: Colour::default(),
+            color: Color::default(),
             hdr: None,
             protected: false,
         }

@@ -294,8 +294,8 @@ pub use access::Access;
 pub use attachment::{AttachmentId, StaticAttachment};
 pub use backing::{Allocation, Backing, Generation};
 pub use buffer_desc::{
-    AlphaMode, BufferDesc, ChromaSiting, Colour, ColourRange, Extent, MatrixCoefficients,
-    Primaries, TransferFunction, Usage,
+    AlphaMode, BufferDesc, ChromaSiting, Color, ColorRange, Extent, MatrixCoefficients, Primaries,
+    TransferFunction, Usage,
 };
 pub use clock::Moment;
 pub use constraint::AccessConstraint;

@@ -119,7 +119,7 @@ fn lit(counter: vec4<u32>, column: u32, row: u32) -> bool {
     return ((bits.y >> ((7u - row) * 5u + 4u - dot)) & 1u) == 1u;
 }
 
-fn colour(in: Frame, x: u32, y: u32) -> vec3<u32> {
+fn color(in: Frame, x: u32, y: u32) -> vec3<u32> {
     let width = immediates.picture.x;
     let height = immediates.picture.y;
     if y == 0u {
@@ -176,6 +176,6 @@ fn colour(in: Frame, x: u32, y: u32) -> vec3<u32> {
 
 @fragment
 fn fragment(in: Frame) -> @location(0) vec4<f32> {
-    let channels = colour(in, u32(in.position.x), u32(in.position.y)) >> immediates.shift.xyz;
+    let channels = color(in, u32(in.position.x), u32(in.position.y)) >> immediates.shift.xyz;
     return vec4<f32>(vec3<f32>(channels) / immediates.divisor.xyz, 1.0);
 }

@@ -184,7 +184,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     };
     // While the last frame is on screen and all buffers are attached.
     let dmabufs = kernel_list(&frames);
-    let colour = camera.format().colour;
+    let color = camera.format().color;
     let result = coding
         .as_ref()
         .map_or_else(CodingResult::default, |coding| {
@@ -194,7 +194,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         camera: camera.device().name().to_owned(),
         format: options.format.to_string(),
         extent: [options.extent.width, options.extent.height],
-        colour: format!("{:?} {:?}", colour.matrix, colour.range),
+        color: format!("{:?} {:?}", color.matrix, color.range),
         device: physical.name().to_owned(),
         card: card.name().to_owned(),
         output: output.name().to_owned(),

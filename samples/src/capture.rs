@@ -73,8 +73,8 @@ impl Capture {
         let rows = self.bytes.chunks_exact(self.row_bytes());
         for (y, row) in (0..).zip(rows) {
             for (x, bytes) in (0..).zip(row.chunks_exact(self.format.bytes())) {
-                let colour = picture.pixel(x, y);
-                let expected = self.format.encode_shown(colour, shown_as);
+                let color = picture.pixel(x, y);
+                let expected = self.format.encode_shown(color, shown_as);
                 let found = little_endian(bytes) & mask;
                 if found != expected {
                     comparison.pixel_errors += 1;
@@ -96,7 +96,7 @@ impl Capture {
         self.extent
     }
 
-    /// The colour of a pixel, each channel spread over 16 bits.
+    /// The color of a pixel, each channel spread over 16 bits.
     ///
     /// # Panics
     /// If there is no such pixel.
@@ -126,8 +126,8 @@ impl Capture {
         encoder.set_compression(png::Compression::Fast);
         let mut samples = Vec::with_capacity(self.bytes.len() * 3);
         for pixel in self.bytes.chunks_exact(self.format.bytes()) {
-            let colour = self.format.decode(little_endian(pixel));
-            for channel in [colour.red, colour.green, colour.blue] {
+            let color = self.format.decode(little_endian(pixel));
+            for channel in [color.red, color.green, color.blue] {
                 // Big-endian, so that the first byte is the 8-bit value.
                 let bytes = channel.to_be_bytes();
                 samples.extend_from_slice(&bytes[..if deep { 2 } else { 1 }]);

@@ -1,7 +1,7 @@
-//! An image as the CPU reads it, and the colours that its bytes mean.
+//! An image as the CPU reads it, and the colors that its bytes mean.
 
 use anyhow::{Context as _, Result, bail};
-use dmashare::{Access, Colour, ColourRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
+use dmashare::{Access, Color, ColorRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
 
 use crate::pixel_format::PixelFormat;
 
@@ -10,7 +10,7 @@ use crate::pixel_format::PixelFormat;
 pub struct FramePixels {
     format: Fourcc,
     extent: Extent,
-    colour: Colour,
+    color: Color,
     planes: Vec<Vec<u8>>,
     /// How many steps of a 16-bit word are one of eight bits.
     word_step: f64,
@@ -20,7 +20,7 @@ pub struct FramePixels {
 pub type Rgb8 = [u8; 3];
 
 impl FramePixels {
-    /// Whether the colours of this format are known: YUV in two or three planes, and RGB of eight bits.
+    /// Whether the colors of this format are known: YUV in two or three planes, and RGB of eight bits.
     pub fn knows(format: Fourcc) -> bool {
         [Fourcc::NV12, Fourcc::NV16, Fourcc::P010, Fourcc::YUV420].contains(&format)
             || PixelFormat::of(format).is_some_and(|known| known.bytes() == 4 && !known.is_deep())
@@ -30,7 +30,7 @@ impl FramePixels {
     ///
     /// # Errors
     /// As [`CpuMapping::begin`]; the format is not in the library's table.
-    pub fn read(mapping: &mut CpuMapping, colour: Colour) -> Result<Self> {
+    pub fn read(mapping: &mut CpuMapping, color: Color) -> Result<Self> {
         let dmabuf = mapping.dmabuf().clone();
         let (format, extent) = (dmabuf.format(), dmabuf.extent());
         let info = format.info().context("the format is not known")?;
@@ -49,7 +49,7 @@ impl FramePixels {
         Ok(Self {
             format,
             extent,
-            colour,
+            color,
             planes,
             word_step: 256.0,
         })
@@ -79,7 +79,7 @@ impl FramePixels {
         self.planes.concat()
     }
 
-    /// The colour of a pixel: for YUV by the formula of its matrix and range (ITU-T H.273, equations 38
+    /// The color of a pixel: for YUV by the formula of its matrix and range (ITU-T H.273, equations 38
     /// to 56), with the chroma sample that belongs to it.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl FramePixels {
                 (sample(0, y * width + x), sample(1, at), sample(2, at))
             }
             format => {
-                let format = PixelFormat::of(format).context("the colours are not known")?;
+                let format = PixelFormat::of(format).context("the colors are not known")?;
                 let at = (y * width + x) * format.bytes();
                 let bytes = &self.planes[0][at..at + format.bytes()];
                 let number = bytes
@@ -129,15 +129,15 @@ impl FramePixels {
                 return Ok(format.decode(number).eight_bits());
             }
         };
-        let (red_weight, blue_weight) = match self.colour.matrix {
+        let (red_weight, blue_weight) = match self.color.matrix {
             MatrixCoefficients::Bt601 => (0.299, 0.114),
             MatrixCoefficients::Bt709 => (0.2126, 0.0722),
             MatrixCoefficients::Bt2020 => (0.2627, 0.0593),
             other => bail!("YUV cannot have the matrix {other:?}"),
         };
-        let (black, luma_range, chroma_range) = match self.colour.range {
-            ColourRange::Full => (0.0, 255.0, 255.0),
-            ColourRange::Limited => (16.0, 219.0, 224.0),
+        let (black, luma_range, chroma_range) = match self.color.range {
+            ColorRange::Full => (0.0, 255.0, 255.0),
+            ColorRange::Limited => (16.0, 219.0, 224.0),
         };
         let luma = (luma - black) / luma_range;
         let chroma = |sample: f64| (sample - 128.0) / chroma_range;
@@ -169,14 +169,14 @@ pub fn near(found: Rgb8, expected: Rgb8, tolerance: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn frame(luma: u8, cb: u8, cr: u8, matrix: MatrixCoefficients, range: ColourRange) -> Rgb8 {
-        let mut colour = Colour::default();
-        colour.matrix = matrix;
-        colour.range = range;
+    fn frame(luma: u8, cb: u8, cr: u8, matrix: MatrixCoefficients, range: ColorRange) -> Rgb8 {
+        let mut color = Color::default();
+        color.matrix = matrix;
+        color.range = range;
         let pixels = FramePixels {
             format: Fourcc::NV12,
             extent: Extent::new(2, 2),
-            colour,
+            color,
             planes: vec![vec![luma; 4], vec![cb, cr]],
             word_step: 256.0,
         };
@@ -184,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn known_colours_of_the_standards() {
-        use ColourRange::{Full, Limited};
+    fn known_colors_of_the_standards() {
+        use ColorRange::{Full, Limited};
         use MatrixCoefficients::{Bt601, Bt709};
         assert_eq!(frame(235, 128, 128, Bt601, Limited), [255, 255, 255]);
         assert_eq!(frame(16, 128, 128, Bt709, Limited), [0, 0, 0]);

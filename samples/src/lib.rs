@@ -2,7 +2,7 @@
 //!
 //! - [`picture`] is the moving picture that they draw, computed on the CPU; [`painter`] draws it
 //!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a
-//!   colour has in each format; [`capture`] compares pixels that were read back, and writes them to
+//!   color has in each format; [`capture`] compares pixels that were read back, and writes them to
 //!   PNG files.
 //! - [`leaks`] asks the kernel what is left over at the end.
 //! - [`v4l2`] has video devices as exporters and importers.

@@ -10,7 +10,7 @@
 //! | six digits | which frame this is |
 //! | shaded orange disc on its way | movement, torn frames |
 //! | yellow sweep of three columns | movement |
-//! | eight colour bars | swapped channels |
+//! | eight color bars | swapped channels |
 //! | grey ramp | lost bits |
 //! | gradients (red to the right, green down), moving blue waves, a grid every 64 pixels | every pixel changes with every frame, so an old frame is no match for a new one |
 //!
@@ -19,7 +19,7 @@
 
 use dmashare::Extent;
 
-/// A colour with 16 bits a channel; formats with fewer keep the highest bits.
+/// A color with 16 bits a channel; formats with fewer keep the highest bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rgb {
     /// Red.
@@ -31,12 +31,12 @@ pub struct Rgb {
 }
 
 impl Rgb {
-    /// A colour of three channels.
+    /// A color of three channels.
     pub const fn new(red: u16, green: u16, blue: u16) -> Self {
         Self { red, green, blue }
     }
 
-    /// The highest eight bits of red, green and blue: the colour in formats that have no more.
+    /// The highest eight bits of red, green and blue: the color in formats that have no more.
     pub fn eight_bits(self) -> [u8; 3] {
         [self.red, self.green, self.blue].map(|channel| channel.to_be_bytes()[0])
     }
@@ -150,7 +150,7 @@ impl Picture {
         self.extent
     }
 
-    /// The colour at column `x` and row `y`, counted from the top left.
+    /// The color at column `x` and row `y`, counted from the top left.
     ///
     /// # Panics
     /// If the position is outside of the picture.
@@ -219,15 +219,15 @@ impl Picture {
 
     fn background(&self, x: u32, y: u32) -> Rgb {
         let wave = bounce(x + y + 4 * self.frame, 256) * 255;
-        let colour = Rgb::new(
+        let color = Rgb::new(
             gradient(x, self.extent.width),
             gradient(y, self.extent.height),
             low16(wave),
         );
         if x.is_multiple_of(GRID) || y.is_multiple_of(GRID) {
-            Rgb::new(colour.red / 2, colour.green / 2, colour.blue / 2)
+            Rgb::new(color.red / 2, color.green / 2, color.blue / 2)
         } else {
-            colour
+            color
         }
     }
 }

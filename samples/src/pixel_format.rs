@@ -1,4 +1,4 @@
-//! How a colour is written in memory, for every format that the picture can be drawn in.
+//! How a color is written in memory, for every format that the picture can be drawn in.
 
 use dmashare::Fourcc;
 
@@ -26,9 +26,9 @@ const fn channel(lowest: u8, bits: u8) -> Channel {
 
 const NONE: Channel = channel(0, 0);
 
-/// A packed RGB format: where each channel lies, and how a 16-bit colour becomes its bits.
+/// A packed RGB format: where each channel lies, and how a 16-bit color becomes its bits.
 ///
-/// A colour keeps its highest bits: a channel of n bits is the 16-bit value shifted right by 16 - n.
+/// A color keeps its highest bits: a channel of n bits is the 16-bit value shifted right by 16 - n.
 /// Half floats keep eleven bits, value / 2048, which they hold exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelFormat {
@@ -142,14 +142,14 @@ impl PixelFormat {
         bits(self.red) | bits(self.green) | bits(self.blue) | bits(self.alpha)
     }
 
-    /// The pixel of an opaque colour, as a little-endian number; bits outside the mask are 0.
-    pub fn encode(&self, colour: Rgb) -> u64 {
+    /// The pixel of an opaque color, as a little-endian number; bits outside the mask are 0.
+    pub fn encode(&self, color: Rgb) -> u64 {
         let mut pixel = match (self.numbers, self.alpha.bits) {
             (Numbers::Unorm, bits) => ((1 << bits) - 1) << self.alpha.lowest,
             (Numbers::Half, 0) => 0,
             (Numbers::Half, _) => HALF_ONE << self.alpha.lowest,
         };
-        let values = [colour.red, colour.green, colour.blue];
+        let values = [color.red, color.green, color.blue];
         for (channel, value) in self.rgb().into_iter().zip(values) {
             // Missing channels have no bits: 16 - 0 shifts everything out.
             let kept = u64::from(value) >> (16 - self.significant(channel));
@@ -162,7 +162,7 @@ impl PixelFormat {
         pixel
     }
 
-    /// The colour of a pixel, each channel spread over 16 bits; missing channels are 0.
+    /// The color of a pixel, each channel spread over 16 bits; missing channels are 0.
     pub fn decode(&self, pixel: u64) -> Rgb {
         let [red, green, blue] = self.rgb().map(|channel| {
             let bits = (pixel >> channel.lowest) & ((1 << channel.bits) - 1);
@@ -183,7 +183,7 @@ impl PixelFormat {
         self.rgb().into_iter().any(|channel| channel.bits > 8)
     }
 
-    /// Whether a conversion to this format loses nothing of a colour in `other`: all channels are
+    /// Whether a conversion to this format loses nothing of a color in `other`: all channels are
     /// there, as unsigned numbers, with at least as many bits.
     pub fn holds(&self, other: &Self) -> bool {
         let unorm = self.numbers == Numbers::Unorm && other.numbers == Numbers::Unorm;
@@ -191,15 +191,15 @@ impl PixelFormat {
         unorm && { pairs }.all(|(here, there)| there.bits > 0 && here.bits >= there.bits)
     }
 
-    /// The pixel that a display makes of a colour that it shows in `shown` and captures in this
+    /// The pixel that a display makes of a color that it shows in `shown` and captures in this
     /// format: each channel converted to the nearest value.
-    pub fn encode_shown(&self, colour: Rgb, shown: &Self) -> u64 {
+    pub fn encode_shown(&self, color: Rgb, shown: &Self) -> u64 {
         if self.rgb().map(|channel| channel.bits) == shown.rgb().map(|channel| channel.bits) {
-            return self.encode(colour);
+            return self.encode(color);
         }
         // Padding and alpha come from the opaque black.
         let mut pixel = self.encode(Rgb::new(0, 0, 0));
-        let from = shown.encode(colour);
+        let from = shown.encode(color);
         for (here, there) in self.rgb().into_iter().zip(shown.rgb()) {
             let (greatest, greatest_there) = ((1 << here.bits) - 1, (1_u64 << there.bits) - 1);
             let value = (from >> there.lowest) & greatest_there;
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn known_pixels() {
-        let colour = Rgb::new(0x1234, 0x5678, 0x9abc);
+        let color = Rgb::new(0x1234, 0x5678, 0x9abc);
         let expected = [
             (Fourcc::R8, 0x12),
             (Fourcc::GR88, 0x5612),
@@ -288,7 +288,7 @@ mod tests {
             (Fourcc::XBGR16161616F, 0x38d5_3566_2c88),
         ];
         for (fourcc, pixel) in expected {
-            assert_eq!(of(fourcc).encode(colour), pixel, "{fourcc}");
+            assert_eq!(of(fourcc).encode(color), pixel, "{fourcc}");
         }
     }
 
@@ -310,9 +310,9 @@ mod tests {
         let (rgb565, xrgb8888) = (of(Fourcc::RGB565), of(Fourcc::XRGB8888));
         assert!(xrgb8888.holds(rgb565) && !rgb565.holds(xrgb8888));
         // 2/31, 21/63 and 31/31 of 255 are 16.45, 85 and 255.
-        let colour = Rgb::new(2 << 11, 21 << 10, u16::MAX);
-        assert_eq!(xrgb8888.encode_shown(colour, rgb565), 0x10_55_ff);
-        let deep = of(Fourcc::ARGB16161616).encode_shown(colour, xrgb8888);
+        let color = Rgb::new(2 << 11, 21 << 10, u16::MAX);
+        assert_eq!(xrgb8888.encode_shown(color, rgb565), 0x10_55_ff);
+        let deep = of(Fourcc::ARGB16161616).encode_shown(color, xrgb8888);
         assert_eq!(deep, 0xffff_1010_5454_ffff);
         for one_channel in [Fourcc::R8, Fourcc::GR88, Fourcc::ABGR16161616F] {
             assert!(!of(Fourcc::XRGB16161616).holds(of(one_channel)));

@@ -230,11 +230,11 @@ fn an_odd_image_on_an_overlay_plane() {
         access.read_row(0, y, &mut row).unwrap();
         for (x, bytes) in (0_u32..).zip(row.chunks_exact(4)) {
             let found = u64::from(u32::from_le_bytes(bytes.try_into().unwrap())) & format.mask();
-            let colour = match (x.checked_sub(at.0), y.checked_sub(at.1)) {
+            let color = match (x.checked_sub(at.0), y.checked_sub(at.1)) {
                 (Some(x @ 0..333), Some(y @ 0..77)) => above.pixel(x, y),
                 _ => below.pixel(x, y),
             };
-            assert_eq!(found, format.encode(colour), "({x}, {y})");
+            assert_eq!(found, format.encode(color), "({x}, {y})");
         }
     }
 }

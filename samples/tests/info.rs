@@ -233,5 +233,5 @@ fn a_second_driver_has_its_routes_and_its_reasons() {
 
 #[test]
 fn nonsense_is_refused() {
-    run("info", &["--colour"]).failed_with(&["--colour"]);
+    run("info", &["--color"]).failed_with(&["--color"]);
 }

@@ -20,13 +20,13 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_pixel_of_every_frame_has_a_colour(
+    fn every_pixel_of_every_frame_has_a_color(
         (extent, x, y) in positions(),
         frame in any::<u32>(),
     ) {
-        let colour = Picture::new(extent, frame).pixel(x, y);
+        let color = Picture::new(extent, frame).pixel(x, y);
         // A pure function: the same again.
-        prop_assert_eq!(Picture::new(extent, frame).pixel(x, y), colour);
+        prop_assert_eq!(Picture::new(extent, frame).pixel(x, y), color);
     }
 
     #[test]
@@ -70,8 +70,8 @@ fn the_disc_stays_inside_and_moves() {
     for frame in 0..200 {
         let picture = Picture::new(extent, frame);
         let orange = |x: u32, y: u32| {
-            let colour = picture.pixel(x, y);
-            colour.red > 0x4000 && colour.green == colour.red / 2 && colour.blue == colour.red / 8
+            let color = picture.pixel(x, y);
+            color.red > 0x4000 && color.green == color.red / 2 && color.blue == color.red / 8
         };
         let inside = (1..239)
             .flat_map(|y| (1..319).map(move |x| (x, y)))

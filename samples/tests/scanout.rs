@@ -94,9 +94,9 @@ fn png_is_frame(path: &Path, extent: Extent, frame: u32) {
     let mut pixels = samples.chunks_exact(3);
     for y in 0..extent.height {
         for x in 0..extent.width {
-            let colour = picture.pixel(x, y);
+            let color = picture.pixel(x, y);
             let expected =
-                [colour.red, colour.green, colour.blue].map(|channel| channel.to_be_bytes()[0]);
+                [color.red, color.green, color.blue].map(|channel| channel.to_be_bytes()[0]);
             assert_eq!(
                 pixels.next().unwrap(),
                 expected,

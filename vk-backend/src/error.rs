@@ -134,9 +134,7 @@ pub enum YcbcrError {
         device: String,
     },
     /// The description says nothing of how luma and chroma were computed, and Vulkan has no default.
-    #[error(
-        "the colour of this {format} image names no matrix: set it in the buffer's description"
-    )]
+    #[error("the color of this {format} image names no matrix: set it in the buffer's description")]
     MatrixUnsaid {
         /// The image's format.
         format: Fourcc,

@@ -47,7 +47,7 @@ pub fn vk_srgb_format(fourcc: Fourcc) -> Option<vk::Format> {
     vk_format(fourcc).and_then(srgb_counterpart)
 }
 
-/// The format of the same bits whose colours are sRGB ("Format Compatibility Classes").
+/// The format of the same bits whose colors are sRGB ("Format Compatibility Classes").
 pub(crate) fn srgb_counterpart(format: vk::Format) -> Option<vk::Format> {
     match format {
         vk::Format::R8_UNORM => Some(vk::Format::R8_SRGB),

@@ -175,7 +175,7 @@ impl ImageInner {
     /// Where the only plane of an image with [`Arrangement::HostPointer`] lies, from its beginning.
     pub(crate) fn linear_layout(&self) -> vk::SubresourceLayout {
         let subresource = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
-        // SAFETY: the image has linear tiling and one plane of colour
+        // SAFETY: the image has linear tiling and one plane of color
         // (VUID-vkGetImageSubresourceLayout-image-07790, -format-08886).
         unsafe {
             self.core

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ash::vk;
-use dmashare::{ChromaSiting, Colour, ColourRange, Extent, Fourcc, MatrixCoefficients};
+use dmashare::{ChromaSiting, Color, ColorRange, Extent, Fourcc, MatrixCoefficients};
 
 use crate::error::Failure;
 use crate::{Image, YcbcrError};
@@ -15,12 +15,12 @@ use crate::{Image, YcbcrError};
 /// one sampler for all images with an equal description:
 ///
 /// ```no_run
-/// # use dmashare::{Colour, Mapping};
+/// # use dmashare::{Color, Mapping};
 /// # use dmashare_vk::{ash::vk, Device};
-/// # unsafe fn views(device: &Device, mapping: &Mapping<Device>, colour: &Colour)
+/// # unsafe fn views(device: &Device, mapping: &Mapping<Device>, color: &Color)
 /// #     -> Result<(), Box<dyn std::error::Error>> {
 /// let image = mapping.object();
-/// let ycbcr = image.ycbcr(colour, vk::Filter::LINEAR)?;
+/// let ycbcr = image.ycbcr(color, vk::Filter::LINEAR)?;
 /// let raw = device.raw();
 /// let conversion = unsafe { raw.create_sampler_ycbcr_conversion(&ycbcr.conversion_info(), None) }?;
 /// let mut chained = ycbcr.chained(conversion);
@@ -106,8 +106,8 @@ impl fmt::Display for YcbcrSampling {
     }
 }
 
-fn model(colour: &Colour) -> Option<vk::SamplerYcbcrModelConversion> {
-    match colour.matrix {
+fn model(color: &Color) -> Option<vk::SamplerYcbcrModelConversion> {
+    match color.matrix {
         MatrixCoefficients::Bt601 => Some(vk::SamplerYcbcrModelConversion::YCBCR_601),
         MatrixCoefficients::Bt709 => Some(vk::SamplerYcbcrModelConversion::YCBCR_709),
         MatrixCoefficients::Bt2020 => Some(vk::SamplerYcbcrModelConversion::YCBCR_2020),
@@ -115,10 +115,10 @@ fn model(colour: &Colour) -> Option<vk::SamplerYcbcrModelConversion> {
     }
 }
 
-fn range(range: ColourRange) -> vk::SamplerYcbcrRange {
+fn range(range: ColorRange) -> vk::SamplerYcbcrRange {
     match range {
-        ColourRange::Full => vk::SamplerYcbcrRange::ITU_FULL,
-        ColourRange::Limited => vk::SamplerYcbcrRange::ITU_NARROW,
+        ColorRange::Full => vk::SamplerYcbcrRange::ITU_FULL,
+        ColorRange::Limited => vk::SamplerYcbcrRange::ITU_NARROW,
     }
 }
 
@@ -141,7 +141,7 @@ fn sitings(features: vk::FormatFeatureFlags) -> Vec<ChromaSiting> {
 }
 
 impl Image {
-    /// How the device samples this image as RGB. `colour` is that of the buffer's description:
+    /// How the device samples this image as RGB. `color` is that of the buffer's description:
     /// matrix, range and chroma siting. `filter` serves luma and chroma.
     ///
     /// The format features are those of the image's own modifier. Asks the driver twice; keep the
@@ -154,7 +154,7 @@ impl Image {
     /// - [`YcbcrError::MatrixUnsaid`]: the description says that the planes hold RGB.
     /// - [`YcbcrError::Siting`], [`YcbcrError::LinearFilter`]: the device lacks the feature.
     /// - [`YcbcrError::Device`]: the driver cannot answer.
-    pub fn ycbcr(&self, colour: &Colour, filter: vk::Filter) -> Result<YcbcrSampling, YcbcrError> {
+    pub fn ycbcr(&self, color: &Color, filter: vk::Filter) -> Result<YcbcrSampling, YcbcrError> {
         let core = &self.inner.core;
         let (device, format) = (|| core.name.clone(), self.format());
         if !format.info().is_some_and(|info| info.is_yuv) {
@@ -166,7 +166,7 @@ impl Image {
         if !core.sampler_ycbcr_conversion {
             return Err(YcbcrError::FeatureDisabled { device: device() });
         }
-        let Some(model) = model(colour) else {
+        let Some(model) = model(color) else {
             return Err(YcbcrError::MatrixUnsaid { format });
         };
         let features = core
@@ -174,11 +174,11 @@ impl Image {
             .modifier_features(self.vk_format(), self.modifier());
         let offered = sitings(features);
         // Without subsampling there is nothing to be sited.
-        if self.is_subsampled() && !offered.contains(&colour.siting) {
+        if self.is_subsampled() && !offered.contains(&color.siting) {
             return Err(YcbcrError::Siting {
                 device: device(),
                 format,
-                asked: colour.siting,
+                asked: color.siting,
                 offered,
             });
         }
@@ -202,8 +202,8 @@ impl Image {
             fourcc: format,
             format: self.vk_format(),
             model,
-            range: range(colour.range),
-            siting: match colour.siting {
+            range: range(color.range),
+            siting: match color.siting {
                 ChromaSiting::Midpoint => vk::ChromaLocation::MIDPOINT,
                 _ => vk::ChromaLocation::COSITED_EVEN,
             },

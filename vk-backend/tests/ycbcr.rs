@@ -1,4 +1,4 @@
-//! Images of luma and chroma that others made are sampled as RGB, and the colours are right.
+//! Images of luma and chroma that others made are sampled as RGB, and the colors are right.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "support/sampling.rs"]
@@ -6,7 +6,7 @@ mod sampling;
 mod support;
 
 use dmashare::{
-    BufferDesc, ChromaSiting, Colour, ColourRange, Extent, Fourcc, MatrixCoefficients, Modifier,
+    BufferDesc, ChromaSiting, Color, ColorRange, Extent, Fourcc, MatrixCoefficients, Modifier,
     SharedBuffer, Usage,
 };
 use dmashare_vk::ash::vk;
@@ -15,10 +15,10 @@ use support::{cpu_write, device, map};
 
 const EXTENT: Extent = Extent::new(64, 48);
 
-fn colour(matrix: MatrixCoefficients, range: ColourRange) -> Colour {
-    let mut colour = Colour::default();
-    (colour.matrix, colour.range) = (matrix, range);
-    colour
+fn color(matrix: MatrixCoefficients, range: ColorRange) -> Color {
+    let mut color = Color::default();
+    (color.matrix, color.range) = (matrix, range);
+    color
 }
 
 /// Luma and chroma of a pixel, each from 0 to 255: chroma is that of the even pixel to its upper left.
@@ -76,8 +76,8 @@ fn pixels(format: Fourcc, extent: Extent) -> Vec<u8> {
 
 /// RGB from 0 to 255, by the equations of the recommendation, in real numbers. Samples of ten bits are
 /// four times those of eight.
-fn rgb([luma, blue, red]: [u32; 3], colour: &Colour, format: Fourcc) -> [f64; 3] {
-    let (red_weight, blue_weight) = match colour.matrix {
+fn rgb([luma, blue, red]: [u32; 3], color: &Color, format: Fourcc) -> [f64; 3] {
+    let (red_weight, blue_weight) = match color.matrix {
         MatrixCoefficients::Bt601 => (0.299, 0.114),
         MatrixCoefficients::Bt709 => (0.2126, 0.0722),
         MatrixCoefficients::Bt2020 => (0.2627, 0.0593),
@@ -85,8 +85,8 @@ fn rgb([luma, blue, red]: [u32; 3], colour: &Colour, format: Fourcc) -> [f64; 3]
     };
     let green_weight = 1.0 - red_weight - blue_weight;
     let [luma, blue, red] = [luma, blue, red].map(f64::from);
-    let (luma, blue, red) = match colour.range {
-        ColourRange::Full => {
+    let (luma, blue, red) = match color.range {
+        ColorRange::Full => {
             let white = if format == Fourcc::P010 {
                 1023.0 / 4.0
             } else {
@@ -94,7 +94,7 @@ fn rgb([luma, blue, red]: [u32; 3], colour: &Colour, format: Fourcc) -> [f64; 3]
             };
             (luma / white, (blue - 128.0) / white, (red - 128.0) / white)
         }
-        ColourRange::Limited => (
+        ColorRange::Limited => (
             (luma - 16.0) / 219.0,
             (blue - 128.0) / 224.0,
             (red - 128.0) / 224.0,
@@ -106,9 +106,9 @@ fn rgb([luma, blue, red]: [u32; 3], colour: &Colour, format: Fourcc) -> [f64; 3]
     [r, g, b].map(|value| value.clamp(0.0, 1.0) * 255.0)
 }
 
-fn sampled(format: Fourcc, extent: Extent, colour: Colour) -> BufferDesc {
+fn sampled(format: Fourcc, extent: Extent, color: Color) -> BufferDesc {
     let mut desc = BufferDesc::new("luma and chroma", extent, format, Usage::SAMPLE);
-    desc.colour = colour;
+    desc.color = color;
     desc
 }
 
@@ -119,7 +119,7 @@ fn target(device: &Device) -> SharedBuffer {
 }
 
 /// Compares the pixels that were sampled, but for those whose chroma depends on how it is interpolated.
-fn compare(seen: &[u8], format: Fourcc, colour: &Colour, what: &str) {
+fn compare(seen: &[u8], format: Fourcc, color: &Color, what: &str) {
     let mut places = (0..EXTENT.height).flat_map(|y| (0..EXTENT.width).map(move |x| (x, y)));
     let (mut compared, mut worst) = (0, (0.0_f64, (0, 0)));
     for pixel in seen.chunks_exact(4) {
@@ -128,7 +128,7 @@ fn compare(seen: &[u8], format: Fourcc, colour: &Colour, what: &str) {
             continue;
         }
         compared += 1;
-        let expected = rgb(picture(x, y), colour, format);
+        let expected = rgb(picture(x, y), color, format);
         for (seen, expected) in pixel.iter().zip(expected) {
             let difference = (f64::from(*seen) - expected.round()).abs();
             if difference > worst.0 {
@@ -157,18 +157,18 @@ fn every_format_is_sampled_with_every_matrix_range_and_filter() {
             MatrixCoefficients::Bt709,
             MatrixCoefficients::Bt2020,
         ] {
-            for range in [ColourRange::Full, ColourRange::Limited] {
-                let colour = colour(matrix, range);
-                let desc = sampled(format, EXTENT, colour);
+            for range in [ColorRange::Full, ColorRange::Limited] {
+                let color = color(matrix, range);
+                let desc = sampled(format, EXTENT, color);
                 let shared =
                     SharedBuffer::new(&support::udmabuf(), desc, &[Modifier::LINEAR]).unwrap();
                 cpu_write(shared.backing().dmabuf(), &pixels(format, EXTENT));
                 let source = map(&shared, &device);
                 for filter in [vk::Filter::NEAREST, vk::Filter::LINEAR] {
-                    sampling::sample(&device, &source, &colour, filter, &target);
+                    sampling::sample(&device, &source, &color, filter, &target);
                     let seen = device.transfer().download(&target).unwrap();
                     let what = format!("{format} {matrix:?} {range:?} {filter:?}");
-                    compare(&seen, format, &colour, &what);
+                    compare(&seen, format, &color, &what);
                 }
             }
         }
@@ -178,11 +178,11 @@ fn every_format_is_sampled_with_every_matrix_range_and_filter() {
 #[test]
 fn what_a_device_cannot_sample_is_refused() {
     let device = device();
-    let said = colour(MatrixCoefficients::Bt709, ColourRange::Limited);
+    let said = color(MatrixCoefficients::Bt709, ColorRange::Limited);
     let ycbcr = |desc: BufferDesc, filter| {
-        let colour = desc.colour;
+        let color = desc.color;
         let shared = SharedBuffer::new(&support::heap(), desc, &[Modifier::LINEAR]).unwrap();
-        map(&shared, &device).object().ycbcr(&colour, filter)
+        map(&shared, &device).object().ycbcr(&color, filter)
     };
     let nearest = vk::Filter::NEAREST;
     assert!(ycbcr(sampled(Fourcc::NV12, EXTENT, said), nearest).is_ok());
@@ -197,7 +197,7 @@ fn what_a_device_cannot_sample_is_refused() {
         Err(YcbcrError::NotSampled { .. })
     ));
     assert!(matches!(
-        ycbcr(sampled(Fourcc::NV12, EXTENT, Colour::default()), nearest),
+        ycbcr(sampled(Fourcc::NV12, EXTENT, Color::default()), nearest),
         Err(YcbcrError::MatrixUnsaid { .. })
     ));
     // What the driver itself says decides.

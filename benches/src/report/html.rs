@@ -107,7 +107,7 @@ fn tone(cell: &Cell) -> Option<&'static str> {
 }
 
 fn picture(picture: &Figure) -> Markup {
-    // The page's own colours, light or dark.
+    // The page's own colors, light or dark.
     let svg = picture
         .svg
         .replace(INK, "currentColor")
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_escaped_and_pictures_take_the_pages_colours() {
+    fn texts_are_escaped_and_pictures_take_the_pages_colors() {
         let mut table = Table::new(1, ["what", "time"]);
         table
             .rows

@@ -1,6 +1,6 @@
 //! Curves with logarithmic axes, as SVG.
 //!
-//! Colours are those of Okabe and Ito, which differ also for the colour-blind, and each curve has its own
+//! Colors are those of Okabe and Ito, which differ also for the color-blind, and each curve has its own
 //! mark. Text and lines are dark on white; a page with another background replaces [`INK`] and [`PAPER`].
 
 use std::fmt;
@@ -10,16 +10,16 @@ use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// The colour of text and axes.
-const INK_COLOUR: RGBColor = RGBColor(0x1C, 0x21, 0x28);
+/// The color of text and axes.
+const INK_COLOR: RGBColor = RGBColor(0x1C, 0x21, 0x28);
 /// The same, as it is in the SVG.
 pub(super) const INK: &str = "#1C2128";
-/// The colour behind everything.
-const PAPER_COLOUR: RGBColor = RGBColor(0xFE, 0xFE, 0xFE);
+/// The color behind everything.
+const PAPER_COLOR: RGBColor = RGBColor(0xFE, 0xFE, 0xFE);
 /// The same, as it is in the SVG.
 pub(super) const PAPER: &str = "#FEFEFE";
 
-const COLOURS: [RGBColor; 7] = [
+const COLORS: [RGBColor; 7] = [
     RGBColor(0xD5, 0x5E, 0x00),
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0x00, 0x9E, 0x73),
@@ -82,7 +82,7 @@ impl Plot<'_> {
         let y_axis = (bottom..top).log_scale().with_key_points(y_ticks);
 
         let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-        root.fill(&PAPER_COLOUR).map_err(text)?;
+        root.fill(&PAPER_COLOR).map_err(text)?;
         let (chart_area, legend) = root.split_horizontally(WIDTH - LEGEND);
         let mut chart = ChartBuilder::on(&chart_area)
             .margin(12)
@@ -95,14 +95,14 @@ impl Plot<'_> {
             let tick = ticks.find(|(tick, _)| (tick / x - 1.0).abs() < 1e-9);
             tick.map_or_else(String::new, |(_, label)| label.clone())
         };
-        let font = (FONT, 14).into_font().color(&INK_COLOUR);
+        let font = (FONT, 14).into_font().color(&INK_COLOR);
         chart
             .configure_mesh()
-            .bold_line_style(INK_COLOUR.mix(0.15))
+            .bold_line_style(INK_COLOR.mix(0.15))
             .light_line_style(TRANSPARENT)
-            .axis_style(INK_COLOUR.mix(0.6))
+            .axis_style(INK_COLOR.mix(0.6))
             .label_style(font.clone())
-            .axis_desc_style((FONT, 15).into_font().color(&INK_COLOUR))
+            .axis_desc_style((FONT, 15).into_font().color(&INK_COLOR))
             .x_desc(self.x_label)
             .y_desc(self.y_label)
             .x_label_formatter(&label)
@@ -110,7 +110,7 @@ impl Plot<'_> {
             .draw()
             .map_err(text)?;
         for (index, curve) in self.curves.iter().enumerate() {
-            let line = colour(index).stroke_width(2);
+            let line = color(index).stroke_width(2);
             let points = curve.points.iter().copied();
             chart
                 .draw_series(LineSeries::new(points, line))
@@ -128,11 +128,11 @@ impl Plot<'_> {
         let end = |curve: &Curve| curve.points.last().map_or(0.0, |(_, y)| *y);
         let mut curves: Vec<(usize, &Curve)> = self.curves.iter().enumerate().collect();
         curves.sort_by(|a, b| end(b.1).total_cmp(&end(a.1)));
-        let font = (FONT, 14).into_font().color(&INK_COLOUR);
+        let font = (FONT, 14).into_font().color(&INK_COLOR);
         let font = font.pos(Pos::new(HPos::Left, VPos::Center));
         let mut y = 30;
         for (index, curve) in curves {
-            let line = colour(index).stroke_width(2);
+            let line = color(index).stroke_width(2);
             let path = PathElement::new([(0, y), (28, y)], line);
             area.draw(&path).map_err(text)?;
             draw_mark(area, index, (14, y))?;
@@ -148,9 +148,9 @@ fn text(error: impl fmt::Display) -> String {
     error.to_string()
 }
 
-fn colour(index: usize) -> RGBColor {
-    let colour = COLOURS.get(index % COLOURS.len());
-    colour.copied().unwrap_or(INK_COLOUR)
+fn color(index: usize) -> RGBColor {
+    let color = COLORS.get(index % COLORS.len());
+    color.copied().unwrap_or(INK_COLOR)
 }
 
 /// Draws a point of a curve: each curve has marks of its own.
@@ -163,7 +163,7 @@ where
     C: CoordTranslate,
     C::From: Clone + 'static,
 {
-    let (filled, line) = (colour(index).filled(), colour(index).stroke_width(3));
+    let (filled, line) = (color(index).filled(), color(index).stroke_width(3));
     match index % 4 {
         0 => area.draw(&Circle::new(at, 5, filled)),
         1 => area.draw(&TriangleMarker::new(at, 7, filled)),

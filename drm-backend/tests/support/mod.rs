@@ -149,8 +149,8 @@ pub(crate) fn painted<E: Exporter + Clone + 'static>(
     buffer
 }
 
-/// Which bytes of a pixel are colour: the others are alpha or nothing.
-fn colour_bytes(format: Fourcc) -> &'static [bool] {
+/// Which bytes of a pixel are color: the others are alpha or nothing.
+fn color_bytes(format: Fourcc) -> &'static [bool] {
     match format {
         Fourcc::RGB565 => &[true; 2],
         Fourcc::XRGB8888 | Fourcc::ARGB8888 => &[true, true, true, false],
@@ -215,7 +215,7 @@ impl Shown {
         if y < self.at.1 || y - self.at.1 >= self.extent.height {
             return None;
         }
-        let bytes = colour_bytes(self.format).len();
+        let bytes = color_bytes(self.format).len();
         let end = (self.from.0 + self.extent.width) as usize * bytes;
         let row = row(self.seed, self.from.1 + y - self.at.1, end);
         let pixels = row.chunks_exact(bytes).skip(self.from.0 as usize);
@@ -231,7 +231,7 @@ pub(crate) fn wrong_pixels(captured: &SharedBuffer, shown: Shown) -> usize {
         .expect("the capture is over");
     let backing = captured.backing();
     let dmabuf = backing.dmabuf();
-    let mask = colour_bytes(dmabuf.format());
+    let mask = color_bytes(dmabuf.format());
     let access = CpuAccess::begin(dmabuf, Access::Read).unwrap();
     let mut bytes = vec![0; access.row_bytes(0).unwrap()];
     let mut wrong = 0;
@@ -242,8 +242,8 @@ pub(crate) fn wrong_pixels(captured: &SharedBuffer, shown: Shown) -> usize {
             let expected = x
                 .checked_sub(shown.at.0 as usize)
                 .and_then(|x| picture.as_ref()?.get(x));
-            let equal = mask.iter().enumerate().all(|(index, colour)| {
-                !colour || seen[index] == expected.map_or(0, |expected| expected[index])
+            let equal = mask.iter().enumerate().all(|(index, color)| {
+                !color || seen[index] == expected.map_or(0, |expected| expected[index])
             });
             wrong += usize::from(!equal);
         }

@@ -36,7 +36,7 @@ impl CameraFrame {
         let format = camera.format();
         let usage = Usage::SCANOUT | Usage::TRANSFER_SOURCE | Usage::CPU_READ;
         let mut desc = BufferDesc::new(name, format.extent, format.format, usage);
-        desc.colour = format.colour;
+        desc.color = format.color;
         let shared = SharedBuffer::new(camera, desc, &[Modifier::LINEAR])
             .context("the camera cannot export its buffers")?;
         let filled = shared.attach(camera)?.map()?;
@@ -73,7 +73,7 @@ impl CameraFrame {
 
     /// Reads the frame with the CPU.
     pub(super) fn read(&mut self) -> Result<FramePixels> {
-        FramePixels::read(&mut self.cpu, self.shared.desc().colour)
+        FramePixels::read(&mut self.cpu, self.shared.desc().color)
     }
 
     /// The inode of its dma-buf.

@@ -1,4 +1,4 @@
-//! The picture of vivid, the kernel's own camera: colour bars that move.
+//! The picture of vivid, the kernel's own camera: color bars that move.
 
 use anyhow::Result;
 
@@ -119,17 +119,17 @@ impl Bars {
     }
 }
 
-fn bar_of(colour: Rgb8) -> Option<usize> {
-    BARS.iter().position(|bar| near(colour, *bar, ROUNDING))
+fn bar_of(color: Rgb8) -> Option<usize> {
+    BARS.iter().position(|bar| near(color, *bar, ROUNDING))
 }
 
-/// Whether a pixel so far from the bars' beginning may have this colour. Near an edge, where chroma is
+/// Whether a pixel so far from the bars' beginning may have this color. Near an edge, where chroma is
 /// mixed, anything goes.
-fn fits(colour: Rgb8, along: u32, width: u32) -> bool {
+fn fits(color: Rgb8, along: u32, width: u32) -> bool {
     let position = |at: u32| (at * 8 / width) as usize % 8;
     let around = [(along + width - EDGE) % width, (along + EDGE) % width];
     let is_edge = around.iter().any(|at| position(*at) != position(along));
-    is_edge || bar_of(colour) == Some(position(along))
+    is_edge || bar_of(color) == Some(position(along))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub struct Report {
     /// Size of its frames in pixels.
     pub extent: [u32; 2],
     /// What its values mean: matrix and range of YUV.
-    pub colour: String,
+    pub color: String,
     /// The Vulkan device that drew.
     pub device: String,
     /// The display's card.
@@ -127,7 +127,7 @@ impl Report {
         writeln!(
             text,
             "camera       {}, {width}x{height}, {}, {}",
-            self.camera, self.format, self.colour
+            self.camera, self.format, self.color
         )?;
         writeln!(text, "layer        {}", self.device)?;
         writeln!(

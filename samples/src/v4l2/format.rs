@@ -1,7 +1,7 @@
 //! Formats as V4L2 and DRM write them, and how a frame lies in memory.
 
 use dmashare::{
-    ChromaSiting, Colour, ColourRange, DmaBuf, DmaBufError, DmaBufMemory, Extent, Fourcc,
+    ChromaSiting, Color, ColorRange, DmaBuf, DmaBufError, DmaBufMemory, Extent, Fourcc,
     MatrixCoefficients, Modifier, PlaneLayout,
 };
 
@@ -72,7 +72,7 @@ pub struct VideoFormat {
     /// Bytes of memory that a frame takes.
     pub size: u32,
     /// What the pixel values mean.
-    pub colour: Colour,
+    pub color: Color,
 }
 
 impl VideoFormat {
@@ -114,10 +114,10 @@ impl VideoFormat {
             extent,
             stride: pix.bytes_per_line,
             size: pix.size_image,
-            colour: if is_yuv {
-                yuv_colour(&pix)
+            color: if is_yuv {
+                yuv_color(&pix)
             } else {
-                Colour::default()
+                Color::default()
             },
         };
         Ok((this, pix))
@@ -159,7 +159,7 @@ impl VideoFormat {
 
 /// What the values of a YUV frame mean: `V4L2_MAP_YCBCR_ENC_DEFAULT` and
 /// `V4L2_MAP_QUANTIZATION_DEFAULT` of `videodev2.h` where the driver leaves it to the colorspace.
-fn yuv_colour(pix: &PixFormat) -> Colour {
+fn yuv_color(pix: &PixFormat) -> Color {
     const REC709: u32 = 3;
     const DCI_P3: u32 = 12;
     const JPEG: u32 = 7;
@@ -170,14 +170,14 @@ fn yuv_colour(pix: &PixFormat) -> Colour {
         _ => MatrixCoefficients::Bt601,
     };
     let range = match (pix.quantization, pix.colorspace) {
-        (1, _) | (0, JPEG) => ColourRange::Full,
-        _ => ColourRange::Limited,
+        (1, _) | (0, JPEG) => ColorRange::Full,
+        _ => ColorRange::Limited,
     };
-    let mut colour = Colour::default();
-    colour.matrix = matrix;
-    colour.range = range;
-    colour.siting = ChromaSiting::Cosited;
-    colour
+    let mut color = Color::default();
+    color.matrix = matrix;
+    color.range = range;
+    color.siting = ChromaSiting::Cosited;
+    color
 }
 
 #[cfg(test)]
@@ -203,7 +203,7 @@ mod tests {
             extent: Extent::new(640, 360),
             stride: 640,
             size: 640 * 360 * 3 / 2,
-            colour: Colour::default(),
+            color: Color::default(),
         };
         let places = |format| -> Vec<(u64, u32)> {
             let planes = frame(format).planes();
@@ -222,22 +222,22 @@ mod tests {
     }
 
     #[test]
-    fn colour_follows_the_colorspace_unless_told() {
-        let colour = |colorspace, ycbcr_encoding, quantization| {
-            let colour = yuv_colour(&PixFormat {
+    fn color_follows_the_colorspace_unless_told() {
+        let color = |colorspace, ycbcr_encoding, quantization| {
+            let color = yuv_color(&PixFormat {
                 colorspace,
                 ycbcr_encoding,
                 quantization,
                 ..PixFormat::default()
             });
-            (colour.matrix, colour.range)
+            (color.matrix, color.range)
         };
-        use ColourRange::{Full, Limited};
+        use ColorRange::{Full, Limited};
         use MatrixCoefficients::{Bt601, Bt709, Bt2020};
-        assert_eq!(colour(8, 0, 0), (Bt601, Limited));
-        assert_eq!(colour(3, 0, 0), (Bt709, Limited));
-        assert_eq!(colour(10, 0, 0), (Bt2020, Limited));
-        assert_eq!(colour(7, 0, 0), (Bt601, Full));
-        assert_eq!(colour(3, 1, 1), (Bt601, Full));
+        assert_eq!(color(8, 0, 0), (Bt601, Limited));
+        assert_eq!(color(3, 0, 0), (Bt709, Limited));
+        assert_eq!(color(10, 0, 0), (Bt2020, Limited));
+        assert_eq!(color(7, 0, 0), (Bt601, Full));
+        assert_eq!(color(3, 1, 1), (Bt601, Full));
     }
 }

@@ -61,7 +61,7 @@ fn common_divisor(one: u64, other: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use dmashare::{Colour, Extent, Fourcc};
+    use dmashare::{Color, Extent, Fourcc};
 
     use super::*;
 
@@ -73,7 +73,7 @@ mod tests {
                 extent: Extent::new(640, 360),
                 stride: 640,
                 size: 0,
-                colour: Colour::default(),
+                color: Color::default(),
             });
             (
                 demands.stride_alignment,

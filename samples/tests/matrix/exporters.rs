@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Access, BufferDesc, ColourRange, CpuAccess, DmaBuf, Exporter, Extent, Fourcc,
+    Access, BufferDesc, ColorRange, CpuAccess, DmaBuf, Exporter, Extent, Fourcc,
     MatrixCoefficients, Modifier, PlaneLayout, SharedBuffer, Usage,
 };
 use dmashare_drm::DumbBuffers;
@@ -83,8 +83,8 @@ impl Maker {
     pub(crate) fn make(&self, format: Fourcc, extent: Extent) -> Option<Made> {
         let mut desc = BufferDesc::new("matrix", extent, format, USAGE);
         if format.info()?.is_yuv {
-            desc.colour.matrix = MatrixCoefficients::Bt601;
-            desc.colour.range = ColourRange::Limited;
+            desc.color.matrix = MatrixCoefficients::Bt601;
+            desc.color.range = ColorRange::Limited;
         }
         match self {
             Self::VulkanImage(device) => {

@@ -189,11 +189,11 @@ fn shows(card: &Card, output: &Output, framebuffer: &Mapping<Card>, made: &Made)
         crate::support::all_equal(&capture.compare(&picture, shown_as), extent);
         return;
     }
-    let colour = made.buffer.desc().colour;
+    let color = made.buffer.desc().color;
     let dmabuf = made.buffer.backing();
     let mut source = CpuMapping::new(dmabuf.dmabuf(), Access::Read).unwrap();
     // vkms has the black and white of eight bits times 257 for those of sixteen.
-    let source = FramePixels::read(&mut source, colour)
+    let source = FramePixels::read(&mut source, color)
         .unwrap()
         .with_word_step(257.0);
     let tolerance = match format {

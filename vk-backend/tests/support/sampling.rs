@@ -4,7 +4,7 @@
 //! its image: so the few instructions are put together here.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
-use dmashare::{Colour, Extent, Mapping};
+use dmashare::{Color, Extent, Mapping};
 use dmashare_vk::Device;
 use dmashare_vk::ash::vk;
 use rspirv::binary::Assemble;
@@ -70,7 +70,7 @@ fn shader(extent: Extent) -> Vec<u32> {
     let centre = b.f_add(vec2, None, position, halves).unwrap();
     let at = b.f_div(vec2, None, centre, size).unwrap();
     let source = b.load(combined, None, source, None, []).unwrap();
-    let colour = b
+    let color = b
         .image_sample_explicit_lod(
             vec4,
             None,
@@ -81,7 +81,7 @@ fn shader(extent: Extent) -> Vec<u32> {
         )
         .unwrap();
     let target_image = b.load(stored, None, target, None, []).unwrap();
-    b.image_write(target_image, id2, colour, None, []).unwrap();
+    b.image_write(target_image, id2, color, None, []).unwrap();
     b.ret().unwrap();
     b.end_function().unwrap();
     b.entry_point(ExecutionModel::GLCompute, main, "main", [id]);
@@ -134,7 +134,7 @@ impl Drop for Objects<'_> {
 pub fn sample(
     device: &Device,
     source: &Mapping<Device>,
-    colour: &Colour,
+    color: &Color,
     filter: vk::Filter,
     target: &Mapping<Device>,
 ) {
@@ -142,7 +142,7 @@ pub fn sample(
     let image = source.object();
     let extent = image.extent();
     assert!(extent.width.is_multiple_of(GROUP) && extent.height.is_multiple_of(GROUP));
-    let ycbcr = image.ycbcr(colour, filter).unwrap();
+    let ycbcr = image.ycbcr(color, filter).unwrap();
     let mut objects = Objects {
         raw,
         conversion: vk::SamplerYcbcrConversion::null(),
