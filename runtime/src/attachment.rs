@@ -1,5 +1,10 @@
 //! A device's connection to a buffer.
 
+pub(crate) mod dynamic;
+pub(crate) mod export_guard;
+pub(crate) mod mapping;
+pub(crate) mod pin;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -7,12 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use crate::attachment::mapping::Mapping;
 use crate::buffer::BufferInner;
-use crate::sync::{Mutex, lock};
+use crate::buffer::attachment_error::MapError;
+use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::image::buffer_desc::BufferDesc;
+use crate::locks::{Mutex, lock};
+use crate::memory::backing::Backing;
+use crate::memory::import_error::ImportError;
+use crate::memory::importer::Importer;
+use crate::sync_mode::SyncMode;
 use crate::unique_number::unique_number;
-use crate::{
-    Backing, BufferDesc, ImplicitSyncError, ImportError, Importer, MapError, Mapping, SyncMode,
-};
 
 /// Identity of an attachment, unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

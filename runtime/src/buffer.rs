@@ -1,27 +1,43 @@
 //! What is behind the handles of a buffer: its memory as it is now, who is attached, and the pins.
 
+pub(crate) mod attachment_error;
+pub(crate) mod attachment_list;
+pub(crate) mod bring_within_reach;
+pub(crate) mod callback_gate;
+pub(crate) mod content_watch;
+pub(crate) mod implicit_sync_error;
+pub(crate) mod invalidation;
+pub(crate) mod move_error;
+pub(crate) mod moving;
+pub(crate) mod pinning;
+pub(crate) mod publish_fences;
+pub(crate) mod submit_error;
+
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::attachment::Marks;
-use crate::backing::Claim;
-use crate::callback_gate::CallbackGate;
+use crate::attachment::dynamic::MapCache;
+use crate::attachment::pin::{PinId, PinReport};
+use crate::attachment::{AttachmentId, Marks};
+use crate::buffer::callback_gate::CallbackGate;
+use crate::buffer::content_watch::ContentWatch;
+use crate::buffer::moving::let_go::OldBacking;
+use crate::buffer::moving::pending_move::PendingMove;
+use crate::buffer::publish_fences::ForeignHolders;
 use crate::clock::Moment;
-use crate::content_watch::ContentWatch;
-use crate::dynamic_attachment::MapCache;
-use crate::implicit_sync::ForeignHolders;
-use crate::old_backing::OldBacking;
-use crate::pending_move::PendingMove;
-use crate::pin::{PinId, PinReport};
-use crate::registry::{self, BufferKey};
-use crate::residency::Link;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
-use crate::{
-    AccessConstraint, AttachmentId, Backing, BufferDesc, DynamicExporter, ExportError, Exporter,
-    FenceUsage, Generation, Reservation,
-};
+use crate::fence::reservation::{FenceUsage, Reservation};
+use crate::image::buffer_desc::BufferDesc;
+use crate::locks::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::memory::backing::{Backing, Claim, Generation};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::DynamicExporter;
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::registry;
+use crate::registry::BufferKey;
+use crate::residency::member::Link;
 
 /// How long an importer may keep a stale mapping before it is taken for dead.
 const STALE_DEADLINE: Duration = Duration::from_secs(5);

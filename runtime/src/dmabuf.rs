@@ -1,13 +1,24 @@
 //! An image in one to four dma-bufs, with a layout that was checked against their sizes.
 
+pub(crate) mod cpu_access;
+pub(crate) mod cpu_access_error;
+pub(crate) mod cpu_copy;
+pub(crate) mod cpu_mapping;
+pub(crate) mod dmabuf_memory;
+pub(crate) mod mapped_memory;
+pub(crate) mod plane_view;
+
 use std::os::fd::OwnedFd;
 
 use smallvec::SmallVec;
 
-use crate::layout::MAX_PLANES;
-use crate::{
-    DmaBufError, DmaBufMemory, Extent, Fourcc, Layout, LayoutError, MemoryId, Modifier, PlaneLayout,
-};
+use crate::dmabuf::dmabuf_memory::{DmaBufMemory, MemoryId};
+use crate::fence::descriptor_error::DmaBufError;
+use crate::image::buffer_desc::Extent;
+use crate::image::fourcc::Fourcc;
+use crate::image::layout::{Layout, MAX_PLANES, PlaneLayout};
+use crate::image::layout_error::LayoutError;
+use crate::image::modifier::Modifier;
 
 /// One plane as it comes from another API or process: the descriptor of its memory, and where the
 /// plane lies in it.

@@ -1,5 +1,16 @@
 //! Fences: something that signals once a piece of work is done.
 
+pub(crate) mod deadline;
+pub(crate) mod descriptor_error;
+pub(crate) mod error;
+pub(crate) mod held_reservations;
+pub(crate) mod reservation;
+pub(crate) mod retire_queue;
+pub(crate) mod set;
+pub(crate) mod software_timeline;
+pub(crate) mod sync_file;
+pub(crate) mod sync_file_info;
+
 use std::any::Any;
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -10,8 +21,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::held;
-use crate::{FenceError, SyncFile};
+use crate::fence::error::FenceError;
+use crate::fence::sync_file::SyncFile;
 
 /// Whether the work behind a fence is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +180,7 @@ impl Fence {
     }
 
     fn may_block(&self) -> Result<(), FenceError> {
-        if held::any() {
+        if held_reservations::any() {
             return Err(FenceError::WouldDeadlock {
                 producer: self.producer().to_owned(),
             });

@@ -8,12 +8,20 @@ use std::sync::Arc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
-use crate::host::LinearPlan;
-use crate::sync::{AtomicU64, Ordering};
-use crate::{
-    AccessConstraint, Allocation, Backing, BufferDesc, Copied, DmaBufMemory, DynamicExporter,
-    ExportError, Exporter, Fence, FenceSet, Modifier, Placement, Placements, SoftwareTimeline,
-};
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
+use crate::fence::Fence;
+use crate::fence::set::FenceSet;
+use crate::fence::software_timeline::SoftwareTimeline;
+use crate::host::linear::LinearPlan;
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::modifier::Modifier;
+use crate::locks::{AtomicU64, Ordering};
+use crate::memory::backing::{Allocation, Backing};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::{Copied, DynamicExporter};
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::memory::placement::{Placement, Placements};
 
 const NAME: &str = "in memory";
 

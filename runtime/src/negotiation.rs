@@ -87,20 +87,22 @@
 //!
 //! Drivers are slow to ask; [`QueryCache`] keeps what they answer.
 
-mod blame;
-mod combined_demands;
-mod format_support;
-mod layout_blame;
-mod layout_demands;
-mod linear_layout;
-mod memory_kinds;
-mod negotiated;
-mod objection;
-mod party;
-mod preference;
-mod query_cache;
-mod refusal;
-mod solver;
+pub(crate) mod error;
+
+pub(crate) mod blame;
+pub(crate) mod combined_demands;
+pub(crate) mod format_support;
+pub(crate) mod layout_blame;
+pub(crate) mod layout_demands;
+pub(crate) mod linear_layout;
+pub(crate) mod memory_kinds;
+pub(crate) mod negotiated;
+pub(crate) mod objection;
+pub(crate) mod party;
+pub(crate) mod preference;
+pub(crate) mod query_cache;
+pub(crate) mod refusal;
+pub(crate) mod solver;
 
 pub use combined_demands::CombinedDemands;
 pub use format_support::{DisjointPlanes, FormatSupport};
@@ -113,11 +115,15 @@ pub use party::{Party, Role};
 pub use query_cache::{Answer, PartyId, Query, QueryCache};
 pub use refusal::{Refusal, RefusedParty};
 
-use crate::{BufferDesc, FormatInfo, Fourcc, LayoutError, NegotiationError, Usage};
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::format_info::FormatInfo;
+use crate::image::fourcc::Fourcc;
+use crate::image::layout_error::LayoutError;
+use crate::negotiation::error::NegotiationError;
 use solver::Solver;
 
 #[cfg(doc)]
-use crate::Modifier;
+use crate::image::modifier::Modifier;
 
 /// A question to several parties: which layout suits you all? See [the module's page](self).
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 //! Which buffers are where when there is not room for all.
 
-mod giving_back;
-mod ledger;
-mod link;
-mod making_room;
-mod statistics;
-mod use_clock;
-mod victims;
+pub(crate) mod eviction_order;
+pub(crate) mod make_room;
+pub(crate) mod member;
+pub(crate) mod trim;
+
+pub(crate) mod statistics;
+pub(crate) mod use_clock;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,20 +15,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub(crate) use ledger::Charge;
-use ledger::Ledger;
-pub(crate) use link::Link;
-use statistics::Counters;
-pub use statistics::ResidencyStatistics;
-use use_clock::UseClock;
-use victims::Victims;
-
+use crate::attachment::pin::PinReport;
 use crate::buffer::BufferInner;
+use crate::image::buffer_desc::BufferDesc;
+use crate::locks::{Mutex, lock};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::DynamicExporter;
+use crate::memory::export_error::ExportError;
+use crate::memory::ledger::Ledger;
+use crate::memory::placement::Placement;
 use crate::registry::BufferKey;
-use crate::sync::{Mutex, lock};
-use crate::{
-    AccessConstraint, BufferDesc, DynamicExporter, ExportError, PinReport, Placement, SharedBuffer,
-};
+use crate::residency::eviction_order::Victims;
+use crate::residency::member::Link;
+use crate::residency::statistics::{Counters, ResidencyStatistics};
+use crate::residency::use_clock::UseClock;
+use crate::shared_buffer::SharedBuffer;
 
 /// How long an allocation waits for memory that was left, unless told otherwise.
 const LET_GO_DEADLINE: Duration = Duration::from_secs(5);

@@ -79,14 +79,16 @@
 //! again; [`Routes::forget_refusals`] forgets. A device that took the buffer and refuses it after a move
 //! gets a shadow then.
 
-mod copy_engine;
-mod cpu_rows;
-mod detour;
-mod policy;
-mod refusals;
-mod routed_attachment;
-mod routes;
-mod shadow;
+pub(crate) mod error;
+
+pub(crate) mod copy_engine;
+pub(crate) mod cpu_rows;
+pub(crate) mod detour;
+pub(crate) mod policy;
+pub(crate) mod refusals;
+pub(crate) mod routed_attachment;
+pub(crate) mod routes;
+pub(crate) mod shadow;
 
 pub use copy_engine::{Copier, CopyEngine};
 pub use cpu_rows::CpuRows;

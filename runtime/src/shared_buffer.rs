@@ -1,23 +1,41 @@
 //! A buffer that several devices use.
 
-mod creation;
-mod shadowing;
+pub(crate) mod for_routes;
+pub(crate) mod report;
+
+pub(crate) mod creation;
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::attachment::AttachmentCore;
+use crate::access::Access;
+use crate::attachment::dynamic::DynamicAttachment;
+use crate::attachment::export_guard::ExportGuard;
+use crate::attachment::{AttachmentCore, StaticAttachment};
+use crate::buffer::attachment_error::AttachError;
+use crate::buffer::callback_gate::CallbackGate;
+use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::buffer::invalidation::Invalidate;
+use crate::buffer::move_error::{MoveError, RevokeError};
+use crate::buffer::moving::Move;
+use crate::buffer::moving::revocation::Revocation;
+use crate::buffer::submit_error::SubmitError;
 use crate::buffer::{BufferInner, Kind};
-use crate::callback_gate::CallbackGate;
-use crate::sync::Ordering;
-use crate::{
-    Access, AccessConstraint, AttachError, AttachmentReport, Backing, BufferDesc, BufferReport,
-    Damage, DynamicAttachment, ExportGuard, Exporter, Fence, FenceError, FenceSet,
-    ImplicitSyncError, Importer, Invalidate, Move, MoveError, Reservation, Revocation, RevokeError,
-    StaticAttachment, SubmitError, SyncMode,
-};
+use crate::fence::Fence;
+use crate::fence::error::FenceError;
+use crate::fence::reservation::Reservation;
+use crate::fence::set::FenceSet;
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::damage::Damage;
+use crate::locks::Ordering;
+use crate::memory::backing::Backing;
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::exporter::Exporter;
+use crate::memory::importer::Importer;
+use crate::shared_buffer::report::{AttachmentReport, BufferReport};
+use crate::sync_mode::SyncMode;
 
 /// How often an attachment begins anew because the buffer moved meanwhile.
 const ROUNDS: usize = 16;

@@ -1,16 +1,20 @@
 //! One piece of work over any number of mappings.
 
+pub(crate) mod used_mappings;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::access::Access;
+use crate::attachment::mapping::MappingUse;
 use crate::buffer::BufferInner;
-use crate::held;
-use crate::mapping::MappingUse;
-use crate::reservation::Ticket;
-use crate::used_mappings::UsedMappings;
-use crate::{Access, Fence, FenceUsage, ImplicitFences, SubmitError, Unpublished};
+use crate::buffer::publish_fences::{ImplicitFences, Unpublished};
+use crate::buffer::submit_error::SubmitError;
+use crate::fence::reservation::{FenceUsage, Ticket};
+use crate::fence::{Fence, held_reservations};
+use crate::submission::used_mappings::UsedMappings;
 
 /// Fences that have left a reservation.
 type Removed = SmallVec<[Fence; 16]>;
@@ -152,7 +156,7 @@ impl Submission {
     /// # Errors
     /// [`SubmitError::WouldDeadlock`]: it has one already, or is in an invalidate callback.
     pub fn may_begin(uses: &[MappingUse]) -> Result<(), SubmitError> {
-        match held::any() {
+        match held_reservations::any() {
             true => Err(would_deadlock(uses)),
             false => Ok(()),
         }

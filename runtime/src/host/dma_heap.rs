@@ -5,10 +5,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use super::linear::{LinearPlan, require_linear};
-use crate::{
-    Allocation, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, Placement, sys,
-};
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
+use crate::host::linear::{LinearPlan, require_linear};
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::modifier::Modifier;
+use crate::memory::backing::Allocation;
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::memory::placement::Placement;
+use crate::sys;
 
 /// One of the kernel's dma-heaps (`CONFIG_DMABUF_HEAPS`), such as "system". Clones share the open
 /// device.

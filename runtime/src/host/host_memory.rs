@@ -6,16 +6,31 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 
-use super::linear::{LinearPlan, promised, require_linear};
-use super::{DmaHeap, Udmabuf};
-use crate::negotiation::{FormatSupport, LayoutControl, MemoryKinds};
-use crate::sync::{AtomicU64, Ordering};
-use crate::sys::{self, mapping::SharedMapping};
-use crate::{
-    Access, AccessConstraint, Allocation, Backing, BackingPool, BufferDesc, Copied, DmaBufMemory,
-    DynamicExporter, ExportError, Exporter, FenceSet, FenceStatus, FormatInfo, Modifier, Party,
-    Placement, Placements, SoftwareTimeline, Usage,
-};
+use crate::access::Access;
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
+use crate::fence::FenceStatus;
+use crate::fence::set::FenceSet;
+use crate::fence::software_timeline::SoftwareTimeline;
+use crate::host::dma_heap::DmaHeap;
+use crate::host::linear::{LinearPlan, promised, require_linear};
+use crate::host::udmabuf::Udmabuf;
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::format_info::FormatInfo;
+use crate::image::modifier::Modifier;
+use crate::locks::{AtomicU64, Ordering};
+use crate::memory::backing::{Allocation, Backing};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::{Copied, DynamicExporter};
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::memory::placement::{Placement, Placements};
+use crate::memory::pool::BackingPool;
+use crate::negotiation::format_support::FormatSupport;
+use crate::negotiation::layout_demands::LayoutControl;
+use crate::negotiation::memory_kinds::MemoryKinds;
+use crate::negotiation::party::Party;
+use crate::sys;
+use crate::sys::mapping::SharedMapping;
 
 const NAME: &str = "host memory";
 /// Bytes that wait for their next buffer, at most.

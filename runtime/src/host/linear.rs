@@ -2,13 +2,17 @@
 
 use smallvec::SmallVec;
 
-use crate::constraint::least_common_multiple;
-use crate::layout::MAX_PLANES;
-use crate::negotiation::LayoutDemands;
-use crate::{
-    AccessConstraint, Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, LayoutError,
-    Modifier, Placement, PlaneLayout,
-};
+use crate::dmabuf::DmaBuf;
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::layout::{MAX_PLANES, PlaneLayout};
+use crate::image::layout_error::LayoutError;
+use crate::image::modifier::Modifier;
+use crate::memory::backing::Allocation;
+use crate::memory::constraint::{AccessConstraint, least_common_multiple};
+use crate::memory::export_error::ExportError;
+use crate::memory::placement::Placement;
+use crate::negotiation::layout_demands::LayoutDemands;
 use std::sync::Arc;
 
 /// 256 bytes between rows' starts satisfy every GPU that is known to have a demand.
@@ -61,7 +65,7 @@ impl LinearPlan {
             let too_large = || ExportError::TooLarge {
                 exporter: exporter.to_owned(),
                 extent: desc.extent,
-                maximum: crate::Extent::new(u32::MAX / 8, u32::MAX / 8),
+                maximum: crate::image::buffer_desc::Extent::new(u32::MAX / 8, u32::MAX / 8),
             };
             let row = plane.row_bytes(desc.extent.width);
             let stride = match wanted.stride {

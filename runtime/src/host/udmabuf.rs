@@ -9,10 +9,16 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{SysconfVar, ftruncate, sysconf};
 
-use super::linear::{LinearPlan, require_linear};
-use crate::{
-    Allocation, BoxError, BufferDesc, DmaBufMemory, ExportError, Exporter, Modifier, Placement, sys,
-};
+use crate::box_error::BoxError;
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
+use crate::host::linear::{LinearPlan, require_linear};
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::modifier::Modifier;
+use crate::memory::backing::Allocation;
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::memory::placement::Placement;
+use crate::sys;
 
 const NAME: &str = "udmabuf";
 

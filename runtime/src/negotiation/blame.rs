@@ -1,10 +1,15 @@
 //! Who stands in the way of whom, when nothing suits everyone.
 
+use crate::image::format_info::FormatInfo;
+use crate::image::fourcc::Fourcc;
+use crate::image::modifier::Modifier;
+use crate::negotiation::combined_demands::CombinedDemands;
+use crate::negotiation::format_support::DisjointPlanes;
+use crate::negotiation::memory_kinds::MemoryKinds;
+use crate::negotiation::objection::Objection;
+use crate::negotiation::party::Party;
+use crate::negotiation::refusal::{Refusal, RefusedParty};
 use crate::negotiation::solver::{LinearObstacle, Solver};
-use crate::negotiation::{
-    CombinedDemands, DisjointPlanes, MemoryKinds, Objection, Party, Refusal, RefusedParty,
-};
-use crate::{FormatInfo, Fourcc, Modifier};
 
 /// The objections of each party, in the parties' order.
 pub(crate) type Objections = Vec<Vec<Objection>>;

@@ -1,7 +1,8 @@
 //! What all parties together demand of a layout.
 
-use crate::constraint::least_common_multiple;
-use crate::negotiation::{LayoutControl, LayoutDemands, LayoutFigure, Party};
+use crate::memory::constraint::least_common_multiple;
+use crate::negotiation::layout_demands::{LayoutControl, LayoutDemands, LayoutFigure};
+use crate::negotiation::party::Party;
 
 /// What all parties of a negotiation together demand of the way in which an image lies in memory.
 /// What an exporter decides by itself ([`LayoutControl`]) is no demand: it is not asked for.

@@ -1,7 +1,9 @@
 //! What a party can do with one format and modifier.
 
-use crate::layout::MAX_PLANES;
-use crate::{Extent, Fourcc, Modifier, Usage};
+use crate::image::buffer_desc::{Extent, Usage};
+use crate::image::fourcc::Fourcc;
+use crate::image::layout::MAX_PLANES;
+use crate::image::modifier::Modifier;
 
 /// Whether an image's planes may lie in several memories: Vulkan's `VK_IMAGE_CREATE_DISJOINT_BIT`
 /// (possible where a format has `VK_FORMAT_FEATURE_DISJOINT_BIT`), V4L2's formats with an `M`.

@@ -1,11 +1,13 @@
 //! Whose demands on the layout stand in whose way.
 
-use crate::Fourcc;
+use crate::image::fourcc::Fourcc;
 use crate::negotiation::blame::Objections;
 use crate::negotiation::combined_demands::{demanded, not_promised};
+use crate::negotiation::layout_demands::{LayoutControl, LayoutFigure};
 use crate::negotiation::linear_layout::LinearProblem;
+use crate::negotiation::objection::Objection;
+use crate::negotiation::party::Party;
 use crate::negotiation::solver::Solver;
-use crate::negotiation::{LayoutControl, LayoutFigure, Objection, Party};
 
 impl Solver<'_> {
     /// Whose demands the exporter, which lays images out by itself, does not promise to meet.

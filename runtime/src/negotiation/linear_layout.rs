@@ -2,9 +2,10 @@
 
 use smallvec::SmallVec;
 
-use crate::layout::MAX_PLANES;
-use crate::negotiation::CombinedDemands;
-use crate::{Extent, FormatInfo, PlaneLayout};
+use crate::image::buffer_desc::Extent;
+use crate::image::format_info::FormatInfo;
+use crate::image::layout::{MAX_PLANES, PlaneLayout};
+use crate::negotiation::combined_demands::CombinedDemands;
 
 /// A linear layout that meets everyone's demands: the planes one behind the other, each with the
 /// least stride, offset and size that are allowed. For allocators of plain memory, with

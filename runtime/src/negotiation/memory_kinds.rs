@@ -4,7 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::{Placement, Placements};
+use crate::memory::placement::{Placement, Placements};
 
 /// One kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

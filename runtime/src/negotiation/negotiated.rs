@@ -2,10 +2,17 @@
 
 use smallvec::SmallVec;
 
-use crate::negotiation::{CombinedDemands, LinearLayout, MemoryKind};
-use crate::{
-    AccessConstraint, Allocation, BufferDesc, Fourcc, Layout, Modifier, Placements, UnfitError,
-};
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::fourcc::Fourcc;
+use crate::image::layout::Layout;
+use crate::image::modifier::Modifier;
+use crate::memory::backing::Allocation;
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::placement::Placements;
+use crate::negotiation::combined_demands::CombinedDemands;
+use crate::negotiation::error::UnfitError;
+use crate::negotiation::linear_layout::LinearLayout;
+use crate::negotiation::memory_kinds::MemoryKind;
 
 /// A modifier that everyone takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,7 +131,10 @@ impl Negotiated {
                 given: allocation.placement,
             });
         }
-        let sizes = dmabuf.memories().iter().map(crate::DmaBufMemory::size);
+        let sizes = dmabuf
+            .memories()
+            .iter()
+            .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::size);
         let sizes: SmallVec<[u64; 4]> = sizes.collect();
         self.check_layout(dmabuf.layout(), &sizes)
     }

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use crate::negotiation::{DisjointPlanes, LayoutFigure, MemoryKinds};
-use crate::{Extent, Fourcc, Modifier, Usage};
+use crate::image::buffer_desc::{Extent, Usage};
+use crate::image::fourcc::Fourcc;
+use crate::image::modifier::Modifier;
+use crate::negotiation::format_support::DisjointPlanes;
+use crate::negotiation::layout_demands::LayoutFigure;
+use crate::negotiation::memory_kinds::MemoryKinds;
 
 /// What stands between one party and the others: a demand of the image that the party does not meet,
 /// or a demand of the party that others do not meet.

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use crate::constraint::least_common_multiple;
-use crate::negotiation::{FormatSupport, LayoutControl, LayoutDemands, MemoryKinds};
-use crate::{AccessConstraint, Fourcc, Modifier, Usage};
+use crate::image::buffer_desc::Usage;
+use crate::image::fourcc::Fourcc;
+use crate::image::modifier::Modifier;
+use crate::memory::constraint::{AccessConstraint, least_common_multiple};
+use crate::negotiation::format_support::FormatSupport;
+use crate::negotiation::layout_demands::{LayoutControl, LayoutDemands};
+use crate::negotiation::memory_kinds::MemoryKinds;
 
 /// What a party does for a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

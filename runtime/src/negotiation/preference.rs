@@ -1,7 +1,8 @@
 //! Which of the things that suit everyone is best.
 
-use crate::negotiation::NegotiatedModifier;
-use crate::{Placement, Usage};
+use crate::image::buffer_desc::Usage;
+use crate::memory::placement::Placement;
+use crate::negotiation::negotiated::NegotiatedModifier;
 
 /// Uses by the CPU.
 const CPU: Usage = Usage::CPU_READ.union(Usage::CPU_WRITE);

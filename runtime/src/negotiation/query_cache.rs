@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::negotiation::FormatSupport;
-use crate::sync::{Mutex, lock};
-use crate::{BufferDesc, Fourcc, Usage};
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::fourcc::Fourcc;
+use crate::locks::{Mutex, lock};
+use crate::negotiation::format_support::FormatSupport;
 
 /// Identity of whoever is asked: a device, or one plane of a display. Unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

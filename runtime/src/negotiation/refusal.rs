@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use crate::negotiation::objection::Modifiers;
-use crate::negotiation::{LayoutControl, LayoutDemands, MemoryKinds, Objection, Role};
-use crate::{Extent, Fourcc, Modifier, Usage};
+use crate::image::buffer_desc::{Extent, Usage};
+use crate::image::fourcc::Fourcc;
+use crate::image::modifier::Modifier;
+use crate::negotiation::layout_demands::{LayoutControl, LayoutDemands};
+use crate::negotiation::memory_kinds::MemoryKinds;
+use crate::negotiation::objection::{Modifiers, Objection};
+use crate::negotiation::party::Role;
 
 /// Why nothing suits everyone, party by party. Its text has a line for each party and one for each
 /// objection.

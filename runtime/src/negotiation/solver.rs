@@ -1,14 +1,17 @@
 //! What suits everyone.
 
-use crate::negotiation::combined_demands::not_promised;
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::format_info::FormatInfo;
+use crate::image::fourcc::Fourcc;
+use crate::image::modifier::Modifier;
+use crate::negotiation::combined_demands::{CombinedDemands, not_promised};
 use crate::negotiation::format_support::PlaneCounts;
-use crate::negotiation::linear_layout::LinearProblem;
+use crate::negotiation::layout_demands::LayoutControl;
+use crate::negotiation::linear_layout::{LinearLayout, LinearProblem};
+use crate::negotiation::memory_kinds::MemoryKinds;
+use crate::negotiation::negotiated::{Negotiated, NegotiatedModifier};
+use crate::negotiation::party::{Party, Role};
 use crate::negotiation::preference;
-use crate::negotiation::{
-    CombinedDemands, LayoutControl, LinearLayout, MemoryKinds, Negotiated, NegotiatedModifier,
-    Party, Role,
-};
-use crate::{BufferDesc, FormatInfo, Fourcc, Modifier, Usage};
 
 /// The parties and what they are asked.
 pub(crate) struct Solver<'a> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::locks::{AtomicU64, Ordering};
 
 /// What a [`Residency`](crate::Residency) has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! The order of uses.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::locks::{AtomicU64, Ordering};
 use crate::sys::cycles::cycles;
 
 /// Numbers uses: the greater, the later.

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{AttachmentId, CopyError, Damage, SharedBuffer, Usage};
+use crate::attachment::AttachmentId;
+use crate::image::buffer_desc::Usage;
+use crate::image::damage::Damage;
+use crate::route::error::CopyError;
+use crate::shared_buffer::SharedBuffer;
 
 /// Something that copies parts of one buffer to another: a transfer queue, the CPU.
 pub trait CopyEngine: Send + Sync + fmt::Debug {

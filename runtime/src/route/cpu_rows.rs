@@ -5,13 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crate::route::{Copier, CopyEngine};
-use crate::sync::{Mutex, lock};
-use crate::{
-    Access, AttachmentId, Backing, BoxError, BufferDesc, CopyError, CpuAccessError, CpuMapping,
-    Damage, DynamicAttachment, FenceError, FenceSet, ImportError, Importer, SharedBuffer,
-    SoftwareTimeline, Submission, Usage,
-};
+use crate::access::Access;
+use crate::attachment::AttachmentId;
+use crate::attachment::dynamic::DynamicAttachment;
+use crate::box_error::BoxError;
+use crate::dmabuf::cpu_access_error::CpuAccessError;
+use crate::dmabuf::cpu_mapping::CpuMapping;
+use crate::fence::error::FenceError;
+use crate::fence::set::FenceSet;
+use crate::fence::software_timeline::SoftwareTimeline;
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::damage::Damage;
+use crate::locks::{Mutex, lock};
+use crate::memory::backing::Backing;
+use crate::memory::import_error::ImportError;
+use crate::memory::importer::Importer;
+use crate::route::copy_engine::{Copier, CopyEngine};
+use crate::route::error::CopyError;
+use crate::shared_buffer::SharedBuffer;
+use crate::submission::Submission;
 
 const NAME: &str = "CPU rows";
 /// How long a copy waits for the buffer's writers and the shadow's readers.
@@ -103,7 +115,9 @@ impl Copier for Connected {
             // has moved since it was mapped is found out here.
             let submission = match Submission::begin([from.read(), to.write()]) {
                 Ok(submission) => submission,
-                Err(crate::SubmitError::Stale { .. }) if !left.is_zero() => continue,
+                Err(crate::buffer::submit_error::SubmitError::Stale { .. }) if !left.is_zero() => {
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             let is_ready = submission.visit_waits(|_, _, _| Err(())).is_ok();

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::route::CopyEngine;
-use crate::{
-    AccessConstraint, BufferDesc, CopyError, DynamicExporter, ExportError, Exporter, Priority,
-    Residency, SharedBuffer,
-};
+use crate::image::buffer_desc::BufferDesc;
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::DynamicExporter;
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::residency::{Priority, Residency};
+use crate::route::copy_engine::CopyEngine;
+use crate::route::error::CopyError;
+use crate::shared_buffer::SharedBuffer;
 
 /// Makes the memory of a shadow.
 type Make =

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::Placement;
+use crate::memory::placement::Placement;
 
 /// What an application prefers; see [`Routes::attach`](crate::route::Routes::attach).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::sync::{Mutex, lock};
-use crate::{Backing, BufferDesc, Extent, Fourcc, Modifier, Placement, Usage};
+use crate::image::buffer_desc::{BufferDesc, Extent, Usage};
+use crate::image::fourcc::Fourcc;
+use crate::image::modifier::Modifier;
+use crate::locks::{Mutex, lock};
+use crate::memory::backing::Backing;
+use crate::memory::placement::Placement;
 
 /// More are not kept: then it begins anew.
 const MOST: usize = 1024;
@@ -47,7 +51,9 @@ impl RefusedImage {
             planes: planes
                 .map(|plane| (plane.memory, plane.offset, plane.stride))
                 .collect(),
-            sizes: memories.map(crate::DmaBufMemory::size).collect(),
+            sizes: memories
+                .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::size)
+                .collect(),
         }
     }
 }

@@ -3,11 +3,16 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::route::routes::{Shared, SharedCallback};
+use crate::attachment::dynamic::DynamicAttachment;
+use crate::attachment::mapping::Mapping;
+use crate::attachment::pin::PinGuard;
+use crate::buffer::attachment_error::{MapError, PinError};
+use crate::locks::{Mutex, lock};
+use crate::memory::importer::Importer;
+use crate::route::policy::{Route, RoutePolicy, ShadowReason};
+use crate::route::routes::{Routes, Shared, SharedCallback};
 use crate::route::shadow::Shadow;
-use crate::route::{Route, RoutePolicy, Routes, ShadowReason};
-use crate::sync::{Mutex, lock};
-use crate::{DynamicAttachment, Importer, MapError, Mapping, PinError, PinGuard, SharedBuffer};
+use crate::shared_buffer::SharedBuffer;
 
 /// A device's attachment to a buffer itself, or to a copy of it that is kept fresh; see
 /// [`Routes::attach`]. It is used like a [`DynamicAttachment`].

@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::attachment::dynamic::DynamicAttachment;
+use crate::buffer::attachment_error::{AttachError, MapError};
+use crate::buffer::invalidation::{Invalidate, InvalidationContext};
+use crate::buffer::move_error::MoveError;
+use crate::locks::{AtomicU64, Ordering};
+use crate::memory::backing::Backing;
+use crate::memory::importer::Importer;
 use crate::route::detour::{Detour, RefusedDetour};
+use crate::route::error::RouteError;
+use crate::route::policy::{RoutePolicy, ShadowReason};
 use crate::route::refusals::{Refusals, RefusedImage};
+use crate::route::routed_attachment::RoutedAttachment;
 use crate::route::shadow::Shadow;
-use crate::route::{RoutePolicy, RoutedAttachment, ShadowReason};
-use crate::sync::{AtomicU64, Ordering};
-use crate::{
-    AttachError, Backing, DynamicAttachment, Importer, Invalidate, InvalidationContext, MapError,
-    MoveError, RouteError, SharedBuffer,
-};
+use crate::shared_buffer::SharedBuffer;
 
 /// A callback that stays with the attachment when its route changes.
 #[derive(Clone)]
@@ -171,7 +176,7 @@ impl Routes {
         for detour in &shared.detours {
             match Shadow::new(buffer, importer, callback.clone(), detour, reason.clone()) {
                 Ok(shadow) => {
-                    let route = crate::route::Route::Shadow(shadow.route());
+                    let route = crate::route::policy::Route::Shadow(shadow.route());
                     tracing::info!(
                         buffer = buffer.desc().name,
                         importer = importer.name(),

@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::content_watch::UnseenDamage;
-use crate::held;
+use crate::attachment::dynamic::DynamicAttachment;
+use crate::attachment::mapping::Mapping;
+use crate::attachment::pin::PinGuard;
+use crate::buffer::attachment_error::{MapError, PinError};
+use crate::buffer::content_watch::UnseenDamage;
+use crate::fence::held_reservations;
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::damage::Damage;
+use crate::locks::{AtomicU64, Mutex, Ordering, lock};
+use crate::memory::importer::Importer;
+use crate::route::copy_engine::Copier;
+use crate::route::detour::Detour;
+use crate::route::error::CopyError;
+use crate::route::policy::{ShadowReason, ShadowRoute};
 use crate::route::routes::{Shared, SharedCallback};
-use crate::route::{Copier, Detour, ShadowReason, ShadowRoute};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use crate::{
-    BufferDesc, CopyError, Damage, DynamicAttachment, Importer, MapError, Mapping, PinError,
-    PinGuard, SharedBuffer, Usage,
-};
+use crate::shared_buffer::SharedBuffer;
 
 /// What nobody does with a shadow.
 const WRITES: Usage = Usage::RENDER
@@ -104,7 +111,7 @@ impl<I: Importer> Shadow<I> {
 
     #[cold]
     fn refresh(&self, source: &SharedBuffer, shared: &Shared) -> Result<(), MapError> {
-        if held::any() {
+        if held_reservations::any() {
             return Err(MapError::WouldDeadlock {
                 buffer: source.desc().name.clone(),
             });

@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use super::SharedBuffer;
 use crate::buffer::BufferInner;
-use crate::held;
-use crate::residency::{Charge, Force, Shared};
-use crate::{
-    AccessConstraint, Allocation, Backing, BufferDesc, DmaBuf, DynamicExporter, ExportError,
-    Exporter, FenceUsage, Generation, Modifier, Placement, Priority, Reservation, ResidencyError,
-};
+use crate::dmabuf::DmaBuf;
+use crate::fence::held_reservations;
+use crate::fence::reservation::{FenceUsage, Reservation};
+use crate::image::buffer_desc::BufferDesc;
+use crate::image::modifier::Modifier;
+use crate::memory::backing::{Allocation, Backing, Generation};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::DynamicExporter;
+use crate::memory::export_error::ExportError;
+use crate::memory::exporter::Exporter;
+use crate::memory::ledger::Charge;
+use crate::memory::no_room_error::ResidencyError;
+use crate::memory::placement::Placement;
+use crate::residency::{Force, Priority, Shared};
+use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {
     /// Has `exporter` make a buffer with one of `modifiers`, and names it in the kernel's lists.
@@ -48,7 +56,7 @@ impl SharedBuffer {
     pub fn from_dmabuf(desc: BufferDesc, dmabuf: DmaBuf) -> Result<Self, ExportError> {
         check(&desc)?;
         if desc.format != dmabuf.format() || desc.extent != dmabuf.extent() {
-            return Err(crate::LayoutError::DescMismatch {
+            return Err(crate::image::layout_error::LayoutError::DescMismatch {
                 asked: (desc.format, desc.extent),
                 given: (dmabuf.format(), dmabuf.extent()),
             }
@@ -149,7 +157,7 @@ impl SharedBuffer {
 
 /// Memory is not made while a reservation is held (I16).
 fn may_allocate(desc: &BufferDesc) -> Result<(), ExportError> {
-    if held::any() {
+    if held_reservations::any() {
         return Err(ExportError::WouldDeadlock {
             name: desc.name.clone(),
         });

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::Access;
+use crate::access::Access;
 
 /// `DMA_BUF_MAGIC` of `linux/magic.h`: what fstatfs(2) says of a dma-buf.
 pub(crate) const DMA_BUF_MAGIC: u64 = 0x444d_4142;

@@ -1,0 +1,70 @@
+//! Descriptors that leave the library.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::dmabuf::DmaBuf;
+use crate::fence::descriptor_error::DmaBufError;
+use crate::memory::backing::Backing;
+use crate::sync_mode::SyncMode;
+
+/// Holds a buffer where it is while someone outside the library has its descriptors: a Wayland
+/// client, an encoder, the application itself. Whoever gave them away keeps the guard.
+pub struct ExportGuard {
+    core: Arc<AttachmentCore>,
+    backing: Backing,
+    fds: Vec<OwnedFd>,
+}
+
+impl ExportGuard {
+    pub(crate) fn new(core: Arc<AttachmentCore>, backing: Backing) -> Result<Self, DmaBufError> {
+        let fds = backing
+            .dmabuf()
+            .memories()
+            .iter()
+            .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::duplicate_fd)
+            .collect::<Result<_, _>>()?;
+        Ok(Self { core, backing, fds })
+    }
+
+    /// Its identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
+    pub fn id(&self) -> AttachmentId {
+        self.core.id()
+    }
+
+    /// Whether uses of the buffer put their fences where the other side finds them.
+    pub fn sync_mode(&self) -> SyncMode {
+        self.core.sync_mode()
+    }
+
+    /// Sets that. Back to explicit, what is in the dma-buf stays there until it has signalled.
+    ///
+    /// # Errors
+    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
+        self.core.set_sync_mode(mode)
+    }
+
+    /// The image's layout; its planes name the memories by index.
+    pub fn dmabuf(&self) -> &DmaBuf {
+        self.backing.dmabuf()
+    }
+
+    /// Takes the descriptors, one for each memory, in order. They are the caller's from here on;
+    /// a second call gives none.
+    pub fn take_fds(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.fds)
+    }
+}
+
+impl fmt::Debug for ExportGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExportGuard")
+            .field("buffer", &self.core.buffer().name())
+            .field("id", &self.core.id())
+            .finish_non_exhaustive()
+    }
+}

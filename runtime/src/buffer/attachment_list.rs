@@ -1,0 +1,201 @@
+//! Entering and leaving a buffer's list of attachments, and what each has mapped.
+
+use std::sync::{Arc, Weak};
+
+use smallvec::SmallVec;
+
+use crate::attachment::dynamic::MapCache;
+use crate::attachment::pin::{PinId, PinReport};
+use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::attachment_error::{AttachError, MapError};
+use crate::buffer::callback_gate::CallbackGate;
+use crate::buffer::{BufferInner, Entry, Kind, PinRecord, State, Status};
+use crate::clock::Moment;
+use crate::memory::backing::Backing;
+use crate::memory::constraint::AccessConstraint;
+
+impl BufferInner {
+    /// Enters an attachment that pins, if the memory fits its constraint as it is. Gives the backing
+    /// that is pinned; `None` if it does not fit.
+    pub(crate) fn enter_pinned(
+        self: &Arc<Self>,
+        name: &Arc<str>,
+        kind: Kind,
+        constraint: &AccessConstraint,
+    ) -> Result<Option<(Arc<AttachmentCore>, Backing)>, AttachError> {
+        let mut state = self.state();
+        self.may_attach(&state)?;
+        if constraint.objection(&state.backing).is_some() {
+            return Ok(None);
+        }
+        self.first_pin(&state).map_err(|source| AttachError::Pin {
+            buffer: self.name().to_owned(),
+            source,
+        })?;
+        let since = Moment::recent();
+        let core = self.push_entry(&mut state, name, kind, since, constraint.clone(), None);
+        if state.pins.is_empty() {
+            state.pins.reserve_exact(1);
+        }
+        state.pins.push(PinRecord {
+            id: PinId::unique(),
+            report: PinReport::new(core.id(), name.clone(), since),
+        });
+        let backing = state.backing.clone();
+        drop(state);
+        tracing::debug!(buffer = self.name(), importer = &**name, ?kind, "attached");
+        Ok(Some((core, backing)))
+    }
+
+    /// A constraint together with those of all that are attached, if anything can fit them all; else
+    /// the constraint alone.
+    pub(crate) fn with_others(&self, constraint: &AccessConstraint) -> AccessConstraint {
+        let state = self.state();
+        let mut entries = state.entries.iter();
+        let all = entries.try_fold(constraint.clone(), |all, entry| {
+            all.intersect(&entry.constraint)
+        });
+        all.unwrap_or_else(|| constraint.clone())
+    }
+
+    /// Enters an attachment that is told. It may be called from here on.
+    pub(crate) fn enter_dynamic(
+        self: &Arc<Self>,
+        name: &Arc<str>,
+        constraint: AccessConstraint,
+        gate: CallbackGate,
+    ) -> Result<Arc<AttachmentCore>, AttachError> {
+        let mut state = self.state();
+        self.may_attach(&state)?;
+        let gate = Some(Arc::new(gate));
+        let since = Moment::recent();
+        let core = self.push_entry(&mut state, name, Kind::Dynamic, since, constraint, gate);
+        drop(state);
+        tracing::debug!(buffer = self.name(), importer = &**name, kind = ?Kind::Dynamic, "attached");
+        Ok(core)
+    }
+
+    fn push_entry(
+        self: &Arc<Self>,
+        state: &mut State,
+        name: &Arc<str>,
+        kind: Kind,
+        since: Moment,
+        constraint: AccessConstraint,
+        gate: Option<Arc<CallbackGate>>,
+    ) -> Arc<AttachmentCore> {
+        let id = AttachmentId::unique();
+        let core = Arc::new(AttachmentCore::new(self.clone(), id, kind == Kind::Dynamic));
+        if state.entries.is_empty() {
+            // Most buffers have one or two, and a list grows to four at once.
+            state.entries.reserve_exact(1);
+        }
+        state.entries.push(Entry {
+            id,
+            name: name.clone(),
+            kind,
+            since,
+            constraint,
+            gate,
+            cache: None,
+            marks: core.marks(),
+            maps: SmallVec::new(),
+            revoked: false,
+        });
+        core
+    }
+
+    fn may_attach(&self, state: &State) -> Result<(), AttachError> {
+        let buffer = || self.name().to_owned();
+        match &state.status {
+            Status::Resident => Ok(()),
+            Status::Moving(_) => Err(AttachError::Moving { buffer: buffer() }),
+            Status::Revoked => Err(AttachError::Revoked { buffer: buffer() }),
+        }
+    }
+
+    pub(crate) fn set_cache(&self, id: AttachmentId, cache: Weak<dyn MapCache>) {
+        if let Some(entry) = self.state().entry(id) {
+            entry.cache = Some(cache);
+        }
+    }
+
+    /// Takes an attachment and its pins off the lists. Its callback does not run after this, unless
+    /// it is what calls.
+    pub(crate) fn detach(&self, id: AttachmentId) {
+        let gate = {
+            let mut state = self.state();
+            let Some(index) = state.entries.iter().position(|entry| entry.id == id) else {
+                return;
+            };
+            let entry = state.entries.remove(index);
+            self.remove_pins(&mut state, |pin| pin.report.attachment == id);
+            entry.gate
+        };
+        if let Some(gate) = gate {
+            gate.close();
+        }
+        self.unpinned();
+        tracing::debug!(buffer = self.name(), ?id, "detached");
+    }
+
+    /// Whether an attachment may map now.
+    pub(crate) fn may_map(&self, core: &AttachmentCore) -> Result<(), MapError> {
+        let mut state = self.state();
+        let buffer = || self.name().to_owned();
+        let is_revoked = matches!(state.status, Status::Revoked);
+        let Some(entry) = state.entry(core.id()) else {
+            return Err(MapError::Detached { buffer: buffer() });
+        };
+        if core.is_dead() {
+            return Err(MapError::Dead {
+                buffer: buffer(),
+                importer: entry.name.to_string(),
+            });
+        }
+        if is_revoked || entry.revoked {
+            return Err(MapError::Revoked { buffer: buffer() });
+        }
+        Ok(())
+    }
+
+    /// Runs `keep` with the state locked, if `backing` is still the buffer's and it may be mapped.
+    pub(crate) fn if_current<T>(
+        &self,
+        id: AttachmentId,
+        backing: &Backing,
+        keep: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let mut state = self.state();
+        let is_current = state.backing.generation() == backing.generation();
+        let is_revoked = matches!(state.status, Status::Revoked);
+        let entry = state.entry(id);
+        let may_map = !is_revoked && entry.is_some_and(|entry| entry.may_map());
+        (is_current && may_map).then(keep)
+    }
+
+    /// An object of `backing` was made for an attachment.
+    pub(crate) fn mapped(&self, id: AttachmentId, backing: &Backing) {
+        backing.mapped();
+        if let Some(entry) = self.state().entry(id) {
+            let generation = backing.generation();
+            match entry.maps.iter_mut().find(|(of, _)| *of == generation) {
+                Some((_, count)) => *count += 1,
+                None => entry.maps.push((generation, 1)),
+            }
+        }
+    }
+
+    /// An object of `backing` was given back to its importer.
+    pub(crate) fn unmapped(&self, id: AttachmentId, backing: &Backing) {
+        backing.unmapped();
+        if let Some(entry) = self.state().entry(id) {
+            for (of, count) in &mut entry.maps {
+                if *of == backing.generation() {
+                    *count -= 1;
+                }
+            }
+            entry.maps.retain(|&mut (_, count)| count > 0);
+        }
+    }
+}

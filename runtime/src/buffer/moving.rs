@@ -1,0 +1,296 @@
+//! Moving a buffer, in two phases.
+//!
+//! First the new memory is made, while nothing is locked: whether there is room is known before
+//! anyone is disturbed. Then, under the reservation, pins are looked at again, the generation grows,
+//! mappings go stale, their importers are told, and the fences of all work in flight are noted. In
+//! the second phase the copy is submitted behind those fences; from then on the move is a fence that
+//! every later use waits for. The old memory lives until its fences have signalled and nobody maps it
+//! ([`crate::old_backing`]).
+
+pub(crate) mod copy_phase;
+pub(crate) mod let_go;
+pub(crate) mod move_fence;
+pub(crate) mod pending_move;
+pub(crate) mod revocation;
+pub(crate) mod tell_importers;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::access::Access;
+use crate::buffer::invalidation::InvalidationReason;
+use crate::buffer::move_error::MoveError;
+use crate::buffer::moving::move_fence::MoveFence;
+use crate::buffer::moving::pending_move::PendingMove;
+use crate::buffer::moving::tell_importers::Told;
+use crate::buffer::{BufferInner, State, Status};
+use crate::fence::error::FenceError;
+use crate::fence::reservation::{FenceUsage, Locked};
+use crate::fence::set::FenceSet;
+use crate::fence::{Fence, held_reservations};
+use crate::locks::Ordering;
+use crate::memory::backing::{Allocation, Backing, Generation};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::DynamicExporter;
+use crate::memory::export_error::ExportError;
+use crate::memory::ledger::Charge;
+use crate::memory::placement::Placement;
+use crate::residency::Force;
+
+/// A move of a buffer, from the moment at which its old mappings went stale.
+///
+/// Dropping it changes nothing: the move goes on.
+#[derive(Clone, Debug)]
+pub struct Move {
+    buffer: Arc<BufferInner>,
+    generation: Generation,
+    fence: Option<Fence>,
+}
+
+impl Move {
+    /// The generation that the buffer has moved to.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Signals when the content is in the new memory; `None` if the buffer was where it should be
+    /// already. It is in the buffer's reservation, so every use waits for it.
+    pub fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
+    }
+
+    /// Whether the content is there (or will never be: see the fence). Submits the copy if that had
+    /// to wait for fences which are over now. Does not block.
+    pub fn is_over(&self) -> bool {
+        self.buffer.advance();
+        let fence = self.fence.as_ref();
+        fence.is_none_or(|fence| fence.status().is_over())
+    }
+
+    /// Waits until the content is there, for `timeout` at most.
+    ///
+    /// # Errors
+    /// As [`Fence::wait`]: among others, the copy failed.
+    pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
+        let start = Instant::now();
+        self.buffer.advance_within(timeout)?;
+        match &self.fence {
+            Some(fence) => fence.wait(timeout.saturating_sub(start.elapsed())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl BufferInner {
+    pub(crate) fn would_deadlock(&self) -> Option<String> {
+        held_reservations::any().then(|| self.name().to_owned())
+    }
+
+    /// Moves the buffer to memory that fits `wanted`, unless it is in such memory.
+    pub(crate) fn move_to(self: &Arc<Self>, wanted: &AccessConstraint) -> Result<Move, MoveError> {
+        self.move_with(wanted, Force::Firmly)
+    }
+
+    /// The same, making room for it more or less firmly.
+    pub(crate) fn move_with(
+        self: &Arc<Self>,
+        wanted: &AccessConstraint,
+        force: Force,
+    ) -> Result<Move, MoveError> {
+        if let Some(buffer) = self.would_deadlock() {
+            return Err(MoveError::WouldDeadlock { buffer });
+        }
+        let Some(exporter) = &self.dynamic else {
+            return Err(self.refused(MoveError::Static {
+                buffer: self.name().to_owned(),
+            }));
+        };
+        let span = tracing::info_span!("move", buffer = self.name(), to = %wanted);
+        let _entered = span.enter();
+        self.advance();
+        self.collect();
+        {
+            let state = self.state();
+            if wanted.objection(&state.backing).is_none()
+                && !matches!(state.status, Status::Revoked)
+            {
+                return Ok(Move {
+                    buffer: self.clone(),
+                    generation: state.backing.generation(),
+                    fence: None,
+                });
+            }
+            let refusal = self.refusal(&state);
+            drop(state);
+            if let Some(error) = refusal {
+                return Err(self.refused(error));
+            }
+        }
+        // What others do with the memory that it leaves. Asked for before anyone is disturbed.
+        let implicit = self.implicit_fences(Access::Write)?;
+        let (allocation, charge) = self.allocate(exporter, wanted, force)?;
+        let started = self.change_backing(allocation, charge, implicit);
+        let (generation, fence) = started.map_err(|error| self.refused(error))?;
+        self.moves.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = self.advance() {
+            return Err(error);
+        }
+        if self.has_foreign_holders()
+            && let Err(error) = self.publish_reservation()
+        {
+            tracing::warn!(buffer = self.name(), %error, "others do not see the move yet");
+        }
+        Ok(Move {
+            buffer: self.clone(),
+            generation,
+            fence: Some(fence),
+        })
+    }
+
+    /// Why the buffer cannot move now; `None` if it can.
+    fn refusal(&self, state: &State) -> Option<MoveError> {
+        let buffer = || self.name().to_owned();
+        match &state.status {
+            Status::Moving(_) => return Some(MoveError::Moving { buffer: buffer() }),
+            Status::Revoked => return Some(MoveError::Revoked { buffer: buffer() }),
+            Status::Resident => {}
+        }
+        let is_pinned = !state.pins.is_empty();
+        is_pinned.then(|| MoveError::Pinned {
+            buffer: buffer(),
+            pins: state.pin_reports(),
+        })
+    }
+
+    fn refused(&self, error: MoveError) -> MoveError {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(buffer = self.name(), %error, "move refused");
+        error
+    }
+
+    /// Makes memory that fits, in the exporter's order of places. Room for it is made first.
+    fn allocate(
+        &self,
+        exporter: &Arc<dyn DynamicExporter>,
+        wanted: &AccessConstraint,
+        force: Force,
+    ) -> Result<(Allocation, Option<Charge>), MoveError> {
+        let failed = |source: ExportError| MoveError::Export {
+            buffer: self.name().to_owned(),
+            source,
+        };
+        let offered = exporter.placements(self.desc()).map_err(failed)?;
+        let bytes = self.backing().bytes();
+        let mut last = None;
+        for placement in Placement::ALL {
+            if !(offered & wanted.placements).has(placement) {
+                continue;
+            }
+            let here = AccessConstraint {
+                placements: placement.into(),
+                ..wanted.clone()
+            };
+            let charge = match self.residency.get() {
+                None => None,
+                Some(link) => match link.make_room(placement, bytes, self.key, force) {
+                    Ok(charge) => Some(charge),
+                    Err(error) => {
+                        last = Some(MoveError::NoSpace {
+                            buffer: self.name().to_owned(),
+                            source: Box::new(error),
+                        });
+                        continue;
+                    }
+                },
+            };
+            match exporter.allocate_in(self.desc(), &here) {
+                Ok(allocation) => {
+                    if let Err(error) = allocation.dmabuf.set_name(self.name()) {
+                        exporter.recycle(self.desc(), allocation, FenceSet::new());
+                        return Err(failed(error.into()));
+                    }
+                    let charge = charge.map(|charge| charge.resized(allocation.bytes()));
+                    return Ok((allocation, charge));
+                }
+                Err(error) => last = Some(failed(error)),
+            }
+        }
+        Err(last.unwrap_or_else(|| MoveError::NoPlacement {
+            buffer: self.name().to_owned(),
+            wanted: wanted.placements,
+            offered,
+        }))
+    }
+
+    /// The first phase, after the allocation. Gives the generation and the move's fence.
+    fn change_backing(
+        self: &Arc<Self>,
+        mut allocation: Allocation,
+        charge: Option<Charge>,
+        implicit: FenceSet,
+    ) -> Result<(Generation, Fence), MoveError> {
+        let usable_after = allocation.usable_after.take();
+        let fence = MoveFence::new(format!("move of '{}'", self.name()));
+        let locked = self.lock_reservation()?;
+        // It is there before the backing changes: whoever finds the new memory, with whatever lock,
+        // finds that its content is on its way (I7).
+        let mut removed = self
+            .reservation()
+            .add(FenceUsage::Move, fence.fence(), None);
+        let (old, new, told) = {
+            let mut state = self.state();
+            // Things may have changed while the memory was made.
+            if let Some(error) = self.refusal(&state) {
+                drop(state);
+                removed.extend(self.reservation().remove(&fence.fence()));
+                fence.resolve(None);
+                drop(locked);
+                let after = usable_after.into_iter().collect();
+                let backing = Backing::new(allocation, Generation::FIRST, charge);
+                self.recycle(&backing, after);
+                return Err(error);
+            }
+            let generation = state.backing.generation().next();
+            let new = Backing::new(allocation, generation, charge);
+            let old = self.replace_backing(&mut state, new.clone());
+            let told = Told::mapping(&state, old.generation());
+            // Nobody can begin the second phase before everyone was told.
+            state.status = Status::Moving(None);
+            (old, new, told)
+        };
+        let generation = new.generation();
+        let mut answers = self.tell(told, old.generation(), InvalidationReason::Move);
+        let mut after = answers.in_flight(self, Some(&fence.fence()));
+        for fence in implicit.iter() {
+            after.insert(fence.clone());
+        }
+        if let Some(fence) = usable_after {
+            after.insert(fence);
+        }
+        answers.removed.extend(removed);
+        tracing::info!(
+            generation = generation.as_u64(),
+            from = %old.placement(),
+            placement = %new.placement(),
+            bytes = new.bytes(),
+            waits = after.iter().count(),
+            "moving"
+        );
+        let pending = PendingMove::new(old, new, after, fence.clone());
+        self.state().status = Status::Moving(Some(Arc::new(pending)));
+        if let Some(link) = self.residency.get() {
+            link.leaves(self);
+        }
+        drop(locked);
+        self.settle(answers);
+        Ok((generation, fence.fence()))
+    }
+
+    pub(crate) fn lock_reservation(&self) -> Result<Locked<'_>, MoveError> {
+        self.reservation()
+            .lock_alone()
+            .ok_or_else(|| MoveError::WouldDeadlock {
+                buffer: self.name().to_owned(),
+            })
+    }
+}

@@ -1,0 +1,154 @@
+//! The second phase of a move: its copy.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::buffer::invalidation::InvalidationReason;
+use crate::buffer::move_error::MoveError;
+use crate::buffer::moving::let_go::OldBacking;
+use crate::buffer::moving::pending_move::PendingMove;
+use crate::buffer::moving::tell_importers::Told;
+use crate::buffer::{BufferInner, Status};
+use crate::fence::error::FenceError;
+use crate::fence::reservation::FenceUsage;
+use crate::fence::{Fence, held_reservations};
+use crate::locks;
+use crate::memory::dynamic_exporter::Copied;
+
+/// How often a wait looks whether another thread has submitted a copy.
+const LOOK: Duration = Duration::from_micros(50);
+
+impl BufferInner {
+    /// The second phase, as far as it can go now: submits the copy of a move that has begun. Gives
+    /// the error of a copy that could not be submitted; the buffer is then back where it was.
+    pub(crate) fn advance(self: &Arc<Self>) -> Option<MoveError> {
+        let exporter = self.dynamic.as_ref()?;
+        if held_reservations::any() {
+            return None;
+        }
+        let pending = match &self.state().status {
+            Status::Moving(Some(pending)) => pending.clone(),
+            _ => return None,
+        };
+        let Ok(_turn) = pending.turn.try_lock() else {
+            return None;
+        };
+        match &self.state().status {
+            Status::Moving(Some(current)) if Arc::ptr_eq(current, &pending) => {}
+            _ => return None,
+        }
+        match exporter.copy(self.desc(), &pending.old, &pending.new, &pending.after) {
+            Ok(Copied::By(fence)) => {
+                self.finish_move(&pending, fence);
+                None
+            }
+            Ok(Copied::NotYet) => {
+                tracing::debug!(buffer = self.name(), "the copy waits for fences");
+                pending.fence.wait_for_fences();
+                None
+            }
+            Err(source) => {
+                self.undo_move(&pending);
+                let error = MoveError::Copy {
+                    buffer: self.name().to_owned(),
+                    source,
+                };
+                tracing::warn!(buffer = self.name(), %error, "a move was undone");
+                Some(error)
+            }
+        }
+    }
+
+    /// Waits for what the copy of a move waits for, and submits it.
+    pub(crate) fn advance_within(self: &Arc<Self>, timeout: Duration) -> Result<(), FenceError> {
+        let start = Instant::now();
+        if let Some(buffer) = self.would_deadlock() {
+            return Err(FenceError::WouldDeadlock {
+                producer: format!("move of '{buffer}'"),
+            });
+        }
+        loop {
+            self.advance();
+            let pending = match &self.state().status {
+                Status::Moving(pending) => pending.clone(),
+                _ => return Ok(()),
+            };
+            let after = pending
+                .map(|pending| pending.after.clone())
+                .unwrap_or_default();
+            let left = timeout.saturating_sub(start.elapsed());
+            match after.wait(left) {
+                // A failed writer has left what it left; the copy takes it along.
+                Ok(()) | Err(FenceError::Failed { .. } | FenceError::ProducerGone { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if left.is_zero() {
+                return Err(FenceError::Timeout {
+                    producer: format!("move of '{}'", self.name()),
+                });
+            }
+            // Another thread tells importers, or submits the copy: it is done in a moment.
+            locks::sleep(LOOK.min(left));
+        }
+    }
+
+    fn finish_move(&self, pending: &PendingMove, fence: Fence) {
+        let Some(locked) = self.reservation().lock_alone() else {
+            // The mover holds no reservation: `move_to` has looked, and callers of `advance` wait.
+            return;
+        };
+        // The copy's own fence takes the place of the move's: devices know it.
+        let mut removed =
+            self.reservation()
+                .replace(&pending.fence.fence(), FenceUsage::Move, fence.clone());
+        pending.fence.resolve(Some(fence.clone()));
+        let mut after = pending.after.clone();
+        after.insert(fence);
+        let status = {
+            let mut state = self.state();
+            state
+                .old
+                .push(OldBacking::new(pending.old.clone(), after, true));
+            std::mem::replace(&mut state.status, Status::Resident)
+        };
+        drop(locked);
+        removed.clear();
+        drop(status);
+    }
+
+    /// The copy could not be submitted: the old memory is the buffer's again, as a new generation.
+    fn undo_move(self: &Arc<Self>, pending: &PendingMove) {
+        let Some(locked) = self.reservation().lock_alone() else {
+            return;
+        };
+        let (told, new, status) = {
+            let mut state = self.state();
+            let generation = state.backing.generation().next();
+            let new = self.replace_backing(&mut state, pending.old.renewed(generation));
+            let told = Told::mapping(&state, new.generation());
+            (
+                told,
+                new,
+                std::mem::replace(&mut state.status, Status::Resident),
+            )
+        };
+        let mut answers = self.tell(told, new.generation(), InvalidationReason::Move);
+        let after = self.reservation().unfinished(Some(&pending.fence.fence()));
+        let removed = self.reservation().remove(&pending.fence.fence());
+        answers.removed.extend(removed);
+        // The content never comes to the new memory: work that was to wait for it must not go on.
+        pending.fence.fail(Errno::EIO);
+        {
+            let mut state = self.state();
+            // Mappings of before the move are as stale as those of the new memory.
+            let before = OldBacking::new(pending.old.clone(), pending.after.clone(), false);
+            state.old.push(before);
+            state.old.push(OldBacking::new(new, after, true));
+        }
+        drop(locked);
+        drop(status);
+        self.settle(answers);
+    }
+}

@@ -1,0 +1,164 @@
+//! Taking memory away from its importers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::buffer::invalidation::InvalidationReason;
+use crate::buffer::move_error::RevokeError;
+use crate::buffer::moving::let_go::OldBacking;
+use crate::buffer::moving::tell_importers::Told;
+use crate::buffer::{BufferInner, Kind, Status};
+use crate::locks;
+use crate::memory::backing::Generation;
+
+/// How often a wait looks whether mappings were dropped.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A buffer that was taken away; see [`SharedBuffer::revoke`](crate::SharedBuffer::revoke). Dropping
+/// this changes nothing.
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    buffer: Arc<BufferInner>,
+    /// The last generation that anyone could map.
+    generation: Generation,
+}
+
+impl Revocation {
+    /// Whether nobody uses the memory any more: its fences are over, and no mapping is left. Does not
+    /// block.
+    pub fn is_over(&self) -> bool {
+        self.buffer.collect();
+        let state = self.buffer.state();
+        !state
+            .old
+            .iter()
+            .any(|old| old.backing.generation() <= self.generation)
+    }
+
+    /// Waits until nobody uses the memory any more. Importers that have not let go by `deadline` are
+    /// declared dead, and the memory stays theirs: it is kept, not freed under them.
+    ///
+    /// # Errors
+    /// [`RevokeError::Timeout`], which names them; [`RevokeError::WouldDeadlock`].
+    pub fn wait(&self, deadline: Duration) -> Result<(), RevokeError> {
+        if let Some(buffer) = self.buffer.would_deadlock() {
+            return Err(RevokeError::WouldDeadlock { buffer });
+        }
+        let start = Instant::now();
+        while !self.is_over() {
+            if start.elapsed() >= deadline {
+                return Err(self.give_up());
+            }
+            locks::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn give_up(&self) -> RevokeError {
+        let mut importers = Vec::new();
+        let state = self.buffer.state();
+        for entry in &state.entries {
+            if entry.maps.iter().any(|(of, _)| *of <= self.generation) {
+                entry.declare_dead();
+                importers.push(entry.name.to_string());
+            }
+        }
+        let old = state.old.iter();
+        let fences = old
+            .filter(|old| old.backing.generation() <= self.generation)
+            .flat_map(|old| old.after.iter())
+            .filter(|fence| !fence.status().is_over())
+            .map(|fence| fence.producer().to_owned())
+            .collect();
+        drop(state);
+        tracing::error!(
+            buffer = self.buffer.name(),
+            ?importers,
+            "declared dead: they did not let go"
+        );
+        RevokeError::Timeout {
+            buffer: self.buffer.name().to_owned(),
+            importers,
+            fences,
+        }
+    }
+}
+
+impl BufferInner {
+    pub(crate) fn revoke(self: &Arc<Self>) -> Result<Revocation, RevokeError> {
+        let buffer = || self.name().to_owned();
+        if let Some(buffer) = self.would_deadlock() {
+            return Err(RevokeError::WouldDeadlock { buffer });
+        }
+        self.advance();
+        let Some(locked) = self.reservation().lock_alone() else {
+            return Err(RevokeError::WouldDeadlock { buffer: buffer() });
+        };
+        let (told, old) = {
+            let mut state = self.state();
+            match &state.status {
+                Status::Resident => {}
+                Status::Moving(_) => return Err(RevokeError::Moving { buffer: buffer() }),
+                Status::Revoked => return Err(RevokeError::Revoked { buffer: buffer() }),
+            }
+            let fixed = state.entries.iter();
+            let fixed: Vec<String> = fixed
+                .filter(|entry| entry.kind != Kind::Dynamic)
+                .map(|entry| entry.name.to_string())
+                .collect();
+            if !fixed.is_empty() {
+                return Err(RevokeError::NotRevocable {
+                    buffer: buffer(),
+                    importers: fixed,
+                });
+            }
+            let told = Told::all(&state);
+            let renewed = state.backing.renewed(state.backing.generation().next());
+            let old = self.replace_backing(&mut state, renewed);
+            state.status = Status::Revoked;
+            (told, old)
+        };
+        let generation = old.generation();
+        let answers = self.tell(told, generation, InvalidationReason::Revoke);
+        let after = answers.in_flight(self, None);
+        {
+            let mut state = self.state();
+            let state = &mut *state;
+            for entry in &mut state.entries {
+                entry.revoked |= state
+                    .pins
+                    .iter()
+                    .any(|pin| pin.report.attachment == entry.id);
+            }
+            state.old.push(OldBacking::new(old, after, false));
+        }
+        drop(locked);
+        self.settle(answers);
+        tracing::info!(
+            buffer = self.name(),
+            generation = generation.as_u64(),
+            "revoked"
+        );
+        Ok(Revocation {
+            buffer: self.clone(),
+            generation,
+        })
+    }
+
+    pub(crate) fn unrevoke(&self) -> Result<(), RevokeError> {
+        let buffer = || self.name().to_owned();
+        // Not while a revocation still tells importers.
+        let Some(locked) = self.reservation().lock_alone() else {
+            return Err(RevokeError::WouldDeadlock { buffer: buffer() });
+        };
+        let mut state = self.state();
+        if !matches!(state.status, Status::Revoked) {
+            return Err(RevokeError::NotRevoked { buffer: buffer() });
+        }
+        state.status = Status::Resident;
+        drop(state);
+        drop(locked);
+        tracing::info!(buffer = self.name(), "may be mapped again");
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Telling importers that their mappings go stale, under the reservation.
+
+use std::any::Any;
+use std::sync::{Arc, Weak};
+
+use smallvec::SmallVec;
+
+use crate::attachment::dynamic::MapCache;
+use crate::attachment::{AttachmentId, Marks};
+use crate::buffer::callback_gate::{CallbackGate, Called};
+use crate::buffer::invalidation::{InvalidationContext, InvalidationReason};
+use crate::buffer::{BufferInner, Entry, State};
+use crate::fence::Fence;
+use crate::fence::reservation::Removed;
+use crate::fence::set::FenceSet;
+use crate::memory::backing::Generation;
+
+/// Whom to tell.
+pub(crate) struct Told {
+    id: AttachmentId,
+    gate: Arc<CallbackGate>,
+    /// Weak: the mapping in it keeps the attachment, which may go before it is told.
+    cache: Option<Weak<dyn MapCache>>,
+    marks: Arc<Marks>,
+}
+
+impl Told {
+    fn of(entry: &Entry) -> Option<Self> {
+        Some(Self {
+            id: entry.id,
+            gate: entry.gate.clone()?,
+            cache: entry.cache.clone(),
+            marks: entry.marks.clone(),
+        })
+    }
+
+    /// Everyone who has mapped this generation and is told.
+    pub(crate) fn mapping(state: &State, generation: Generation) -> SmallVec<[Self; 4]> {
+        let entries = state.entries.iter();
+        entries
+            .filter(|entry| entry.maps_of(generation) > 0)
+            .filter_map(Self::of)
+            .collect()
+    }
+
+    /// Everyone who is told, mapped or not.
+    pub(crate) fn all(state: &State) -> SmallVec<[Self; 4]> {
+        state.entries.iter().filter_map(Self::of).collect()
+    }
+}
+
+/// What came of telling everyone. It is settled when nothing is locked.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// Fences of work that the callbacks know of.
+    fences: FenceSet,
+    detach: SmallVec<[AttachmentId; 4]>,
+    mappings: SmallVec<[Box<dyn Any + Send>; 4]>,
+    caches: SmallVec<[Arc<dyn MapCache>; 4]>,
+    told: SmallVec<[Told; 4]>,
+    pub(crate) removed: Removed,
+}
+
+impl Answers {
+    /// The fences of all work in flight on the buffer, as of now, and those that were added.
+    /// Without `but`, the fence of the move that comes after them.
+    pub(crate) fn in_flight(&self, buffer: &BufferInner, but: Option<&Fence>) -> FenceSet {
+        let mut all = buffer.reservation().unfinished(but);
+        for fence in self.fences.iter() {
+            all.insert(fence.clone());
+        }
+        all
+    }
+}
+
+impl BufferInner {
+    /// Calls the callbacks, one after the other. The reservation is locked.
+    pub(crate) fn tell(
+        self: &Arc<Self>,
+        told: SmallVec<[Told; 4]>,
+        generation: Generation,
+        reason: InvalidationReason,
+    ) -> Answers {
+        let mut answers = Answers::default();
+        for one in &told {
+            let context = InvalidationContext::new(self, one.id, generation, reason);
+            let called = one.gate.call(&context);
+            tracing::debug!(id = ?one.id, generation = generation.as_u64(), ?reason, ?called, "told");
+            if called == Called::Panicked {
+                one.marks.declare_dead();
+            }
+            for fence in context.fences().iter() {
+                answers.fences.insert(fence.clone());
+            }
+            if context.wants_detach() {
+                answers.detach.push(one.id);
+            }
+            answers.removed.extend(context.into_removed());
+            // A flag suffices: the attachment's own mapping goes without the callback's help.
+            if let Some(cache) = one.cache.as_ref().and_then(Weak::upgrade) {
+                answers.mappings.extend(cache.take());
+                answers.caches.push(cache);
+            }
+        }
+        answers.told = told;
+        answers
+    }
+
+    /// Drops what could not be dropped under the reservation, and detaches who asked for it.
+    pub(crate) fn settle(&self, answers: Answers) {
+        let detach = answers.detach.clone();
+        drop(answers);
+        for id in detach {
+            self.detach(id);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Pinning a buffer and letting go, with its state locked for a moment and no reservation.
+
+use std::sync::Arc;
+
+use crate::attachment::pin::{PinId, PinReport};
+use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::attachment_error::PinError;
+use crate::buffer::{BufferInner, PinRecord, State, Status};
+use crate::clock::Moment;
+use crate::memory::backing::Generation;
+use crate::memory::export_error::ExportError;
+
+impl BufferInner {
+    pub(crate) fn first_pin(&self, state: &State) -> Result<(), ExportError> {
+        match &self.dynamic {
+            Some(exporter) if state.pins.is_empty() => exporter.pin(&state.backing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pins through an attachment, if the memory is as it must be. Takes no reservation, and nothing
+    /// that a steady display would allocate.
+    pub(crate) fn pin(
+        &self,
+        core: &AttachmentCore,
+        label: Arc<str>,
+        since: Moment,
+        of: Option<Generation>,
+    ) -> Result<PinId, PinError> {
+        let mut state = self.state();
+        let buffer = || self.name().to_owned();
+        match &state.status {
+            Status::Resident => {}
+            Status::Moving(_) => return Err(PinError::Moving { buffer: buffer() }),
+            Status::Revoked => return Err(PinError::Revoked { buffer: buffer() }),
+        }
+        let backing = state.backing.clone();
+        let Some(entry) = state.entry(core.id()) else {
+            return Err(PinError::Detached { buffer: buffer() });
+        };
+        if entry.revoked {
+            return Err(PinError::Revoked { buffer: buffer() });
+        }
+        if core.is_dead() {
+            return Err(PinError::Dead {
+                buffer: buffer(),
+                importer: entry.name.to_string(),
+            });
+        }
+        if of.is_some_and(|generation| generation != backing.generation()) {
+            return Err(PinError::Stale { buffer: buffer() });
+        }
+        if let Some(reason) = entry.constraint.objection(&backing) {
+            return Err(PinError::Unreachable {
+                buffer: buffer(),
+                importer: entry.name.to_string(),
+                reason,
+            });
+        }
+        self.first_pin(&state)
+            .map_err(|source| PinError::Exporter {
+                buffer: buffer(),
+                source,
+            })?;
+        let id = PinId::unique();
+        tracing::trace!(buffer = self.name(), label = &*label, "pinned");
+        state.pins.push(PinRecord {
+            id,
+            report: PinReport::new(core.id(), label, since),
+        });
+        Ok(id)
+    }
+
+    pub(crate) fn remove_pins(
+        &self,
+        state: &mut State,
+        which: impl Fn(&PinRecord) -> bool,
+    ) -> usize {
+        let before = state.pins.len();
+        state.pins.retain(|pin| !which(pin));
+        let removed = before - state.pins.len();
+        if removed > 0
+            && state.pins.is_empty()
+            && let Some(exporter) = &self.dynamic
+        {
+            exporter.unpin(&state.backing);
+        }
+        removed
+    }
+
+    pub(crate) fn unpin(&self, id: PinId) {
+        let removed = self.remove_pins(&mut self.state(), |pin| pin.id == id);
+        if removed > 0 {
+            tracing::trace!(buffer = self.name(), "unpinned");
+            self.unpinned();
+        }
+    }
+
+    pub(crate) fn set_pinned_since(&self, id: PinId, since: Moment) {
+        let mut state = self.state();
+        if let Some(pin) = state.pins.iter_mut().find(|pin| pin.id == id) {
+            pin.report.since = since;
+        }
+    }
+
+    pub(crate) fn unpin_all(&self, attachment: AttachmentId) -> usize {
+        let removed =
+            self.remove_pins(&mut self.state(), |pin| pin.report.attachment == attachment);
+        self.unpinned();
+        removed
+    }
+
+    /// Pins have gone: a residency that had put the buffer aside because of them may want to know.
+    pub(crate) fn unpinned(&self) {
+        if let Some(link) = self.residency.get() {
+            link.unpinned(self);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! File descriptors that are not what they must be, and operations on them that failed.
+
+use std::io;
+
+use crate::image::layout_error::LayoutError;
+
+/// A file descriptor that is not what a dma-buf must be, or a dma-buf operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DmaBufError {
+    /// The descriptor is open, but not on a dma-buf (a pipe, a memfd, a socket).
+    #[error("file descriptor {fd} is not a dma-buf (file system type {magic:#x})")]
+    NotDmaBuf {
+        /// The descriptor's number.
+        fd: i32,
+        /// `f_type` of fstatfs(2).
+        magic: u64,
+    },
+    /// The layout does not fit the memory.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The kernel does not know the ioctl (`ENOTTY`): it is too old. The ioctls for a dma-buf's own
+    /// fences are there since Linux 6.0, and no capability tells.
+    #[error("this kernel has no {operation}")]
+    Unsupported {
+        /// The ioctl.
+        operation: &'static str,
+    },
+    /// A system call failed. `EBADF` means that the descriptor is closed.
+    #[error("{operation} on a dma-buf failed")]
+    Os {
+        /// The system call or ioctl.
+        operation: &'static str,
+        /// Its error.
+        source: io::Error,
+    },
+}
+
+/// A file descriptor that is not a sync_file, or a sync_file operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncFileError {
+    /// The descriptor is open, but not on a sync_file. Handing such a descriptor to Vulkan hangs
+    /// the queue, so it is refused first.
+    #[error("file descriptor {fd} is not a sync_file")]
+    NotSyncFile {
+        /// The descriptor's number.
+        fd: i32,
+    },
+    /// The kernel does not know the ioctl (`ENOTTY`): it is too old.
+    #[error("this kernel has no {operation}")]
+    Unsupported {
+        /// The ioctl.
+        operation: &'static str,
+    },
+    /// A system call failed. `EBADF` means that the descriptor is closed.
+    #[error("{operation} on a sync_file failed")]
+    Os {
+        /// The system call or ioctl.
+        operation: &'static str,
+        /// Its error.
+        source: io::Error,
+    },
+}

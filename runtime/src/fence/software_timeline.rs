@@ -1,0 +1,204 @@
+//! A timeline whose points the program itself signals.
+
+use std::any::Any;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::eventfd::EventFd;
+
+use crate::fence::error::FenceError;
+use crate::fence::sync_file::SyncFile;
+use crate::fence::{Fence, FenceStatus, Timeline, TimelineId, eventfd};
+use crate::locks::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
+
+#[derive(Debug)]
+struct State {
+    signalled: u64,
+    /// Set when the producer is dropped: points beyond `signalled` will never signal.
+    gone: bool,
+    /// Threads that wait. A wake-up is a system call, made only if there are any.
+    waiting: usize,
+    /// Descriptors that become readable with their point.
+    pollable: Vec<(u64, EventFd)>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    id: TimelineId,
+    producer: String,
+    /// The same as `signalled`, for looking at without the lock.
+    reached: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The producer's end of a timeline in software: a display's flips, a worker thread's copies.
+///
+/// It has no sync_file, because outside a test kernel user space can make none that it signals
+/// itself; whoever needs one waits first, on the CPU or for [`Fence::pollable`]. When the producer is dropped, its pending fences end in
+/// [`FenceError::ProducerGone`], so that nobody waits for ever.
+#[derive(Debug)]
+pub struct SoftwareTimeline {
+    shared: Arc<Shared>,
+}
+
+impl SoftwareTimeline {
+    /// A timeline at 0, whose fences name `producer` in reports.
+    pub fn new(producer: impl Into<String>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                id: TimelineId::unique(),
+                producer: producer.into(),
+                reached: AtomicU64::new(0),
+                state: Mutex::new(State {
+                    signalled: 0,
+                    gone: false,
+                    waiting: 0,
+                    pollable: Vec::new(),
+                }),
+                changed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// The fence that signals when `point` is reached.
+    pub fn fence(&self, point: u64) -> Fence {
+        Fence::Point {
+            timeline: self.shared.clone(),
+            point,
+        }
+    }
+
+    /// The same with a deadline: if the point is not reached within `time` from now, the fence ends in
+    /// [`FenceError::Expired`], so that a worker which hangs keeps nobody for ever. See
+    /// [`Fence::with_deadline`].
+    pub fn fence_within(&self, point: u64, time: Duration) -> Fence {
+        self.fence(point).with_deadline(time)
+    }
+
+    /// Signals every point up to `point`. Points never go back: a smaller one does nothing.
+    pub fn signal(&self, point: u64) {
+        let mut state = lock(&self.shared.state);
+        state.signalled = state.signalled.max(point);
+        self.shared
+            .reached
+            .store(state.signalled, Ordering::Release);
+        self.shared.wake(state);
+    }
+
+    /// The last point that was signalled.
+    pub fn signalled(&self) -> u64 {
+        lock(&self.shared.state).signalled
+    }
+}
+
+impl Drop for SoftwareTimeline {
+    fn drop(&mut self) {
+        let mut state = lock(&self.shared.state);
+        state.gone = true;
+        self.shared.wake(state);
+    }
+}
+
+impl Shared {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let is_awaited = state.waiting > 0;
+        let (signalled, gone) = (state.signalled, state.gone);
+        state.pollable.retain(|(point, eventfd)| {
+            let is_over = gone || *point <= signalled;
+            if is_over && let Err(errno) = eventfd.write(1) {
+                tracing::error!(%errno, "an eventfd cannot be written");
+            }
+            !is_over
+        });
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Timeline for Shared {
+    fn id(&self) -> TimelineId {
+        self.id
+    }
+
+    fn producer(&self) -> &str {
+        &self.producer
+    }
+
+    fn status(&self, point: u64) -> FenceStatus {
+        if self.reached.load(Ordering::Acquire) >= point {
+            return FenceStatus::Signalled;
+        }
+        let state = lock(&self.state);
+        if state.signalled >= point {
+            FenceStatus::Signalled
+        } else if state.gone {
+            FenceStatus::Failed(Errno::EOWNERDEAD)
+        } else {
+            FenceStatus::Pending
+        }
+    }
+
+    fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = lock(&self.state);
+        loop {
+            if state.signalled >= point {
+                return Ok(());
+            }
+            if state.gone {
+                return Err(FenceError::ProducerGone {
+                    producer: self.producer.clone(),
+                });
+            }
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                return Err(FenceError::Timeout {
+                    producer: self.producer.clone(),
+                });
+            }
+            state.waiting += 1;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .0;
+            state.waiting -= 1;
+        }
+    }
+
+    fn export_sync_file(&self, _point: u64) -> Result<SyncFile, FenceError> {
+        Err(FenceError::NoSyncFile {
+            producer: self.producer.clone(),
+        })
+    }
+
+    /// An eventfd. The timeline keeps one more descriptor of it until the point is over.
+    fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
+        let kept = eventfd(0)?;
+        let os = |source| FenceError::Os {
+            operation: "fcntl(F_DUPFD_CLOEXEC)",
+            source,
+        };
+        let polled = kept.as_fd().try_clone_to_owned().map_err(os)?;
+        let mut state = lock(&self.state);
+        if state.signalled >= point || state.gone {
+            let written = kept.write(1);
+            written.map_err(|errno| os(errno.into()))?;
+        } else {
+            state.pollable.push((point, kept));
+        }
+        Ok(polled)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

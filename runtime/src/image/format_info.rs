@@ -1,0 +1,130 @@
+//! The memory layout of the pixel formats that are known here: RGB of 8, 10 and 16 bits and of half
+//! floats, one and two channels of 8 bits, and luma with chroma in two or three planes.
+//!
+//! Codes, names and the order of components are those of `drm_fourcc.h`; bytes and subsampling those
+//! of the kernel's table in `drm_fourcc.c`. Chroma of an odd width or height rounds up
+//! (`drm_format_info_plane_width`, `drm_format_info_plane_height`): the last sample is of one pixel.
+
+use crate::image::fourcc::Fourcc;
+use crate::image::rectangle::Rectangle;
+
+/// One plane of a format: how much memory a sample takes, and how often there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlaneInfo {
+    /// Bytes of one sample of this plane (`drm_format_info.char_per_block` with 1x1 blocks).
+    pub bytes_per_sample: u8,
+    /// Pixels per sample horizontally: 1, or 2 for subsampled chroma.
+    pub horizontal_subsampling: u8,
+    /// Pixels per sample vertically: 1, or 2 for subsampled chroma.
+    pub vertical_subsampling: u8,
+}
+
+impl PlaneInfo {
+    /// Bytes that one row of samples takes in an image that is `width` pixels wide: the least
+    /// stride that a linear plane can have.
+    pub fn row_bytes(&self, width: u32) -> u64 {
+        u64::from(width.div_ceil(u32::from(self.horizontal_subsampling)))
+            * u64::from(self.bytes_per_sample)
+    }
+
+    /// The samples of this plane that a rectangle of pixels touches; it lies inside the image.
+    pub fn samples(&self, pixels: Rectangle) -> Rectangle {
+        let cut = |start: i32, length: u32, subsampling: u8| {
+            let (start, step) = (start.unsigned_abs(), u32::from(subsampling));
+            let first = start / step;
+            (first, (start + length).div_ceil(step) - first)
+        };
+        let (x, width) = cut(pixels.x, pixels.width, self.horizontal_subsampling);
+        let (y, height) = cut(pixels.y, pixels.height, self.vertical_subsampling);
+        let signed = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        Rectangle::new(signed(x), signed(y), width, height)
+    }
+
+    /// Rows of samples in an image that is `height` pixels high.
+    pub fn rows(&self, height: u32) -> u32 {
+        height.div_ceil(u32::from(self.vertical_subsampling))
+    }
+}
+
+/// What is known of a format's memory layout; follows the kernel's `__drm_format_info`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FormatInfo {
+    /// The format.
+    pub fourcc: Fourcc,
+    /// The kernel's name for it, without the `DRM_FORMAT_` prefix.
+    pub name: &'static str,
+    /// Whether a pixel carries alpha.
+    pub has_alpha: bool,
+    /// Whether the planes hold luma and chroma.
+    pub is_yuv: bool,
+    /// Its planes, when the modifier adds none.
+    pub planes: &'static [PlaneInfo],
+}
+
+const fn plane(bytes: u8, horizontal: u8, vertical: u8) -> PlaneInfo {
+    PlaneInfo {
+        bytes_per_sample: bytes,
+        horizontal_subsampling: horizontal,
+        vertical_subsampling: vertical,
+    }
+}
+
+const BYTES_1: &[PlaneInfo] = &[plane(1, 1, 1)];
+const BYTES_2: &[PlaneInfo] = &[plane(2, 1, 1)];
+const BYTES_3: &[PlaneInfo] = &[plane(3, 1, 1)];
+const BYTES_4: &[PlaneInfo] = &[plane(4, 1, 1)];
+const BYTES_8: &[PlaneInfo] = &[plane(8, 1, 1)];
+
+macro_rules! format_table {
+    ($($name:ident $alpha:literal $yuv:literal $planes:expr;)*) => {
+        &[$(FormatInfo {
+            fourcc: Fourcc::$name,
+            name: stringify!($name),
+            has_alpha: $alpha,
+            is_yuv: $yuv,
+            planes: $planes,
+        }),*]
+    };
+}
+
+const TABLE: &[FormatInfo] = format_table! {
+    R8 false false BYTES_1;
+    GR88 false false BYTES_2;
+    RGB565 false false BYTES_2;
+    RGB888 false false BYTES_3;
+    BGR888 false false BYTES_3;
+    XRGB8888 false false BYTES_4;
+    ARGB8888 true false BYTES_4;
+    XBGR8888 false false BYTES_4;
+    ABGR8888 true false BYTES_4;
+    XRGB2101010 false false BYTES_4;
+    ARGB2101010 true false BYTES_4;
+    XBGR2101010 false false BYTES_4;
+    ABGR2101010 true false BYTES_4;
+    XRGB16161616 false false BYTES_8;
+    ARGB16161616 true false BYTES_8;
+    XBGR16161616 false false BYTES_8;
+    ABGR16161616 true false BYTES_8;
+    XRGB16161616F false false BYTES_8;
+    ARGB16161616F true false BYTES_8;
+    XBGR16161616F false false BYTES_8;
+    ABGR16161616F true false BYTES_8;
+    NV12 false true &[plane(1, 1, 1), plane(2, 2, 2)];
+    NV16 false true &[plane(1, 1, 1), plane(2, 2, 1)];
+    P010 false true &[plane(2, 1, 1), plane(4, 2, 2)];
+    YUV420 false true &[plane(1, 1, 1), plane(1, 2, 2), plane(1, 2, 2)];
+};
+
+impl FormatInfo {
+    /// Every format that is known here.
+    pub fn all() -> &'static [Self] {
+        TABLE
+    }
+
+    /// The entry for `fourcc`, if there is one.
+    pub fn of(fourcc: Fourcc) -> Option<&'static Self> {
+        TABLE.iter().find(|info| info.fourcc == fourcc)
+    }
+}

@@ -1,0 +1,13 @@
+//! TODO
+
+pub(crate) mod backing;
+pub(crate) mod constraint;
+pub(crate) mod dynamic_exporter;
+pub(crate) mod export_error;
+pub(crate) mod exporter;
+pub(crate) mod import_error;
+pub(crate) mod importer;
+pub(crate) mod ledger;
+pub(crate) mod no_room_error;
+pub(crate) mod placement;
+pub(crate) mod pool;

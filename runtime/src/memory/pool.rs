@@ -1,0 +1,153 @@
+//! Memory that waits for its next buffer.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::fence::set::FenceSet;
+use crate::image::buffer_desc::{BufferDesc, Extent, Usage};
+use crate::image::fourcc::Fourcc;
+use crate::locks::{Mutex, lock};
+use crate::memory::backing::Allocation;
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::placement::Placement;
+
+/// Whatever makes memory the same to a buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    extent: Extent,
+    format: Fourcc,
+    view_formats: Vec<Fourcc>,
+    srgb_views: bool,
+    usage: Usage,
+}
+
+impl Shape {
+    fn of(desc: &BufferDesc) -> Self {
+        Self {
+            extent: desc.extent,
+            format: desc.format,
+            view_formats: desc.view_formats.clone(),
+            srgb_views: desc.srgb_views,
+            usage: desc.usage,
+        }
+    }
+}
+
+struct Idle {
+    shape: Shape,
+    allocation: Allocation,
+    after: FenceSet,
+}
+
+/// A pool of backings for a [`DynamicExporter`](crate::DynamicExporter): making memory that devices
+/// can share may cost a hundred times what copying into it costs.
+///
+/// It holds whole allocations, each with the fences that must be over before it is used again, up to
+/// a number of bytes; the oldest go first.
+pub struct BackingPool {
+    idle: Mutex<VecDeque<Idle>>,
+    limit: u64,
+}
+
+impl BackingPool {
+    /// A pool that keeps `limit` bytes at most.
+    pub fn new(limit: u64) -> Self {
+        Self {
+            idle: Mutex::new(VecDeque::new()),
+            limit,
+        }
+    }
+
+    /// Takes memory for a buffer of this description that fits `wanted` out of the pool. If its fences
+    /// are pending, they are joined into [`Allocation::usable_after`] when they are one; memory with
+    /// more pending fences stays.
+    pub fn take(&self, desc: &BufferDesc, wanted: &AccessConstraint) -> Option<Allocation> {
+        let shape = Shape::of(desc);
+        let mut idle = lock(&self.idle);
+        let fits = |entry: &Idle| {
+            entry.shape == shape
+                && wanted.fits(&entry.allocation)
+                && entry.after.pending().count() <= 1
+        };
+        // The freshest: its pages are in caches.
+        let index = idle.iter().rposition(fits)?;
+        let entry = idle.remove(index)?;
+        drop(idle);
+        let mut allocation = entry.allocation;
+        allocation.usable_after = entry.after.pending().next().cloned();
+        Some(allocation)
+    }
+
+    /// Keeps memory for another buffer, once the fences are over. What the pool has no room for is
+    /// returned, to be freed when its fences are over.
+    #[must_use = "what the pool has no room for is to be freed after its fences"]
+    pub fn put(
+        &self,
+        desc: &BufferDesc,
+        allocation: Allocation,
+        after: FenceSet,
+    ) -> Vec<(Allocation, FenceSet)> {
+        let mut idle = lock(&self.idle);
+        idle.push_back(Idle {
+            shape: Shape::of(desc),
+            allocation,
+            after,
+        });
+        let mut bytes: u64 = idle.iter().map(|entry| entry.allocation.bytes()).sum();
+        let mut out = Vec::new();
+        while bytes > self.limit
+            && let Some(entry) = idle.pop_front()
+        {
+            bytes -= entry.allocation.bytes();
+            out.push((entry.allocation, entry.after));
+        }
+        out
+    }
+
+    /// Bytes of a place that are in the pool.
+    pub fn bytes(&self, placement: Placement) -> u64 {
+        let idle = lock(&self.idle);
+        idle.iter()
+            .filter(|entry| entry.allocation.placement == placement)
+            .map(|entry| entry.allocation.bytes())
+            .sum()
+    }
+
+    /// Takes memory of a place whose fences are over out of the pool, the oldest first, until that are
+    /// `bytes`. Dropping it frees it.
+    pub fn shrink(&self, placement: Placement, bytes: u64) -> Vec<Allocation> {
+        let mut idle = lock(&self.idle);
+        let mut out = Vec::new();
+        let mut taken = 0;
+        let mut index = 0;
+        while taken < bytes
+            && let Some(entry) = idle.get(index)
+        {
+            let is_free = entry.allocation.placement == placement && entry.after.status().is_over();
+            if !is_free {
+                index += 1;
+            } else if let Some(entry) = idle.remove(index) {
+                taken += entry.allocation.bytes();
+                out.push(entry.allocation);
+            }
+        }
+        out
+    }
+
+    /// Everything, with the fences: for an exporter that goes.
+    pub fn drain(&self) -> Vec<(Allocation, FenceSet)> {
+        let all = std::mem::take(&mut *lock(&self.idle));
+        all.into_iter()
+            .map(|entry| (entry.allocation, entry.after))
+            .collect()
+    }
+}
+
+impl fmt::Debug for BackingPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackingPool")
+            .field("idle", &lock(&self.idle).len())
+            .field("limit", &self.limit)
+            .finish()
+    }
+}

@@ -1,0 +1,356 @@
+//! Moving buffers out of a place that is full.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::attachment::pin::PinReport;
+use crate::buffer::move_error::MoveError;
+use crate::buffer::{BufferInner, State, Status};
+use crate::fence::set::FenceSet;
+use crate::locks;
+use crate::locks::{Ordering, lock};
+use crate::memory::backing::Backing;
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::ledger::Charge;
+use crate::memory::no_room_error::ResidencyError;
+use crate::memory::placement::{Placement, Placements};
+use crate::registry::BufferKey;
+use crate::residency::eviction_order::unlisted;
+use crate::residency::member::Link;
+use crate::residency::{Force, Shared};
+
+/// How many buffers that have just come back are passed over in search of another.
+const PASSED_OVER: usize = 8;
+/// How often a wait for memory that was left looks again.
+const LOOK: Duration = Duration::from_micros(500);
+
+/// The memory that a buffer has left or is about to leave, each with what still uses it.
+fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
+    let moving = match &state.status {
+        Status::Moving(Some(pending)) => Some((&pending.old, &pending.after)),
+        _ => None,
+    };
+    let old = state.old.iter().filter(|old| old.recycle);
+    old.map(|old| (&old.backing, &old.after)).chain(moving)
+}
+
+/// Buffers that were taken off the list while room is made; they go back at the end.
+#[derive(Default)]
+pub(super) struct SetAside(pub(super) Vec<Arc<BufferInner>>);
+
+impl Shared {
+    /// What a buffer must fit when it is moved to a place by its residency: everyone's constraint if
+    /// that can be, else the place alone. A device that cannot use it there brings it back.
+    pub(super) fn wanted(&self, buffer: &BufferInner, placement: Placement) -> AccessConstraint {
+        let place = AccessConstraint::placements(placement.into());
+        let state = buffer.state();
+        let mut entries = state.entries.iter();
+        let all = entries.try_fold(place.clone(), |all, entry| {
+            let everywhere = AccessConstraint {
+                placements: Placements::all(),
+                ..entry.constraint.clone()
+            };
+            all.intersect(&everywhere)
+        });
+        all.unwrap_or(place)
+    }
+
+    /// Enters `bytes` for a place, moving others out of it if there is not room for them.
+    pub(crate) fn make_room(
+        &self,
+        placement: Placement,
+        bytes: u64,
+        for_buffer: Option<BufferKey>,
+        force: Force,
+    ) -> Result<Charge, ResidencyError> {
+        if let Some(charge) = self.ledger.charge(placement, bytes) {
+            return Ok(charge);
+        }
+        let mut aside = SetAside::default();
+        let result = self.make_room_slowly(placement, bytes, for_buffer, force, &mut aside);
+        for buffer in aside.0 {
+            self.relist(&buffer);
+        }
+        self.trim_pools(placement, 0);
+        result
+    }
+
+    fn make_room_slowly(
+        &self,
+        placement: Placement,
+        bytes: u64,
+        for_buffer: Option<BufferKey>,
+        force: Force,
+        aside: &mut SetAside,
+    ) -> Result<Charge, ResidencyError> {
+        let start = Instant::now();
+        let deadline = *lock(&self.let_go_deadline);
+        let mut stalled = None;
+        let result = loop {
+            let limit = self.ledger.limit(placement);
+            if bytes > limit {
+                break Err(ResidencyError::TooLarge {
+                    placement,
+                    bytes,
+                    limit,
+                });
+            }
+            self.dispatch();
+            if let Some(charge) = self.ledger.charge(placement, bytes) {
+                break Ok(charge);
+            }
+            let leaving = self.leaving(placement);
+            let used = self.ledger.used(placement);
+            let missing = used.saturating_add(bytes).saturating_sub(limit);
+            if missing > leaving {
+                let Some(victim) = self.choose(placement, for_buffer, force, aside) else {
+                    if leaving > 0 && start.elapsed() < deadline && force == Force::Firmly {
+                        // What is left behind by others may be all there is to wait for.
+                        stalled.get_or_insert_with(Instant::now);
+                        self.wait_for_one(placement);
+                        continue;
+                    }
+                    break Err(self.full(placement, bytes, used, limit, force));
+                };
+                if let Err(error) = self.evict(&victim, placement) {
+                    tracing::debug!(buffer = victim.name(), %error, "stays");
+                    self.counters.refused();
+                    aside.0.push(victim);
+                }
+                continue;
+            }
+            if start.elapsed() >= deadline {
+                break Err(ResidencyError::NotLetGo {
+                    placement,
+                    bytes,
+                    holders: self.holders(placement),
+                });
+            }
+            stalled.get_or_insert_with(Instant::now);
+            self.wait_for_one(placement);
+        };
+        if let Some(since) = stalled {
+            self.counters.stalled(since.elapsed());
+        }
+        result
+    }
+
+    /// Takes the next buffer to be moved off the list of a place.
+    pub(super) fn choose(
+        &self,
+        placement: Placement,
+        for_buffer: Option<BufferKey>,
+        force: Force,
+        aside: &mut SetAside,
+    ) -> Option<Arc<BufferInner>> {
+        let victims = &self.victims[placement.index()];
+        let mut passed_over = 0;
+        // Uses that go on meanwhile do not keep this up for ever.
+        for _ in 0..victims.len().saturating_mul(2) + 1 {
+            let (buffer, listed_use) = victims.pop()?;
+            let Some(buffer) = buffer.upgrade() else {
+                continue;
+            };
+            let Some(link) = buffer.residency.get() else {
+                continue;
+            };
+            unlisted(link);
+            let (is_here, is_pinned, is_moving) = {
+                let state = buffer.state();
+                (
+                    state.backing.placement() == placement,
+                    !state.pins.is_empty(),
+                    !matches!(state.status, Status::Resident),
+                )
+            };
+            if !is_here {
+                // It has moved by other means; it is entered again where it is.
+                self.relist(&buffer);
+            } else if buffer.last_use.load(Ordering::Relaxed) > listed_use {
+                victims.insert(link, &buffer);
+            } else if is_pinned {
+                self.counters.refused();
+                self.put_aside(link, &buffer);
+            } else if is_moving || Some(buffer.key) == for_buffer {
+                aside.0.push(buffer);
+            } else if force == Force::Gently && link.is_protected() {
+                aside.0.push(buffer);
+                passed_over += 1;
+                if passed_over == PASSED_OVER {
+                    return None;
+                }
+            } else {
+                return Some(buffer);
+            }
+        }
+        None
+    }
+
+    /// A pinned buffer is in no list, so that nobody comes across it again, until its pins go.
+    fn put_aside(&self, link: &Link, buffer: &Arc<BufferInner>) {
+        link.aside.store(true, Ordering::Release);
+        // Its last pin may have gone before the mark was there.
+        if buffer.state().pins.is_empty() {
+            self.back_from_aside(link, buffer);
+        }
+    }
+
+    pub(super) fn back_from_aside(&self, link: &Link, buffer: &BufferInner) {
+        if !link.aside.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let buffer = {
+            let members = lock(&self.members);
+            members.get(&buffer.key).and_then(Weak::upgrade)
+        };
+        if let Some(buffer) = buffer {
+            self.relist(&buffer);
+        }
+    }
+
+    /// Enters a buffer in the list of the place where it is, and in no other.
+    pub(super) fn relist(&self, buffer: &Arc<BufferInner>) {
+        let Some(link) = buffer.residency.get() else {
+            return;
+        };
+        if link.aside.load(Ordering::Acquire) {
+            return;
+        }
+        let placement = buffer.backing().placement();
+        let listed = *lock(&link.listed);
+        if let Some((place, _)) = listed
+            && place != placement
+        {
+            self.victims[place.index()].remove(link, buffer.key);
+        }
+        self.victims[placement.index()].insert(link, buffer);
+    }
+
+    /// Moves a buffer out of a place, to the next one that it can be in.
+    pub(super) fn evict(
+        &self,
+        buffer: &Arc<BufferInner>,
+        from: Placement,
+    ) -> Result<u64, MoveError> {
+        let offered = buffer.dynamic.as_ref().and_then(|exporter| {
+            let offered = exporter.placements(buffer.desc()).ok()?;
+            let mut places = Placement::ALL.into_iter().skip(from.index() + 1);
+            places.find(|placement| offered.has(*placement))
+        });
+        let Some(to) = offered else {
+            return Err(MoveError::NoPlacement {
+                buffer: buffer.name().to_owned(),
+                wanted: Placements::all() - from.into(),
+                offered: from.into(),
+            });
+        };
+        let bytes = buffer.backing().bytes();
+        buffer.move_with(&self.wanted(buffer, to), Force::Firmly)?;
+        buffer.displaced.store(true, Ordering::Relaxed);
+        self.counters.evicted(bytes);
+        Ok(bytes)
+    }
+
+    /// Bytes of a place that buffers have left, or are about to leave, and that are not let go.
+    fn leaving(&self, placement: Placement) -> u64 {
+        let mut bytes = 0;
+        for buffer in self.leavers() {
+            let state = buffer.state();
+            let left = left_behind(&state).map(|(backing, _)| backing);
+            bytes += left
+                .filter(|backing| backing.placement() == placement)
+                .map(Backing::bytes)
+                .sum::<u64>();
+        }
+        bytes
+    }
+
+    pub(super) fn leavers(&self) -> Vec<Arc<BufferInner>> {
+        let leaving = lock(&self.leaving);
+        leaving.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// A buffer has begun a move, and leaves memory behind.
+    pub(super) fn leaves(&self, buffer: &Arc<BufferInner>) {
+        lock(&self.leaving).insert(buffer.key, Arc::downgrade(buffer));
+        self.relist(buffer);
+    }
+
+    /// Waits a moment for memory that was left.
+    fn wait_for_one(&self, placement: Placement) {
+        let pending = self.leavers().iter().find_map(|buffer| {
+            let state = buffer.state();
+            let mut left = left_behind(&state);
+            let (_, after) = left.find(|(backing, after)| {
+                backing.placement() == placement && !after.status().is_over()
+            })?;
+            Some(after.clone())
+        });
+        match pending {
+            // What it ends with does not matter: who reads the content is told by its own fence.
+            Some(fences) => drop(fences.wait(10 * LOOK)),
+            None => locks::sleep(LOOK),
+        }
+    }
+
+    /// Who still has memory that buffers have left.
+    fn holders(&self, placement: Placement) -> Vec<String> {
+        let mut holders = Vec::new();
+        for buffer in self.leavers() {
+            let state = buffer.state();
+            for (backing, after) in left_behind(&state) {
+                if backing.placement() != placement {
+                    continue;
+                }
+                let generation = backing.generation();
+                let mut who: Vec<String> = state
+                    .entries
+                    .iter()
+                    .filter(|entry| entry.maps_of(generation) > 0)
+                    .map(|entry| format!("mapped by {}", entry.name))
+                    .collect();
+                let pending = after.iter().filter(|fence| !fence.status().is_over());
+                who.extend(pending.map(|fence| format!("used by {}", fence.producer())));
+                holders.push(format!(
+                    "'{}' generation {}: {}",
+                    buffer.name(),
+                    generation.as_u64(),
+                    who.join(", ")
+                ));
+            }
+        }
+        holders
+    }
+
+    fn full(
+        &self,
+        placement: Placement,
+        bytes: u64,
+        used: u64,
+        limit: u64,
+        force: Force,
+    ) -> ResidencyError {
+        if force == Force::Gently {
+            return ResidencyError::Busy { placement };
+        }
+        ResidencyError::Full {
+            placement,
+            bytes,
+            used,
+            limit,
+            pins: self.pins(placement),
+        }
+    }
+
+    pub(super) fn pins(&self, placement: Placement) -> Vec<(String, PinReport)> {
+        let mut pins = Vec::new();
+        for buffer in self.all() {
+            let state = buffer.state();
+            if state.backing.placement() == placement {
+                let reports = state.pin_reports().into_iter();
+                pins.extend(reports.map(|pin| (buffer.name().to_owned(), pin)));
+            }
+        }
+        pins
+    }
+}

@@ -1,0 +1,84 @@
+//! Giving memory back: on demand, from pools, and when nobody uses it any more.
+
+use crate::buffer::Status;
+use crate::locks::lock;
+use crate::memory::backing::Allocation;
+use crate::memory::placement::Placement;
+use crate::residency::make_room::SetAside;
+use crate::residency::{Force, Shared, TrimReport};
+
+impl Shared {
+    pub(super) fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
+        let mut report = TrimReport::default();
+        let mut aside = SetAside::default();
+        while report.bytes < bytes {
+            let Some(victim) = self.choose(placement, None, Force::Firmly, &mut aside) else {
+                break;
+            };
+            match self.evict(&victim, placement) {
+                Ok(left) => {
+                    report.bytes += left;
+                    report.moved += 1;
+                }
+                Err(error) => {
+                    self.counters.refused();
+                    report
+                        .refused
+                        .push((victim.name().to_owned(), error.to_string()));
+                    aside.0.push(victim);
+                }
+            }
+        }
+        for buffer in aside.0 {
+            self.relist(&buffer);
+        }
+        if report.bytes < bytes {
+            report.pins = self.pins(placement);
+        }
+        self.dispatch();
+        self.trim_pools(placement, bytes);
+        report
+    }
+
+    /// Empties the exporters' pools of what does not fit into the budget besides what is in use, and
+    /// of `bytes` at least.
+    pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) {
+        let exporters = lock(&self.exporters).clone();
+        let pools = || exporters.iter().filter_map(|exporter| exporter.pool());
+        let pooled: u64 = pools().map(|pool| pool.bytes(placement)).sum();
+        let sum = self.ledger.used(placement).saturating_add(pooled);
+        let mut excess = sum
+            .saturating_sub(self.ledger.limit(placement))
+            .max(bytes)
+            .min(pooled);
+        for pool in pools() {
+            if excess == 0 {
+                break;
+            }
+            let freed = pool.shrink(placement, excess);
+            excess = excess.saturating_sub(freed.iter().map(Allocation::bytes).sum());
+        }
+    }
+
+    pub(super) fn dispatch(&self) {
+        for buffer in self.leavers() {
+            buffer.advance();
+            buffer.collect();
+            let is_done = {
+                let state = buffer.state();
+                state.old.is_empty() && !matches!(state.status, Status::Moving(_))
+            };
+            if is_done {
+                let mut leaving = lock(&self.leaving);
+                // It may have begun another move since.
+                let is_done = {
+                    let state = buffer.state();
+                    state.old.is_empty() && !matches!(state.status, Status::Moving(_))
+                };
+                if is_done {
+                    leaving.remove(&buffer.key);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Why a buffer cannot reach a device, even by a copy.
+
+use crate::box_error::BoxError;
+use crate::buffer::attachment_error::{AttachError, MapError};
+use crate::buffer::submit_error::SubmitError;
+use crate::dmabuf::cpu_access_error::CpuAccessError;
+use crate::fence::error::FenceError;
+use crate::image::buffer_desc::Usage;
+use crate::memory::export_error::ExportError;
+use crate::route::detour::RefusedDetour;
+use crate::route::policy::ShadowReason;
+
+/// Why no route leads from a buffer to a device. The buffer is as before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// The attachment failed for a reason that a copy would not help: the buffer was revoked, this
+    /// thread has an open submission.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The device's first look at the buffer failed for a reason that may pass: no memory, no
+    /// descriptor. Try again.
+    #[error("'{buffer}' cannot be mapped")]
+    Map {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: MapError,
+    },
+    /// Only the buffer itself would do, and the device does not take it.
+    #[error("{importer} cannot use '{buffer}' itself ({reason}), and a copy is not wanted")]
+    NotDirect {
+        /// The buffer's name.
+        buffer: String,
+        /// The device.
+        importer: String,
+        /// Why it does not take the buffer.
+        reason: ShadowReason,
+    },
+    /// Neither the buffer itself nor a copy by any of the detours.
+    #[error("no route leads from '{buffer}' to {importer}: {reason}{}", listed(.detours))]
+    NoRoute {
+        /// The buffer's name.
+        buffer: String,
+        /// The device.
+        importer: String,
+        /// Why it does not take the buffer itself.
+        reason: ShadowReason,
+        /// Why each detour leads nowhere, in order.
+        detours: Vec<RefusedDetour>,
+    },
+}
+
+fn listed(detours: &[RefusedDetour]) -> String {
+    if detours.is_empty() {
+        return "; no detour is known".to_owned();
+    }
+    detours
+        .iter()
+        .map(|refused| format!("\n  - {refused}"))
+        .collect()
+}
+
+/// Why a copy could not be made, or could not be brought up to date. What it still lacks is not
+/// forgotten: the next try copies it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The exporter of the copy cannot make it.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A buffer cannot be attached to the engine, or the copy not to the device.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// A buffer cannot be mapped by the engine, or the copy not by the device.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The buffer was not described for being copied by this engine.
+    #[error("'{buffer}' was not made for {usage}: add it to the usage of its description")]
+    Usage {
+        /// The buffer's name.
+        buffer: String,
+        /// What is missing.
+        usage: Usage,
+    },
+    /// The copy's memory is not what the device takes.
+    #[error("the copy does not suit the device: {reason}")]
+    Unfit {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The work could not be submitted.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// What had to be waited for did not end in time, or in an error.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// The CPU could not read or write.
+    #[error(transparent)]
+    CpuAccess(#[from] CpuAccessError),
+    /// An operation of the engine's device failed.
+    #[error("{operation} failed on {device}")]
+    Device {
+        /// The device.
+        device: String,
+        /// Its operation.
+        operation: &'static str,
+        /// Its error.
+        source: BoxError,
+    },
+}

@@ -1,0 +1,364 @@
+//! What is going on with a buffer: who is attached, what is pinned, stale, or waited for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::attachment::AttachmentId;
+use crate::attachment::pin::PinReport;
+use crate::buffer::{BufferInner, Entry, Kind, Status};
+use crate::clock::Moment;
+use crate::fence::reservation::FenceUsage;
+use crate::fence::{Fence, FenceStatus};
+use crate::locks::Ordering;
+use crate::memory::backing::Generation;
+use crate::memory::placement::Placement;
+use crate::registry;
+use crate::sync_mode::SyncMode;
+
+/// What kind of attachment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum AttachmentKind {
+    /// A device that is not told of moves: it pins.
+    Static,
+    /// Descriptors that left the library: they pin.
+    Export,
+    /// A device that is told.
+    Dynamic,
+}
+
+/// One attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AttachmentReport {
+    /// Its identity.
+    pub id: AttachmentId,
+    /// The importer, or the purpose of an export.
+    pub name: String,
+    /// What kind it is.
+    pub kind: AttachmentKind,
+    /// How many pins it holds.
+    pub pins: u32,
+    /// The generations that it maps; of those before the buffer's own, the mappings are stale.
+    pub mapped: Vec<Generation>,
+    /// Whether it is taken for dead: it did not react to a move in time.
+    pub dead: bool,
+    /// How its uses are ordered with what the library does not see.
+    pub sync: SyncMode,
+    /// Since when it is attached.
+    pub since: Moment,
+}
+
+impl AttachmentReport {
+    fn new(entry: &Entry, pins: usize) -> Self {
+        Self {
+            id: entry.id,
+            name: entry.name.to_string(),
+            kind: match entry.kind {
+                Kind::Static => AttachmentKind::Static,
+                Kind::Export => AttachmentKind::Export,
+                Kind::Dynamic => AttachmentKind::Dynamic,
+            },
+            pins: u32::try_from(pins).unwrap_or(u32::MAX),
+            mapped: entry
+                .maps
+                .iter()
+                .map(|(generation, _)| *generation)
+                .collect(),
+            dead: entry.marks.is_dead(),
+            sync: entry.marks.sync_mode(),
+            since: entry.since,
+        }
+    }
+}
+
+/// What a buffer's memory is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BufferState {
+    /// It is where it is.
+    Resident,
+    /// Its mappings are stale, and the copy to the new memory was not submitted yet.
+    Moving,
+    /// It was taken away from its importers.
+    Revoked,
+}
+
+/// One fence of a buffer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FenceReport {
+    /// What it stands for.
+    pub usage: FenceUsage,
+    /// Who signals it.
+    pub producer: String,
+    /// "pending", "signalled", or the error that it ended with.
+    pub status: String,
+}
+
+impl FenceReport {
+    fn new(usage: FenceUsage, fence: &Fence) -> Self {
+        Self {
+            usage,
+            producer: producer(fence),
+            status: match fence.status() {
+                FenceStatus::Pending => "pending".to_owned(),
+                FenceStatus::Signalled => "signalled".to_owned(),
+                FenceStatus::Failed(errno) => format!("failed: {errno}"),
+            },
+        }
+    }
+}
+
+/// Who signals a fence. Of a sync_file the kernel knows the drivers.
+fn producer(fence: &Fence) -> String {
+    let info = match fence {
+        Fence::SyncFile(file) => file.info().ok(),
+        Fence::Point { .. } => None,
+    };
+    let mut drivers: Vec<_> = info
+        .map(|info| info.fences.into_iter().map(|fence| fence.driver).collect())
+        .unwrap_or_default();
+    drivers.sort();
+    drivers.dedup();
+    match drivers.is_empty() {
+        true => fence.producer().to_owned(),
+        false => format!("{} of {}", fence.producer(), drivers.join(", ")),
+    }
+}
+
+/// Memory that a buffer has left and that is still in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OldBackingReport {
+    /// Which of the buffer's backings it was.
+    pub generation: Generation,
+    /// Where it is.
+    pub placement: Placement,
+    /// Bytes that it takes.
+    pub bytes: u64,
+    /// Stale mappings of it.
+    pub maps: usize,
+    /// Who has not finished with it.
+    pub waits_for: Vec<String>,
+    /// Since when the buffer has left it.
+    pub since: Moment,
+    /// Whether its importers are taken for dead.
+    pub overdue: bool,
+}
+
+/// One buffer. Readable as text ([`Display`](fmt::Display)), and as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BufferReport {
+    /// Its name.
+    pub name: String,
+    /// The inodes of its dma-bufs, as in `bufinfo` and `fdinfo`.
+    pub inodes: Vec<u64>,
+    /// Where it is.
+    pub placement: Placement,
+    /// Which of its backings it has.
+    pub generation: Generation,
+    /// Bytes of memory.
+    pub bytes: u64,
+    /// What its memory is doing.
+    pub state: BufferState,
+    /// Whether it can move at all.
+    pub dynamic: bool,
+    /// Whether its residency moved it away, to come back when it is used.
+    pub evicted: bool,
+    /// Who is attached.
+    pub attachments: Vec<AttachmentReport>,
+    /// What holds it where it is.
+    pub pins: Vec<PinReport>,
+    /// The fences in its reservation.
+    pub fences: Vec<FenceReport>,
+    /// Memory that it has left.
+    pub old_backings: Vec<OldBackingReport>,
+    /// How often it has moved.
+    pub moves: u64,
+    /// How often a move was refused.
+    pub refusals: u64,
+}
+
+impl BufferInner {
+    pub(crate) fn attachment_reports(&self) -> Vec<AttachmentReport> {
+        let state = self.state();
+        let pins = |id| {
+            let pins = state.pins.iter();
+            pins.filter(|pin| pin.report.attachment == id).count()
+        };
+        let entries = state.entries.iter();
+        entries
+            .map(|entry| AttachmentReport::new(entry, pins(entry.id)))
+            .collect()
+    }
+
+    pub(crate) fn report(&self) -> BufferReport {
+        let attachments = self.attachment_reports();
+        let fences = self.reservation().snapshot();
+        let state = self.state();
+        let backing = &state.backing;
+        let memories = backing.dmabuf().memories().iter();
+        BufferReport {
+            name: self.name().to_owned(),
+            inodes: memories.map(|memory| memory.id().inode()).collect(),
+            placement: backing.placement(),
+            generation: backing.generation(),
+            bytes: backing.bytes(),
+            state: match state.status {
+                Status::Resident => BufferState::Resident,
+                Status::Moving(_) => BufferState::Moving,
+                Status::Revoked => BufferState::Revoked,
+            },
+            dynamic: self.dynamic.is_some(),
+            evicted: self.is_displaced(),
+            attachments,
+            pins: state.pin_reports(),
+            fences: fences
+                .iter()
+                .map(|(usage, fence)| FenceReport::new(*usage, fence))
+                .collect(),
+            old_backings: state
+                .old
+                .iter()
+                .map(|old| OldBackingReport {
+                    generation: old.backing.generation(),
+                    placement: old.backing.placement(),
+                    bytes: old.backing.bytes(),
+                    maps: old.backing.maps(),
+                    waits_for: old
+                        .after
+                        .iter()
+                        .filter(|fence| !fence.status().is_over())
+                        .map(|fence| fence.producer().to_owned())
+                        .collect(),
+                    since: old.since,
+                    overdue: old.overdue,
+                })
+                .collect(),
+            moves: self.moves.load(Ordering::Relaxed),
+            refusals: self.refusals.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Every buffer of the process, in the order of making: for finding out what holds what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RuntimeReport {
+    /// The buffers.
+    pub buffers: Vec<BufferReport>,
+}
+
+impl RuntimeReport {
+    /// Looks at every buffer. Locks each for a moment; meant for people and bug reports.
+    pub fn new() -> Self {
+        let buffers = registry::all();
+        let buffers = buffers
+            .iter()
+            .map(|buffer: &Arc<BufferInner>| buffer.report());
+        Self {
+            buffers: buffers.collect(),
+        }
+    }
+
+    /// The report as one line of JSON.
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
+
+impl Default for RuntimeReport {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BufferReport {
+    /// The report as one line of JSON.
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
+
+fn json(report: &impl Serialize) -> String {
+    // Nothing in a report can fail to be written: no maps, no foreign implementations.
+    serde_json::to_string(report).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+impl fmt::Display for BufferReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "'{}' inode {:?}: {} bytes in {}, generation {}, {}",
+            self.name,
+            self.inodes,
+            self.bytes,
+            self.placement,
+            self.generation.as_u64(),
+            match self.state {
+                BufferState::Resident if self.evicted => "evicted",
+                BufferState::Resident => "resident",
+                BufferState::Moving => "moving",
+                BufferState::Revoked => "revoked",
+            }
+        )?;
+        write!(f, ", moved {} times, refused {}", self.moves, self.refusals)?;
+        for attachment in &self.attachments {
+            write!(
+                f,
+                "\n  attached  {} ({:?}, since {})",
+                attachment.name, attachment.kind, attachment.since
+            )?;
+            for generation in &attachment.mapped {
+                let stale = if *generation < self.generation {
+                    ", stale"
+                } else {
+                    ""
+                };
+                write!(f, ", maps generation {}{stale}", generation.as_u64())?;
+            }
+            if attachment.dead {
+                f.write_str(", dead")?;
+            }
+        }
+        for pin in &self.pins {
+            write!(f, "\n  pinned    by {pin}")?;
+        }
+        for fence in &self.fences {
+            write!(
+                f,
+                "\n  fence     {:?} of {}: {}",
+                fence.usage, fence.producer, fence.status
+            )?;
+        }
+        for old in &self.old_backings {
+            write!(
+                f,
+                "\n  left      generation {} in {}, {} bytes, since {}: {} stale mappings, waits for {:?}",
+                old.generation.as_u64(),
+                old.placement,
+                old.bytes,
+                old.since,
+                old.maps,
+                old.waits_for
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RuntimeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, buffer) in self.buffers.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{buffer}")?;
+        }
+        Ok(())
+    }
+}
