@@ -6,134 +6,18 @@ pub(crate) mod mapping;
 pub(crate) mod pin;
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use serde::Serialize;
 
 use crate::attachment::mapping::Mapping;
-use crate::buffer::BufferInner;
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::MapError;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::ids::AttachmentId;
 use crate::image::buffer_desc::BufferDesc;
-use crate::locks::{Mutex, lock};
 use crate::memory::backing::Backing;
 use crate::memory::import_error::ImportError;
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
-use crate::unique_number::unique_number;
-
-/// Identity of an attachment, unique in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct AttachmentId(NonZeroU64);
-
-impl AttachmentId {
-    pub(crate) fn unique() -> Self {
-        // It is never 0.
-        Self(NonZeroU64::new(unique_number()).unwrap_or(NonZeroU64::MAX))
-    }
-}
-
-/// What an attachment and its entry in the buffer's list both know.
-#[derive(Debug, Default)]
-pub(crate) struct Marks {
-    /// The importer did not let go of a stale mapping in time, or panicked.
-    dead: AtomicBool,
-    /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
-    implicit: AtomicBool,
-}
-
-impl Marks {
-    pub(crate) fn declare_dead(&self) {
-        self.dead.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn sync_mode(&self) -> SyncMode {
-        match self.implicit.load(Ordering::Acquire) {
-            true => SyncMode::Implicit,
-            false => SyncMode::Explicit,
-        }
-    }
-}
-
-/// What every kind of attachment is to its buffer: an entry in its list, which goes (and with it
-/// its pins) when the last holder drops this. Mappings and pins hold it too, so a device stays
-/// attached for as long as it can touch the memory.
-#[derive(Debug)]
-pub(crate) struct AttachmentCore {
-    buffer: Arc<BufferInner>,
-    id: AttachmentId,
-    marks: Arc<Marks>,
-    /// Held while that changes, together with the buffer's count.
-    changing: Mutex<()>,
-    /// Of a dynamic attachment: it is told before the buffer moves, and may pin.
-    dynamic: bool,
-}
-
-impl AttachmentCore {
-    pub(crate) fn new(buffer: Arc<BufferInner>, id: AttachmentId, dynamic: bool) -> Self {
-        Self {
-            buffer,
-            id,
-            marks: Arc::default(),
-            changing: Mutex::new(()),
-            dynamic,
-        }
-    }
-
-    pub(crate) fn buffer(&self) -> &Arc<BufferInner> {
-        &self.buffer
-    }
-
-    pub(crate) fn id(&self) -> AttachmentId {
-        self.id
-    }
-
-    pub(crate) fn is_dynamic(&self) -> bool {
-        self.dynamic
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.marks.is_dead()
-    }
-
-    /// What the buffer's list shares with it.
-    pub(crate) fn marks(&self) -> Arc<Marks> {
-        self.marks.clone()
-    }
-
-    pub(crate) fn sync_mode(&self) -> SyncMode {
-        self.marks.sync_mode()
-    }
-
-    pub(crate) fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
-        let _changing = lock(&self.changing);
-        match (self.sync_mode(), mode) {
-            (SyncMode::Explicit, SyncMode::Implicit) => self.buffer.add_foreign_holder()?,
-            (SyncMode::Implicit, SyncMode::Explicit) => self.buffer.remove_foreign_holder(),
-            _ => {}
-        }
-        self.marks
-            .implicit
-            .store(mode == SyncMode::Implicit, Ordering::Release);
-        Ok(())
-    }
-}
-
-impl Drop for AttachmentCore {
-    fn drop(&mut self) {
-        if self.sync_mode() == SyncMode::Implicit {
-            self.buffer.remove_foreign_holder();
-        }
-        self.buffer.detach(self.id);
-    }
-}
 
 /// An attachment of a device that is not told when the buffer moves: so the buffer does not. It is
 /// pinned and mapped from [`SharedBuffer::attach`](crate::SharedBuffer::attach) until the attachment

@@ -1,5 +1,10 @@
 //! What is behind the handles of a buffer: its memory as it is now, who is attached, and the pins.
 
+pub(crate) mod attachment_core;
+pub(crate) mod foreign_holders;
+pub(crate) mod keeper;
+pub(crate) mod state;
+
 pub(crate) mod attachment_error;
 pub(crate) mod attachment_list;
 pub(crate) mod bring_within_reach;
@@ -16,108 +21,24 @@ pub(crate) mod submit_error;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use crate::attachment::dynamic::MapCache;
-use crate::attachment::pin::{PinId, PinReport};
-use crate::attachment::{AttachmentId, Marks};
-use crate::buffer::callback_gate::CallbackGate;
 use crate::buffer::content_watch::ContentWatch;
-use crate::buffer::moving::let_go::OldBacking;
-use crate::buffer::moving::pending_move::PendingMove;
-use crate::buffer::publish_fences::ForeignHolders;
-use crate::clock::Moment;
-use crate::fence::reservation::{FenceUsage, Reservation};
+use crate::buffer::foreign_holders::ForeignHolders;
+use crate::buffer::state::{State, Status};
+use crate::fence::reservation::Reservation;
+use crate::fence::usage::FenceUsage;
+use crate::ids::{AttachmentId, BufferKey};
 use crate::image::buffer_desc::BufferDesc;
 use crate::locks::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::memory::backing::{Backing, Claim, Generation};
-use crate::memory::constraint::AccessConstraint;
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::exporter::Exporter;
-use crate::registry;
-use crate::registry::BufferKey;
 use crate::residency::member::Link;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 /// How long an importer may keep a stale mapping before it is taken for dead.
 const STALE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// What a buffer's memory is doing.
-#[derive(Debug)]
-pub(crate) enum Status {
-    /// It is where it is, and a copy to there is at most a fence.
-    Resident,
-    /// Its backing has changed, and the copy was not submitted yet. `None` while importers are told.
-    Moving(Option<Arc<PendingMove>>),
-    /// It was taken away.
-    Revoked,
-}
-
-/// What kind of attachment an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Static,
-    Export,
-    Dynamic,
-}
-
-/// One attachment in a buffer's list.
-pub(crate) struct Entry {
-    pub(crate) id: AttachmentId,
-    pub(crate) name: Arc<str>,
-    pub(crate) kind: Kind,
-    pub(crate) since: Moment,
-    pub(crate) constraint: AccessConstraint,
-    pub(crate) gate: Option<Arc<CallbackGate>>,
-    pub(crate) cache: Option<Weak<dyn MapCache>>,
-    pub(crate) marks: Arc<Marks>,
-    /// Objects that exist, by generation.
-    pub(crate) maps: SmallVec<[(Generation, usize); 1]>,
-    /// It was pinned when the buffer was revoked, which is for good.
-    pub(crate) revoked: bool,
-}
-
-impl Entry {
-    pub(crate) fn declare_dead(&self) {
-        self.marks.declare_dead();
-    }
-
-    pub(crate) fn may_map(&self) -> bool {
-        !self.revoked && !self.marks.is_dead()
-    }
-
-    pub(crate) fn maps_of(&self, generation: Generation) -> usize {
-        let mut maps = self.maps.iter();
-        maps.find(|(of, _)| *of == generation)
-            .map_or(0, |(_, count)| *count)
-    }
-}
-
-/// One pin in a buffer's list.
-pub(crate) struct PinRecord {
-    pub(crate) id: PinId,
-    pub(crate) report: PinReport,
-}
-
-/// What changes together.
-pub(crate) struct State {
-    pub(crate) backing: Backing,
-    pub(crate) status: Status,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) pins: Vec<PinRecord>,
-    pub(crate) old: Vec<OldBacking>,
-    pub(crate) stale_deadline: Duration,
-}
-
-impl State {
-    pub(crate) fn entry(&mut self, id: AttachmentId) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.id == id)
-    }
-
-    pub(crate) fn pin_reports(&self) -> Vec<PinReport> {
-        self.pins.iter().map(|pin| pin.report.clone()).collect()
-    }
-}
 
 pub(crate) struct BufferInner {
     pub(crate) key: BufferKey,
@@ -174,7 +95,7 @@ impl BufferInner {
                 stale_deadline: STALE_DEADLINE,
             }),
         });
-        registry::add(&inner);
+        register(&inner);
         inner
     }
 
@@ -259,7 +180,7 @@ impl BufferInner {
 
 impl Drop for BufferInner {
     fn drop(&mut self) {
-        registry::remove(self.key);
+        unregister(self.key);
         if let Some(link) = self.residency.get() {
             link.removed(self.key);
         }
@@ -274,4 +195,27 @@ impl std::fmt::Debug for BufferInner {
             .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
+}
+
+type Buffers = BTreeMap<BufferKey, Weak<BufferInner>>;
+
+/// Locked when a buffer is made, dropped or reported; never while anything else is locked here.
+fn buffers() -> MutexGuard<'static, Buffers> {
+    static BUFFERS: Mutex<Buffers> = Mutex::new(BTreeMap::new());
+    BUFFERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn register(buffer: &Arc<BufferInner>) {
+    buffers().insert(buffer.key, Arc::downgrade(buffer));
+}
+
+pub(crate) fn unregister(key: BufferKey) {
+    buffers().remove(&key);
+}
+
+/// All buffers, in the order of making.
+pub(crate) fn all_buffers() -> Vec<Arc<BufferInner>> {
+    // Their last references may be these: none is dropped while the list is locked.
+    let all: Vec<_> = buffers().values().filter_map(Weak::upgrade).collect();
+    all
 }

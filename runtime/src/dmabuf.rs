@@ -12,9 +12,13 @@ use std::os::fd::OwnedFd;
 
 use smallvec::SmallVec;
 
+use crate::access::Access;
 use crate::dmabuf::dmabuf_memory::{DmaBufMemory, MemoryId};
+use crate::fence::Fence;
 use crate::fence::descriptor_error::DmaBufError;
-use crate::image::buffer_desc::Extent;
+use crate::fence::error::FenceError;
+use crate::fence::set::FenceSet;
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::layout::{Layout, MAX_PLANES, PlaneLayout};
 use crate::image::layout_error::LayoutError;
@@ -138,5 +142,58 @@ impl DmaBuf {
         self.memories
             .iter()
             .try_for_each(|memory| memory.set_name(name))
+    }
+}
+
+impl DmaBuf {
+    /// A snapshot of the dma-bufs' own (implicit) fences that an access of this kind must wait for,
+    /// without those that have signalled: one sync_file for each memory that has any. Fences that are
+    /// added later are not in it.
+    ///
+    /// Two ioctls for each memory; waits for nothing.
+    ///
+    /// # Errors
+    /// As [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file).
+    pub fn fences(
+        &self,
+        access: Access,
+    ) -> Result<FenceSet, crate::fence::descriptor_error::DmaBufError> {
+        let mut fences = FenceSet::new();
+        for memory in self.memories() {
+            if let Some(fence) = memory.fence(access)? {
+                fences.insert(fence);
+            }
+        }
+        Ok(fences)
+    }
+
+    /// Puts a fence among the dma-bufs' own (implicit) ones, as that of a reader or a writer, for
+    /// whoever holds their descriptors. One that is over is left out: there is nothing to wait for.
+    ///
+    /// One ioctl for each memory, and for a point what its sync_file costs: see
+    /// [`Fence::export_sync_file`].
+    ///
+    /// # Errors
+    /// - [`FenceError::NoSyncFile`]: it cannot become a sync_file.
+    /// - [`FenceError::DmaBuf`]: the ioctl failed.
+    /// - The others of [`Fence::export_sync_file`].
+    pub fn add_fence(&self, access: Access, fence: &Fence) -> Result<(), FenceError> {
+        let exported;
+        let file = match fence {
+            Fence::SyncFile(file) => file,
+            fence if fence.status().is_over() => return Ok(()),
+            fence => match fence.export_sync_file() {
+                Ok(file) => {
+                    exported = file;
+                    &exported
+                }
+                Err(FenceError::NoSyncFile { .. }) if fence.status().is_over() => return Ok(()),
+                Err(error) => return Err(error),
+            },
+        };
+        for memory in self.memories() {
+            memory.import_sync_file(file, access)?;
+        }
+        Ok(())
     }
 }

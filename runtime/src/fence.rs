@@ -1,5 +1,8 @@
 //! Fences: something that signals once a piece of work is done.
 
+pub(crate) mod status;
+pub(crate) mod usage;
+
 pub(crate) mod deadline;
 pub(crate) mod descriptor_error;
 pub(crate) mod error;
@@ -22,25 +25,8 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::fence::error::FenceError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-
-/// Whether the work behind a fence is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FenceStatus {
-    /// Not yet.
-    Pending,
-    /// Done.
-    Signalled,
-    /// Over, with an error: what it should have written is not there.
-    Failed(Errno),
-}
-
-impl FenceStatus {
-    /// Whether nobody needs to wait any more.
-    pub fn is_over(self) -> bool {
-        self != Self::Pending
-    }
-}
 
 /// Identity of a timeline, unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,7 @@
 //! TODO
 
+pub(crate) mod extent;
+
 pub(crate) mod buffer_desc;
 pub(crate) mod damage;
 pub(crate) mod format_info;

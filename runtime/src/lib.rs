@@ -228,27 +228,26 @@ mod clock;
 mod dmabuf;
 mod fence;
 pub mod host;
+mod ids;
 mod image;
 #[cfg(feature = "in-memory")]
 pub mod in_memory;
 mod locks;
 mod memory;
 pub mod negotiation;
-mod registry;
 mod residency;
 pub mod route;
 mod shared_buffer;
 mod submission;
 mod sync_mode;
 mod sys;
-mod unique_number;
 
 pub use access::Access;
+pub use attachment::StaticAttachment;
 pub use attachment::dynamic::DynamicAttachment;
 pub use attachment::export_guard::ExportGuard;
 pub use attachment::mapping::{Mapping, MappingUse};
-pub use attachment::pin::{PinGuard, PinReport};
-pub use attachment::{AttachmentId, StaticAttachment};
+pub use attachment::pin::PinGuard;
 pub use box_error::BoxError;
 pub use buffer::attachment_error::{AttachError, MapError, PinError};
 pub use buffer::implicit_sync_error::ImplicitSyncError;
@@ -256,7 +255,6 @@ pub use buffer::invalidation::{Invalidate, InvalidationContext, InvalidationReas
 pub use buffer::move_error::{MoveError, RevokeError};
 pub use buffer::moving::Move;
 pub use buffer::moving::revocation::Revocation;
-pub use buffer::publish_fences::{ImplicitFences, Unpublished};
 pub use buffer::submit_error::SubmitError;
 pub use clock::Moment;
 pub use dmabuf::cpu_access::CpuAccess;
@@ -268,18 +266,22 @@ pub use dmabuf::plane_view::{PlaneView, PlaneViewMut, Sample};
 pub use dmabuf::{DmaBuf, PlaneFd};
 pub use fence::descriptor_error::{DmaBufError, SyncFileError};
 pub use fence::error::FenceError;
-pub use fence::reservation::{FenceUsage, Reservation};
+pub use fence::reservation::Reservation;
 pub use fence::retire_queue::RetireQueue;
 pub use fence::set::FenceSet;
 pub use fence::software_timeline::SoftwareTimeline;
+pub use fence::status::FenceStatus;
 pub use fence::sync_file::SyncFile;
 pub use fence::sync_file_info::{SyncFileFence, SyncFileInfo};
-pub use fence::{Fence, FenceStatus, Timeline, TimelineId};
+pub use fence::usage::FenceUsage;
+pub use fence::{Fence, Timeline, TimelineId};
+pub use ids::AttachmentId;
 pub use image::buffer_desc::{
-    AlphaMode, BufferDesc, ChromaSiting, Color, ColorRange, Extent, MatrixCoefficients, Primaries,
+    AlphaMode, BufferDesc, ChromaSiting, Color, ColorRange, MatrixCoefficients, Primaries,
     TransferFunction, Usage,
 };
 pub use image::damage::Damage;
+pub use image::extent::Extent;
 pub use image::format_info::{FormatInfo, PlaneInfo};
 pub use image::fourcc::Fourcc;
 pub use image::hdr_metadata::{Chromaticity, HdrStaticMetadata};
@@ -295,6 +297,7 @@ pub use memory::exporter::Exporter;
 pub use memory::import_error::ImportError;
 pub use memory::importer::Importer;
 pub use memory::no_room_error::ResidencyError;
+pub use memory::pins::PinReport;
 pub use memory::placement::{Placement, Placements};
 pub use memory::pool::BackingPool;
 pub use negotiation::Negotiation;
@@ -311,5 +314,6 @@ pub use shared_buffer::report::{
     AttachmentKind, AttachmentReport, BufferReport, BufferState, FenceReport, OldBackingReport,
     RuntimeReport,
 };
+pub use submission::implicit_fences::{ImplicitFences, Unpublished};
 pub use submission::{Contended, Submission, TryBeginError};
 pub use sync_mode::SyncMode;

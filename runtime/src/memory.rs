@@ -1,5 +1,7 @@
 //! TODO
 
+pub(crate) mod pins;
+
 pub(crate) mod backing;
 pub(crate) mod constraint;
 pub(crate) mod dynamic_exporter;

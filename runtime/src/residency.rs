@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::attachment::pin::PinReport;
 use crate::buffer::BufferInner;
+use crate::ids::BufferKey;
 use crate::image::buffer_desc::BufferDesc;
 use crate::locks::{Mutex, lock};
 use crate::memory::constraint::AccessConstraint;
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::ledger::Ledger;
+use crate::memory::pins::PinReport;
 use crate::memory::placement::Placement;
-use crate::registry::BufferKey;
 use crate::residency::eviction_order::Victims;
 use crate::residency::member::Link;
 use crate::residency::statistics::{Counters, ResidencyStatistics};
@@ -40,15 +40,6 @@ const HOLD: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Priority(pub u8);
-
-/// How hard room is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Force {
-    /// Nothing that has just come back is moved away for it.
-    Gently,
-    /// Whatever is not pinned is moved away.
-    Firmly,
-}
 
 pub(crate) struct Shared {
     clock: UseClock,

@@ -1,5 +1,7 @@
 //! One piece of work over any number of mappings.
 
+pub(crate) mod implicit_fences;
+
 pub(crate) mod used_mappings;
 
 use std::marker::PhantomData;
@@ -10,10 +12,11 @@ use smallvec::SmallVec;
 use crate::access::Access;
 use crate::attachment::mapping::MappingUse;
 use crate::buffer::BufferInner;
-use crate::buffer::publish_fences::{ImplicitFences, Unpublished};
 use crate::buffer::submit_error::SubmitError;
-use crate::fence::reservation::{FenceUsage, Ticket};
+use crate::fence::reservation::Ticket;
+use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
+use crate::submission::implicit_fences::{ImplicitFences, Unpublished};
 use crate::submission::used_mappings::UsedMappings;
 
 /// Fences that have left a reservation.

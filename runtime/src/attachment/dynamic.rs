@@ -6,24 +6,19 @@ use std::sync::Arc;
 
 use crate::attachment::mapping::Mapping;
 use crate::attachment::pin::PinGuard;
-use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::{MapError, PinError};
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::buffer::state::MapCache;
 use crate::clock::Moment;
 use crate::fence::held_reservations;
+use crate::ids::AttachmentId;
 use crate::locks::{Mutex, lock};
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
 
 /// How often a map begins anew because the buffer moved meanwhile.
 const ROUNDS: usize = 16;
-
-/// The mapping that an attachment keeps, without its importer's type: whoever moves the buffer takes
-/// it out.
-pub(crate) trait MapCache: Send + Sync {
-    /// Takes the mapping out, to be dropped when nothing is locked.
-    fn take(&self) -> Option<Box<dyn Any + Send>>;
-}
 
 struct Cache<I: Importer>(Mutex<Option<Mapping<I>>>);
 

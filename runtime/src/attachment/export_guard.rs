@@ -4,10 +4,11 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::dmabuf::DmaBuf;
 use crate::fence::descriptor_error::DmaBufError;
+use crate::ids::AttachmentId;
 use crate::memory::backing::Backing;
 use crate::sync_mode::SyncMode;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::attachment::pin::PinGuard;
-use crate::attachment::{AttachmentCore, AttachmentId};
 use crate::buffer::BufferInner;
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::PinError;
 use crate::buffer::submit_error::SubmitError;
 use crate::clock::Moment;
 use crate::fence::held_reservations;
+use crate::ids::AttachmentId;
 use crate::image::damage::Damage;
 use crate::memory::backing::{Backing, Generation};
 use crate::memory::importer::Importer;

@@ -3,21 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::clock::Moment;
-use crate::unique_number::unique_number;
-
-/// Identity of a pin, unique in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PinId(u64);
-
-impl PinId {
-    pub(crate) fn unique() -> Self {
-        Self(unique_number())
-    }
-}
+use crate::ids::{AttachmentId, PinId};
 
 /// Holds a buffer where it is, through one attachment, until it is dropped. The attachment stays for
 /// as long.
@@ -63,46 +51,5 @@ impl fmt::Debug for PinGuard {
             .field("buffer", &self.core.buffer().name())
             .field("attachment", &self.core.id())
             .finish_non_exhaustive()
-    }
-}
-
-/// One pin, as reports and refusals name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct PinReport {
-    /// The attachment that pins.
-    pub attachment: AttachmentId,
-    /// What for: "scanout Virtual-1", or who is attached.
-    pub label: Arc<str>,
-    /// Since when.
-    pub since: Moment,
-}
-
-impl PinReport {
-    pub(crate) fn new(attachment: AttachmentId, label: Arc<str>, since: Moment) -> Self {
-        Self {
-            attachment,
-            label,
-            since,
-        }
-    }
-}
-
-impl fmt::Display for PinReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' since {}", self.label, self.since)
-    }
-}
-
-/// Pins in a row, for errors.
-pub(crate) struct Pins<'a>(pub(crate) &'a [PinReport]);
-
-impl fmt::Display for Pins<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, pin) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{pin}")?;
-        }
-        Ok(())
     }
 }

@@ -4,15 +4,16 @@ use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 
-use crate::attachment::dynamic::MapCache;
-use crate::attachment::pin::{PinId, PinReport};
-use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::BufferInner;
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::{AttachError, MapError};
 use crate::buffer::callback_gate::CallbackGate;
-use crate::buffer::{BufferInner, Entry, Kind, PinRecord, State, Status};
+use crate::buffer::state::{Entry, Kind, MapCache, State, Status};
 use crate::clock::Moment;
+use crate::ids::{AttachmentId, PinId};
 use crate::memory::backing::Backing;
 use crate::memory::constraint::AccessConstraint;
+use crate::memory::pins::{PinRecord, PinReport};
 
 impl BufferInner {
     /// Enters an attachment that pins, if the memory fits its constraint as it is. Gives the backing

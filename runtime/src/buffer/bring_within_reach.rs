@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::attachment::AttachmentCore;
 use crate::buffer::BufferInner;
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::{MapError, PinError};
 use crate::buffer::move_error::MoveError;
 

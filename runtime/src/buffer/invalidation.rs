@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use crate::access::Access;
-use crate::attachment::AttachmentId;
 use crate::buffer::BufferInner;
 use crate::fence::Fence;
 use crate::fence::reservation::Removed;
 use crate::fence::set::FenceSet;
+use crate::ids::AttachmentId;
 use crate::memory::backing::Generation;
 
 /// Why mappings go stale.

@@ -1,9 +1,9 @@
 //! Why a buffer was not moved or not revoked.
 
-use crate::attachment::pin::{PinReport, Pins};
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::memory::export_error::ExportError;
 use crate::memory::no_room_error::ResidencyError;
+use crate::memory::pins::{PinReport, Pins};
 use crate::memory::placement::Placements;
 
 /// Why a buffer was not moved. It is where it was, and nobody was disturbed (but for

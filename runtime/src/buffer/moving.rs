@@ -18,15 +18,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::access::Access;
+use crate::buffer::BufferInner;
 use crate::buffer::invalidation::InvalidationReason;
+use crate::buffer::keeper::Force;
 use crate::buffer::move_error::MoveError;
 use crate::buffer::moving::move_fence::MoveFence;
 use crate::buffer::moving::pending_move::PendingMove;
 use crate::buffer::moving::tell_importers::Told;
-use crate::buffer::{BufferInner, State, Status};
+use crate::buffer::state::{State, Status};
 use crate::fence::error::FenceError;
-use crate::fence::reservation::{FenceUsage, Locked};
+use crate::fence::reservation::Locked;
 use crate::fence::set::FenceSet;
+use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 use crate::locks::Ordering;
 use crate::memory::backing::{Allocation, Backing, Generation};
@@ -35,7 +38,6 @@ use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::ledger::Charge;
 use crate::memory::placement::Placement;
-use crate::residency::Force;
 
 /// A move of a buffer, from the moment at which its old mappings went stale.
 ///

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::attachment::pin::{PinId, PinReport};
-use crate::attachment::{AttachmentCore, AttachmentId};
+use crate::buffer::BufferInner;
+use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::PinError;
-use crate::buffer::{BufferInner, PinRecord, State, Status};
+use crate::buffer::state::{State, Status};
 use crate::clock::Moment;
+use crate::ids::{AttachmentId, PinId};
 use crate::memory::backing::Generation;
 use crate::memory::export_error::ExportError;
+use crate::memory::pins::{PinRecord, PinReport};
 
 impl BufferInner {
     pub(crate) fn first_pin(&self, state: &State) -> Result<(), ExportError> {

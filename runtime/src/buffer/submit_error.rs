@@ -3,7 +3,7 @@
 use crate::box_error::BoxError;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::fence::error::FenceError;
-use crate::fence::reservation::FenceUsage;
+use crate::fence::usage::FenceUsage;
 
 /// Why a submission could not begin. Nothing was submitted and no reservation changed.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,10 @@ use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek64};
 
 use crate::access::Access;
+use crate::fence::Fence;
 use crate::fence::descriptor_error::DmaBufError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, FenceStatus};
 use crate::sys;
 
 /// What makes a dma-buf the same dma-buf: its inode. Duplicated descriptors, and descriptors that

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::fence::error::FenceError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, FenceStatus, Timeline, TimelineId};
+use crate::fence::{Fence, Timeline, TimelineId};
 
 /// The only point.
 const POINT: u64 = 1;

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use crate::fence::Fence;
 use crate::fence::error::FenceError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, FenceStatus};
 
 /// Fences that must all signal. Of one timeline only the latest point is kept; four fit without an
 /// allocation.

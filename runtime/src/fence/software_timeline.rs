@@ -9,8 +9,9 @@ use nix::errno::Errno;
 use nix::sys::eventfd::EventFd;
 
 use crate::fence::error::FenceError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, FenceStatus, Timeline, TimelineId, eventfd};
+use crate::fence::{Fence, Timeline, TimelineId, eventfd};
 use crate::locks::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 #[derive(Debug)]

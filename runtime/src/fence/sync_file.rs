@@ -9,9 +9,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::fence::FenceStatus;
 use crate::fence::descriptor_error::SyncFileError;
 use crate::fence::error::FenceError;
+use crate::fence::status::FenceStatus;
 use crate::sys;
 
 /// A sync_file, checked to be one. It becomes readable (poll) when its fences have signalled, and stays

@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::fence::FenceStatus;
 use crate::fence::descriptor_error::SyncFileError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::{SyncFile, status_of};
 use crate::sys;
 

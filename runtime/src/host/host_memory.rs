@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::access::Access;
 use crate::dmabuf::dmabuf_memory::DmaBufMemory;
-use crate::fence::FenceStatus;
 use crate::fence::set::FenceSet;
 use crate::fence::software_timeline::SoftwareTimeline;
+use crate::fence::status::FenceStatus;
 use crate::host::dma_heap::DmaHeap;
 use crate::host::linear::{LinearPlan, promised, require_linear};
 use crate::host::udmabuf::Udmabuf;

@@ -65,7 +65,7 @@ impl LinearPlan {
             let too_large = || ExportError::TooLarge {
                 exporter: exporter.to_owned(),
                 extent: desc.extent,
-                maximum: crate::image::buffer_desc::Extent::new(u32::MAX / 8, u32::MAX / 8),
+                maximum: crate::image::extent::Extent::new(u32::MAX / 8, u32::MAX / 8),
             };
             let row = plane.row_bytes(desc.extent.width);
             let stride = match wanted.stride {

@@ -4,36 +4,10 @@ use std::fmt;
 
 use bitflags::bitflags;
 
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::hdr_metadata::HdrStaticMetadata;
 use crate::image::layout_error::LayoutError;
-
-/// Width and height in pixels, each at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Extent {
-    /// Pixels in a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-impl Extent {
-    /// An extent of `width` by `height` pixels.
-    pub const fn new(width: u32, height: u32) -> Self {
-        Self { width, height }
-    }
-
-    /// Whether an image of this extent fits into `maximum`.
-    pub const fn fits(self, maximum: Self) -> bool {
-        self.width <= maximum.width && self.height <= maximum.height
-    }
-}
-
-impl fmt::Display for Extent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
 
 bitflags! {
     /// What a buffer will be used for, by anyone it is shared with.

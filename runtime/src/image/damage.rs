@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::image::buffer_desc::Extent;
+use crate::image::extent::Extent;
 use crate::image::rectangle::Rectangle;
 
 /// More pieces than this are joined, those first that grow the least by it.

@@ -1,6 +1,6 @@
 //! Descriptions and layouts that cannot be right.
 
-use crate::image::buffer_desc::Extent;
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::modifier::Modifier;
 

@@ -2,7 +2,7 @@
 
 use crate::box_error::BoxError;
 use crate::fence::descriptor_error::DmaBufError;
-use crate::image::buffer_desc::Extent;
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;

@@ -1,6 +1,6 @@
 //! Why there is no room.
 
-use crate::attachment::pin::PinReport;
+use crate::memory::pins::PinReport;
 use crate::memory::placement::Placement;
 
 /// Why a heap has no room for a buffer.

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::fence::set::FenceSet;
-use crate::image::buffer_desc::{BufferDesc, Extent, Usage};
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::locks::{Mutex, lock};
 use crate::memory::backing::Allocation;

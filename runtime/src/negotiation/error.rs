@@ -1,6 +1,7 @@
 //! Why parties do not come to terms, and why memory is not what they agreed upon.
 
-use crate::image::buffer_desc::{Extent, Usage};
+use crate::image::buffer_desc::Usage;
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;

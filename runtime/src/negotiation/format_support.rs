@@ -1,6 +1,7 @@
 //! What a party can do with one format and modifier.
 
-use crate::image::buffer_desc::{Extent, Usage};
+use crate::image::buffer_desc::Usage;
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::layout::MAX_PLANES;
 use crate::image::modifier::Modifier;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::image::buffer_desc::Extent;
+use crate::image::extent::Extent;
 use crate::image::format_info::FormatInfo;
 use crate::image::layout::{MAX_PLANES, PlaneLayout};
 use crate::negotiation::combined_demands::CombinedDemands;

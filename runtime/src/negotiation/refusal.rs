@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::image::buffer_desc::{Extent, Usage};
+use crate::image::buffer_desc::Usage;
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::modifier::Modifier;
 use crate::negotiation::layout_demands::{LayoutControl, LayoutDemands};

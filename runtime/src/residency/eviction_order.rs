@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use crate::buffer::BufferInner;
+use crate::ids::BufferKey;
 use crate::locks::{Mutex, Ordering, lock};
 use crate::memory::placement::Placement;
-use crate::registry::BufferKey;
 use crate::residency::Priority;
 use crate::residency::member::Link;
 

@@ -3,21 +3,23 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::attachment::pin::PinReport;
+use crate::buffer::BufferInner;
+use crate::buffer::keeper::Force;
 use crate::buffer::move_error::MoveError;
-use crate::buffer::{BufferInner, State, Status};
+use crate::buffer::state::{State, Status};
 use crate::fence::set::FenceSet;
+use crate::ids::BufferKey;
 use crate::locks;
 use crate::locks::{Ordering, lock};
 use crate::memory::backing::Backing;
 use crate::memory::constraint::AccessConstraint;
 use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
+use crate::memory::pins::PinReport;
 use crate::memory::placement::{Placement, Placements};
-use crate::registry::BufferKey;
+use crate::residency::Shared;
 use crate::residency::eviction_order::unlisted;
 use crate::residency::member::Link;
-use crate::residency::{Force, Shared};
 
 /// How many buffers that have just come back are passed over in search of another.
 const PASSED_OVER: usize = 8;

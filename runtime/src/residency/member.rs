@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buffer::BufferInner;
+use crate::buffer::keeper::Force;
 use crate::clock::Moment;
+use crate::ids::BufferKey;
 use crate::locks::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
 use crate::memory::placement::Placement;
-use crate::registry::BufferKey;
-use crate::residency::{Force, Priority, Shared};
+use crate::residency::{Priority, Shared};
 
 /// A buffer's place in its residency.
 pub(crate) struct Link {

@@ -1,11 +1,12 @@
 //! Giving memory back: on demand, from pools, and when nobody uses it any more.
 
-use crate::buffer::Status;
+use crate::buffer::keeper::Force;
+use crate::buffer::state::Status;
 use crate::locks::lock;
 use crate::memory::backing::Allocation;
 use crate::memory::placement::Placement;
 use crate::residency::make_room::SetAside;
-use crate::residency::{Force, Shared, TrimReport};
+use crate::residency::{Shared, TrimReport};
 
 impl Shared {
     pub(super) fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {

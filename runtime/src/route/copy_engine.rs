@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::attachment::AttachmentId;
+use crate::ids::AttachmentId;
 use crate::image::buffer_desc::Usage;
 use crate::image::damage::Damage;
 use crate::route::error::CopyError;

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::access::Access;
-use crate::attachment::AttachmentId;
 use crate::attachment::dynamic::DynamicAttachment;
 use crate::box_error::BoxError;
 use crate::dmabuf::cpu_access_error::CpuAccessError;
@@ -14,6 +13,7 @@ use crate::dmabuf::cpu_mapping::CpuMapping;
 use crate::fence::error::FenceError;
 use crate::fence::set::FenceSet;
 use crate::fence::software_timeline::SoftwareTimeline;
+use crate::ids::AttachmentId;
 use crate::image::buffer_desc::{BufferDesc, Usage};
 use crate::image::damage::Damage;
 use crate::locks::{Mutex, lock};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::image::buffer_desc::{BufferDesc, Extent, Usage};
+use crate::image::buffer_desc::{BufferDesc, Usage};
+use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::modifier::Modifier;
 use crate::locks::{Mutex, lock};

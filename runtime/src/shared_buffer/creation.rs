@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::buffer::BufferInner;
+use crate::buffer::keeper::Force;
 use crate::dmabuf::DmaBuf;
 use crate::fence::held_reservations;
-use crate::fence::reservation::{FenceUsage, Reservation};
+use crate::fence::reservation::Reservation;
+use crate::fence::usage::FenceUsage;
 use crate::image::buffer_desc::BufferDesc;
 use crate::image::modifier::Modifier;
 use crate::memory::backing::{Allocation, Backing, Generation};
@@ -16,7 +18,7 @@ use crate::memory::exporter::Exporter;
 use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
 use crate::memory::placement::Placement;
-use crate::residency::{Force, Priority, Shared};
+use crate::residency::{Priority, Shared};
 use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::attachment::AttachmentId;
-use crate::buffer::Kind;
 use crate::buffer::content_watch::UnseenDamage;
+use crate::buffer::state::Kind;
+use crate::ids::AttachmentId;
 use crate::memory::importer::Importer;
 use crate::shared_buffer::SharedBuffer;
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::attachment::AttachmentId;
-use crate::attachment::pin::PinReport;
-use crate::buffer::{BufferInner, Entry, Kind, Status};
+use crate::buffer;
+use crate::buffer::BufferInner;
+use crate::buffer::state::{Entry, Kind, Status};
 use crate::clock::Moment;
-use crate::fence::reservation::FenceUsage;
-use crate::fence::{Fence, FenceStatus};
+use crate::fence::Fence;
+use crate::fence::status::FenceStatus;
+use crate::fence::usage::FenceUsage;
+use crate::ids::AttachmentId;
 use crate::locks::Ordering;
 use crate::memory::backing::Generation;
+use crate::memory::pins::PinReport;
 use crate::memory::placement::Placement;
-use crate::registry;
 use crate::sync_mode::SyncMode;
 
 /// What kind of attachment it is.
@@ -258,7 +260,7 @@ pub struct RuntimeReport {
 impl RuntimeReport {
     /// Looks at every buffer. Locks each for a moment; meant for people and bug reports.
     pub fn new() -> Self {
-        let buffers = registry::all();
+        let buffers = buffer::all_buffers();
         let buffers = buffers
             .iter()
             .map(|buffer: &Arc<BufferInner>| buffer.report());

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use crate::buffer::BufferInner;
 use crate::buffer::invalidation::InvalidationReason;
 use crate::buffer::move_error::MoveError;
-use crate::buffer::moving::let_go::OldBacking;
 use crate::buffer::moving::pending_move::PendingMove;
 use crate::buffer::moving::tell_importers::Told;
-use crate::buffer::{BufferInner, Status};
+use crate::buffer::state::{OldBacking, Status};
 use crate::fence::error::FenceError;
-use crate::fence::reservation::FenceUsage;
+use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 use crate::locks;
 use crate::memory::dynamic_exporter::Copied;

@@ -6,48 +6,12 @@ use std::time::Duration;
 use nix::errno::Errno;
 use smallvec::SmallVec;
 
-use crate::attachment::AttachmentId;
-use crate::buffer::{BufferInner, Status};
-use crate::clock::Moment;
-use crate::fence::reservation::FenceUsage;
+use crate::buffer::BufferInner;
+use crate::buffer::state::{OldBacking, Status};
 use crate::fence::set::FenceSet;
+use crate::fence::usage::FenceUsage;
+use crate::ids::AttachmentId;
 use crate::memory::backing::Backing;
-
-/// One backing of the past.
-#[derive(Debug)]
-pub(crate) struct OldBacking {
-    pub(crate) backing: Backing,
-    /// Everything that still reads or writes it.
-    pub(crate) after: FenceSet,
-    pub(crate) since: Moment,
-    /// Whether the memory is nobody's once it is let go. Otherwise the buffer has it at another
-    /// generation (it was revoked, or came back).
-    pub(crate) recycle: bool,
-    /// Its importers were declared dead: the memory is kept for as long as they map it.
-    pub(crate) overdue: bool,
-}
-
-impl OldBacking {
-    pub(crate) fn new(backing: Backing, after: FenceSet, recycle: bool) -> Self {
-        Self {
-            backing,
-            after,
-            since: Moment::now(),
-            recycle,
-            overdue: false,
-        }
-    }
-
-    /// Whether nobody uses it any more. Memory that will be someone else's must not be mapped at any
-    /// generation: the buffer may have had it at several (I6).
-    pub(crate) fn is_free(&self) -> bool {
-        let maps = match self.recycle {
-            true => self.backing.memory_maps(),
-            false => self.backing.maps(),
-        };
-        maps == 0 && self.after.status().is_over()
-    }
-}
 
 impl BufferInner {
     /// Gives back what nobody uses any more, and declares importers dead that have kept a stale

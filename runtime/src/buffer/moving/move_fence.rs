@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::fence::error::FenceError;
+use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, FenceStatus, Timeline, TimelineId};
+use crate::fence::{Fence, Timeline, TimelineId};
 use crate::locks::{Condvar, Mutex, lock};
 
 /// How long a consumer that needs a sync_file waits for the mover to submit its copy.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::buffer::BufferInner;
 use crate::buffer::invalidation::InvalidationReason;
 use crate::buffer::move_error::RevokeError;
-use crate::buffer::moving::let_go::OldBacking;
 use crate::buffer::moving::tell_importers::Told;
-use crate::buffer::{BufferInner, Kind, Status};
+use crate::buffer::state::{Kind, OldBacking, Status};
 use crate::locks;
 use crate::memory::backing::Generation;
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 
-use crate::attachment::dynamic::MapCache;
-use crate::attachment::{AttachmentId, Marks};
+use crate::buffer::BufferInner;
 use crate::buffer::callback_gate::{CallbackGate, Called};
 use crate::buffer::invalidation::{InvalidationContext, InvalidationReason};
-use crate::buffer::{BufferInner, Entry, State};
+use crate::buffer::state::{Entry, MapCache, Marks, State};
 use crate::fence::Fence;
 use crate::fence::reservation::Removed;
 use crate::fence::set::FenceSet;
+use crate::ids::AttachmentId;
 use crate::memory::backing::Generation;
 
 /// Whom to tell.

@@ -1,7 +1,10 @@
-//! Numbers that are given once.
+//! Identities that are unique in this process, and the numbers that they are made of.
 
 use std::cell::Cell;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
 
 /// So many numbers does a thread take at a time.
 const BLOCK: u64 = 256;
@@ -22,6 +25,39 @@ pub(crate) fn unique_number() -> u64 {
     }
     OWN.set((next.wrapping_add(1), end));
     next
+}
+
+/// Identity of an attachment, unique in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct AttachmentId(NonZeroU64);
+
+impl AttachmentId {
+    pub(crate) fn unique() -> Self {
+        // It is never 0.
+        Self(NonZeroU64::new(unique_number()).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+/// Identity of a pin, unique in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PinId(u64);
+
+impl PinId {
+    pub(crate) fn unique() -> Self {
+        Self(unique_number())
+    }
+}
+
+/// Identity of a buffer, unique in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct BufferKey(u64);
+
+impl BufferKey {
+    pub(crate) fn unique() -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,163 @@
+//! The state of a buffer that changes together, under one lock.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::buffer::callback_gate::CallbackGate;
+use crate::buffer::moving::pending_move::PendingMove;
+use crate::clock::Moment;
+use crate::fence::set::FenceSet;
+use crate::ids::AttachmentId;
+use crate::memory::backing::{Backing, Generation};
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::pins::{PinRecord, PinReport};
+use crate::sync_mode::SyncMode;
+
+/// What a buffer's memory is doing.
+#[derive(Debug)]
+pub(crate) enum Status {
+    /// It is where it is, and a copy to there is at most a fence.
+    Resident,
+    /// Its backing has changed, and the copy was not submitted yet. `None` while importers are told.
+    Moving(Option<Arc<PendingMove>>),
+    /// It was taken away.
+    Revoked,
+}
+
+/// What kind of attachment an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Static,
+    Export,
+    Dynamic,
+}
+
+/// One attachment in a buffer's list.
+pub(crate) struct Entry {
+    pub(crate) id: AttachmentId,
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    pub(crate) since: Moment,
+    pub(crate) constraint: AccessConstraint,
+    pub(crate) gate: Option<Arc<CallbackGate>>,
+    pub(crate) cache: Option<Weak<dyn MapCache>>,
+    pub(crate) marks: Arc<Marks>,
+    /// Objects that exist, by generation.
+    pub(crate) maps: SmallVec<[(Generation, usize); 1]>,
+    /// It was pinned when the buffer was revoked, which is for good.
+    pub(crate) revoked: bool,
+}
+
+impl Entry {
+    pub(crate) fn declare_dead(&self) {
+        self.marks.declare_dead();
+    }
+
+    pub(crate) fn may_map(&self) -> bool {
+        !self.revoked && !self.marks.is_dead()
+    }
+
+    pub(crate) fn maps_of(&self, generation: Generation) -> usize {
+        let mut maps = self.maps.iter();
+        maps.find(|(of, _)| *of == generation)
+            .map_or(0, |(_, count)| *count)
+    }
+}
+
+/// What changes together.
+pub(crate) struct State {
+    pub(crate) backing: Backing,
+    pub(crate) status: Status,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) pins: Vec<PinRecord>,
+    pub(crate) old: Vec<OldBacking>,
+    pub(crate) stale_deadline: Duration,
+}
+
+impl State {
+    pub(crate) fn entry(&mut self, id: AttachmentId) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.id == id)
+    }
+
+    pub(crate) fn pin_reports(&self) -> Vec<PinReport> {
+        self.pins.iter().map(|pin| pin.report.clone()).collect()
+    }
+}
+
+/// What an attachment and its entry in the buffer's list both know.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// The importer did not let go of a stale mapping in time, or panicked.
+    dead: AtomicBool,
+    /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
+    implicit: AtomicBool,
+}
+
+impl Marks {
+    pub(crate) fn declare_dead(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_sync_mode(&self, mode: SyncMode) {
+        self.implicit
+            .store(mode == SyncMode::Implicit, Ordering::Release);
+    }
+
+    pub(crate) fn sync_mode(&self) -> SyncMode {
+        match self.implicit.load(Ordering::Acquire) {
+            true => SyncMode::Implicit,
+            false => SyncMode::Explicit,
+        }
+    }
+}
+
+/// The mapping that an attachment keeps, without its importer's type: whoever moves the buffer takes
+/// it out.
+pub(crate) trait MapCache: Send + Sync {
+    /// Takes the mapping out, to be dropped when nothing is locked.
+    fn take(&self) -> Option<Box<dyn Any + Send>>;
+}
+
+/// One backing of the past.
+#[derive(Debug)]
+pub(crate) struct OldBacking {
+    pub(crate) backing: Backing,
+    /// Everything that still reads or writes it.
+    pub(crate) after: FenceSet,
+    pub(crate) since: Moment,
+    /// Whether the memory is nobody's once it is let go. Otherwise the buffer has it at another
+    /// generation (it was revoked, or came back).
+    pub(crate) recycle: bool,
+    /// Its importers were declared dead: the memory is kept for as long as they map it.
+    pub(crate) overdue: bool,
+}
+
+impl OldBacking {
+    pub(crate) fn new(backing: Backing, after: FenceSet, recycle: bool) -> Self {
+        Self {
+            backing,
+            after,
+            since: Moment::now(),
+            recycle,
+            overdue: false,
+        }
+    }
+
+    /// Whether nobody uses it any more. Memory that will be someone else's must not be mapped at any
+    /// generation: the buffer may have had it at several (I6).
+    pub(crate) fn is_free(&self) -> bool {
+        let maps = match self.recycle {
+            true => self.backing.memory_maps(),
+            false => self.backing.maps(),
+        };
+        maps == 0 && self.after.status().is_over()
+    }
+}

@@ -1,0 +1,41 @@
+//! The classes of fences in a reservation.
+
+use serde::Serialize;
+
+use crate::access::Access;
+
+/// What a fence in a reservation stands for; the kernel's `enum dma_resv_usage`. Asking for a class
+/// gives it and all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FenceUsage {
+    /// The buffer's content is being moved or cleared (`DMA_RESV_USAGE_KERNEL`): everyone waits.
+    Move,
+    /// A write (`DMA_RESV_USAGE_WRITE`).
+    Write,
+    /// A read (`DMA_RESV_USAGE_READ`).
+    Read,
+    /// Work that nobody else needs to wait for, but that must be over before the memory goes
+    /// (`DMA_RESV_USAGE_BOOKKEEP`).
+    Bookkeep,
+}
+
+impl FenceUsage {
+    /// The class whose fences a new access must wait for (`dma_resv_usage_rw`): a writer waits for
+    /// readers and writers, a reader for writers.
+    pub fn waited_by(access: Access) -> Self {
+        match access {
+            Access::Read => Self::Write,
+            Access::Write => Self::Read,
+        }
+    }
+}
+
+impl From<Access> for FenceUsage {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Read => Self::Read,
+            Access::Write => Self::Write,
+        }
+    }
+}
