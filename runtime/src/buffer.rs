@@ -1,8 +1,10 @@
 //! What is behind the handles of a buffer: its memory as it is now, who is attached, and the pins.
 
+pub(crate) mod allocation;
 pub(crate) mod attachment_core;
 pub(crate) mod foreign_holders;
 pub(crate) mod keeper;
+pub(crate) mod last_use;
 pub(crate) mod state;
 
 pub(crate) mod attachment_error;
@@ -23,6 +25,8 @@ use std::time::Duration;
 
 use crate::buffer::content_watch::ContentWatch;
 use crate::buffer::foreign_holders::ForeignHolders;
+use crate::buffer::keeper::Keeper;
+use crate::buffer::last_use::LastUse;
 use crate::buffer::state::{State, Status};
 use crate::fence::reservation::Reservation;
 use crate::fence::usage::FenceUsage;
@@ -33,7 +37,6 @@ use crate::memory::backing::{Backing, Claim, Generation};
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::exporter::Exporter;
-use crate::residency::member::Link;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
@@ -51,9 +54,9 @@ pub(crate) struct BufferInner {
     pub(crate) foreign: ForeignHolders,
     /// Its residency moved it out of the way and wants it back when it is used.
     pub(crate) displaced: AtomicBool,
-    /// When it was used last, on the residency's clock of uses.
-    pub(crate) last_use: AtomicU64,
-    pub(crate) residency: OnceLock<Link>,
+    pub(crate) last_use: LastUse,
+    /// The residency that the buffer was made in, if any.
+    keeper: Option<Arc<dyn Keeper>>,
     /// Who wants to know what changes.
     pub(crate) content: ContentWatch,
     /// Of a shadow: the attachment that keeps it fresh. Nobody else may write it.
@@ -70,6 +73,7 @@ impl BufferInner {
         dynamic: Option<Arc<dyn DynamicExporter>>,
         reservation: Reservation,
         backing: Backing,
+        keeper: Option<Arc<dyn Keeper>>,
     ) -> Arc<Self> {
         let inner = Arc::new(Self {
             key: BufferKey::unique(),
@@ -80,8 +84,8 @@ impl BufferInner {
             generation: AtomicU64::new(backing.generation().as_u64()),
             foreign: ForeignHolders::default(),
             displaced: AtomicBool::new(false),
-            last_use: AtomicU64::new(0),
-            residency: OnceLock::new(),
+            last_use: LastUse::default(),
+            keeper,
             content: ContentWatch::default(),
             only_writer: OnceLock::new(),
             moves: AtomicU64::new(0),
@@ -105,6 +109,10 @@ impl BufferInner {
 
     pub(crate) fn desc(&self) -> &BufferDesc {
         &self.desc
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&dyn Keeper> {
+        self.keeper.as_deref()
     }
 
     pub(crate) fn exporter(&self) -> Option<&Arc<dyn Exporter>> {
@@ -172,8 +180,8 @@ impl BufferInner {
     /// It is used now.
     #[inline]
     pub(crate) fn touch(&self) {
-        if let Some(link) = self.residency.get() {
-            self.last_use.store(link.tick(), Ordering::Relaxed);
+        if self.keeper.is_some() {
+            self.last_use.note();
         }
     }
 }
@@ -181,8 +189,8 @@ impl BufferInner {
 impl Drop for BufferInner {
     fn drop(&mut self) {
         unregister(self.key);
-        if let Some(link) = self.residency.get() {
-            link.removed(self.key);
+        if let Some(keeper) = &self.keeper {
+            keeper.buffer_gone();
         }
         self.release_memory();
     }

@@ -306,8 +306,10 @@ pub use negotiation::negotiated::Negotiated;
 pub use negotiation::party::Party;
 pub use negotiation::query_cache::QueryCache;
 pub use negotiation::refusal::Refusal;
+pub use residency::Residency;
+pub use residency::member::Priority;
 pub use residency::statistics::ResidencyStatistics;
-pub use residency::{Priority, Residency, TrimReport};
+pub use residency::trim::TrimReport;
 pub use route::error::{CopyError, RouteError};
 pub use shared_buffer::SharedBuffer;
 pub use shared_buffer::report::{

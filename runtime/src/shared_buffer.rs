@@ -50,6 +50,10 @@ pub struct SharedBuffer {
 }
 
 impl SharedBuffer {
+    pub(crate) fn inner(&self) -> &Arc<BufferInner> {
+        &self.inner
+    }
+
     /// What was asked for.
     pub fn desc(&self) -> &BufferDesc {
         self.inner.desc()

@@ -14,9 +14,9 @@ impl BufferInner {
         core: &AttachmentCore,
     ) -> Result<(), MapError> {
         if self.is_displaced()
-            && let Some(link) = self.residency.get()
+            && let Some(keeper) = self.keeper()
         {
-            link.restore(self);
+            keeper.bring_back();
         }
         let Some((wanted, importer, reason)) = ({
             let mut state = self.state();

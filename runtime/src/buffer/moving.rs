@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::buffer::BufferInner;
+use crate::buffer::allocation::{NoMemory, allocate};
 use crate::buffer::invalidation::InvalidationReason;
 use crate::buffer::keeper::Force;
 use crate::buffer::move_error::MoveError;
@@ -35,9 +36,7 @@ use crate::locks::Ordering;
 use crate::memory::backing::{Allocation, Backing, Generation};
 use crate::memory::constraint::AccessConstraint;
 use crate::memory::dynamic_exporter::DynamicExporter;
-use crate::memory::export_error::ExportError;
 use crate::memory::ledger::Charge;
-use crate::memory::placement::Placement;
 
 /// A move of a buffer, from the moment at which its old mappings went stale.
 ///
@@ -170,58 +169,30 @@ impl BufferInner {
         error
     }
 
-    /// Makes memory that fits, in the exporter's order of places. Room for it is made first.
+    /// Makes memory for the move, within the budget of its place.
     fn allocate(
         &self,
         exporter: &Arc<dyn DynamicExporter>,
         wanted: &AccessConstraint,
         force: Force,
     ) -> Result<(Allocation, Option<Charge>), MoveError> {
-        let failed = |source: ExportError| MoveError::Export {
-            buffer: self.name().to_owned(),
-            source,
-        };
-        let offered = exporter.placements(self.desc()).map_err(failed)?;
+        let keeper = self.keeper().map(|keeper| (keeper, force));
         let bytes = self.backing().bytes();
-        let mut last = None;
-        for placement in Placement::ALL {
-            if !(offered & wanted.placements).has(placement) {
-                continue;
-            }
-            let here = AccessConstraint {
-                placements: placement.into(),
-                ..wanted.clone()
-            };
-            let charge = match self.residency.get() {
-                None => None,
-                Some(link) => match link.make_room(placement, bytes, self.key, force) {
-                    Ok(charge) => Some(charge),
-                    Err(error) => {
-                        last = Some(MoveError::NoSpace {
-                            buffer: self.name().to_owned(),
-                            source: Box::new(error),
-                        });
-                        continue;
-                    }
+        allocate(exporter, self.desc(), wanted, bytes, keeper).map_err(|refused| {
+            let buffer = self.name().to_owned();
+            match refused {
+                NoMemory::Exporter(source) => MoveError::Export { buffer, source },
+                NoMemory::NoRoom(error) => MoveError::NoSpace {
+                    buffer,
+                    source: Box::new(error),
                 },
-            };
-            match exporter.allocate_in(self.desc(), &here) {
-                Ok(allocation) => {
-                    if let Err(error) = allocation.dmabuf.set_name(self.name()) {
-                        exporter.recycle(self.desc(), allocation, FenceSet::new());
-                        return Err(failed(error.into()));
-                    }
-                    let charge = charge.map(|charge| charge.resized(allocation.bytes()));
-                    return Ok((allocation, charge));
-                }
-                Err(error) => last = Some(failed(error)),
+                NoMemory::NoPlacement { offered } => MoveError::NoPlacement {
+                    buffer,
+                    wanted: wanted.placements,
+                    offered,
+                },
             }
-        }
-        Err(last.unwrap_or_else(|| MoveError::NoPlacement {
-            buffer: self.name().to_owned(),
-            wanted: wanted.placements,
-            offered,
-        }))
+        })
     }
 
     /// The first phase, after the allocation. Gives the generation and the move's fence.
@@ -280,8 +251,8 @@ impl BufferInner {
         );
         let pending = PendingMove::new(old, new, after, fence.clone());
         self.state().status = Status::Moving(Some(Arc::new(pending)));
-        if let Some(link) = self.residency.get() {
-            link.leaves(self);
+        if let Some(keeper) = self.keeper() {
+            keeper.began_move();
         }
         drop(locked);
         self.settle(answers);

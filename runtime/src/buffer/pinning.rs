@@ -114,8 +114,8 @@ impl BufferInner {
 
     /// Pins have gone: a residency that had put the buffer aside because of them may want to know.
     pub(crate) fn unpinned(&self) {
-        if let Some(link) = self.residency.get() {
-            link.unpinned(self);
+        if let Some(keeper) = self.keeper() {
+            keeper.unpinned();
         }
     }
 }

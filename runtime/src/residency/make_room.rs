@@ -1,6 +1,6 @@
 //! Moving buffers out of a place that is full.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::buffer::BufferInner;
@@ -17,9 +17,8 @@ use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
 use crate::memory::pins::PinReport;
 use crate::memory::placement::{Placement, Placements};
-use crate::residency::Shared;
-use crate::residency::eviction_order::unlisted;
-use crate::residency::member::Link;
+use crate::residency::inner::ResidencyInner;
+use crate::residency::member::Member;
 
 /// How many buffers that have just come back are passed over in search of another.
 const PASSED_OVER: usize = 8;
@@ -36,11 +35,13 @@ fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
     old.map(|old| (&old.backing, &old.after)).chain(moving)
 }
 
-/// Buffers that were taken off the list while room is made; they go back at the end.
-#[derive(Default)]
-pub(super) struct SetAside(pub(super) Vec<Arc<BufferInner>>);
+/// A buffer that was taken off its list.
+pub(super) type Chosen = (Arc<Member>, Arc<BufferInner>);
 
-impl Shared {
+/// Buffers that were taken off the list while room is made; they go back at the end.
+pub(super) type SetAside = Vec<Chosen>;
+
+impl ResidencyInner {
     /// What a buffer must fit when it is moved to a place by its residency: everyone's constraint if
     /// that can be, else the place alone. A device that cannot use it there brings it back.
     pub(super) fn wanted(&self, buffer: &BufferInner, placement: Placement) -> AccessConstraint {
@@ -70,9 +71,7 @@ impl Shared {
         }
         let mut aside = SetAside::default();
         let result = self.make_room_slowly(placement, bytes, for_buffer, force, &mut aside);
-        for buffer in aside.0 {
-            self.relist(&buffer);
-        }
+        self.put_back(aside);
         self.trim_pools(placement, 0);
         result
     }
@@ -114,10 +113,10 @@ impl Shared {
                     }
                     break Err(self.full(placement, bytes, used, limit, force));
                 };
-                if let Err(error) = self.evict(&victim, placement) {
-                    tracing::debug!(buffer = victim.name(), %error, "stays");
+                if let Err(error) = self.evict(&victim.1, placement) {
+                    tracing::debug!(buffer = victim.1.name(), %error, "stays");
                     self.counters.refused();
-                    aside.0.push(victim);
+                    aside.push(victim);
                 }
                 continue;
             }
@@ -144,19 +143,16 @@ impl Shared {
         for_buffer: Option<BufferKey>,
         force: Force,
         aside: &mut SetAside,
-    ) -> Option<Arc<BufferInner>> {
-        let victims = &self.victims[placement.index()];
+    ) -> Option<Chosen> {
+        let order = &self.eviction_orders[placement.index()];
+        let hold = *lock(&self.hold);
         let mut passed_over = 0;
-        // Uses that go on meanwhile do not keep this up for ever.
-        for _ in 0..victims.len().saturating_mul(2) + 1 {
-            let (buffer, listed_use) = victims.pop()?;
-            let Some(buffer) = buffer.upgrade() else {
+        // Other threads may go on using buffers meanwhile: the bound ends this all the same.
+        for _ in 0..order.len().saturating_mul(2) + 1 {
+            let (member, listed_use) = order.pop()?;
+            let Some(buffer) = member.buffer() else {
                 continue;
             };
-            let Some(link) = buffer.residency.get() else {
-                continue;
-            };
-            unlisted(link);
             let (is_here, is_pinned, is_moving) = {
                 let state = buffer.state();
                 (
@@ -167,65 +163,46 @@ impl Shared {
             };
             if !is_here {
                 // It has moved by other means; it is entered again where it is.
-                self.relist(&buffer);
-            } else if buffer.last_use.load(Ordering::Relaxed) > listed_use {
-                victims.insert(link, &buffer);
+                self.relist(&member, &buffer);
+            } else if buffer.last_use.get() > listed_use {
+                order.insert(&member, &buffer);
             } else if is_pinned {
                 self.counters.refused();
-                self.put_aside(link, &buffer);
+                self.put_aside(&member, &buffer);
             } else if is_moving || Some(buffer.key) == for_buffer {
-                aside.0.push(buffer);
-            } else if force == Force::Gently && link.is_protected() {
-                aside.0.push(buffer);
+                aside.push((member, buffer));
+            } else if force == Force::Gently && member.is_protected(hold) {
+                aside.push((member, buffer));
                 passed_over += 1;
                 if passed_over == PASSED_OVER {
                     return None;
                 }
             } else {
-                return Some(buffer);
+                return Some((member, buffer));
             }
         }
         None
     }
 
-    /// A pinned buffer is in no list, so that nobody comes across it again, until its pins go.
-    fn put_aside(&self, link: &Link, buffer: &Arc<BufferInner>) {
-        link.aside.store(true, Ordering::Release);
+    /// A pinned buffer is in no list until its pins go, so that the search does not meet it again.
+    fn put_aside(&self, member: &Arc<Member>, buffer: &BufferInner) {
+        member.aside.store(true, Ordering::Release);
         // Its last pin may have gone before the mark was there.
         if buffer.state().pins.is_empty() {
-            self.back_from_aside(link, buffer);
+            self.back_from_aside(member, buffer);
         }
     }
 
-    pub(super) fn back_from_aside(&self, link: &Link, buffer: &BufferInner) {
-        if !link.aside.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        let buffer = {
-            let members = lock(&self.members);
-            members.get(&buffer.key).and_then(Weak::upgrade)
-        };
-        if let Some(buffer) = buffer {
-            self.relist(&buffer);
+    pub(super) fn back_from_aside(&self, member: &Arc<Member>, buffer: &BufferInner) {
+        if member.aside.swap(false, Ordering::AcqRel) {
+            self.relist(member, buffer);
         }
     }
 
-    /// Enters a buffer in the list of the place where it is, and in no other.
-    pub(super) fn relist(&self, buffer: &Arc<BufferInner>) {
-        let Some(link) = buffer.residency.get() else {
-            return;
-        };
-        if link.aside.load(Ordering::Acquire) {
-            return;
+    pub(super) fn put_back(&self, aside: SetAside) {
+        for (member, buffer) in aside {
+            self.relist(&member, &buffer);
         }
-        let placement = buffer.backing().placement();
-        let listed = *lock(&link.listed);
-        if let Some((place, _)) = listed
-            && place != placement
-        {
-            self.victims[place.index()].remove(link, buffer.key);
-        }
-        self.victims[placement.index()].insert(link, buffer);
     }
 
     /// Moves a buffer out of a place, to the next one that it can be in.
@@ -269,13 +246,10 @@ impl Shared {
 
     pub(super) fn leavers(&self) -> Vec<Arc<BufferInner>> {
         let leaving = lock(&self.leaving);
-        leaving.values().filter_map(Weak::upgrade).collect()
-    }
-
-    /// A buffer has begun a move, and leaves memory behind.
-    pub(super) fn leaves(&self, buffer: &Arc<BufferInner>) {
-        lock(&self.leaving).insert(buffer.key, Arc::downgrade(buffer));
-        self.relist(buffer);
+        leaving
+            .values()
+            .filter_map(|member| member.buffer())
+            .collect()
     }
 
     /// Waits a moment for memory that was left.

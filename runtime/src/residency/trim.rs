@@ -1,22 +1,41 @@
 //! Giving memory back: on demand, from pools, and when nobody uses it any more.
 
+use serde::Serialize;
+
 use crate::buffer::keeper::Force;
 use crate::buffer::state::Status;
 use crate::locks::lock;
 use crate::memory::backing::Allocation;
+use crate::memory::pins::PinReport;
 use crate::memory::placement::Placement;
+use crate::residency::inner::ResidencyInner;
 use crate::residency::make_room::SetAside;
-use crate::residency::{Shared, TrimReport};
 
-impl Shared {
+/// What [`Residency::trim`] came to.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct TrimReport {
+    /// Bytes that buffers have left, and that were in pools. Memory that others still use is given
+    /// back later.
+    pub bytes: u64,
+    /// Buffers that were moved.
+    pub moved: usize,
+    /// Who could not move, and why.
+    pub refused: Vec<(String, String)>,
+    /// Every pin that is in the way, with the buffer's name; empty if as much was given back as was
+    /// asked for.
+    pub pins: Vec<(String, PinReport)>,
+}
+
+impl ResidencyInner {
     pub(super) fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
         let mut report = TrimReport::default();
         let mut aside = SetAside::default();
         while report.bytes < bytes {
-            let Some(victim) = self.choose(placement, None, Force::Firmly, &mut aside) else {
+            let Some(chosen) = self.choose(placement, None, Force::Firmly, &mut aside) else {
                 break;
             };
-            match self.evict(&victim, placement) {
+            match self.evict(&chosen.1, placement) {
                 Ok(left) => {
                     report.bytes += left;
                     report.moved += 1;
@@ -25,14 +44,12 @@ impl Shared {
                     self.counters.refused();
                     report
                         .refused
-                        .push((victim.name().to_owned(), error.to_string()));
-                    aside.0.push(victim);
+                        .push((chosen.1.name().to_owned(), error.to_string()));
+                    aside.push(chosen);
                 }
             }
         }
-        for buffer in aside.0 {
-            self.relist(&buffer);
-        }
+        self.put_back(aside);
         if report.bytes < bytes {
             report.pins = self.pins(placement);
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::buffer::BufferInner;
-use crate::buffer::keeper::Force;
+use crate::buffer::allocation::{NoMemory, allocate};
+use crate::buffer::keeper::{Force, Keeper};
 use crate::dmabuf::DmaBuf;
 use crate::fence::held_reservations;
 use crate::fence::reservation::Reservation;
@@ -16,9 +17,7 @@ use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::exporter::Exporter;
 use crate::memory::ledger::Charge;
-use crate::memory::no_room_error::ResidencyError;
 use crate::memory::placement::Placement;
-use crate::residency::{Priority, Shared};
 use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {
@@ -40,6 +39,7 @@ impl SharedBuffer {
             Some(Arc::new(exporter.clone())),
             None,
             allocation,
+            None,
             None,
         ))
     }
@@ -65,7 +65,9 @@ impl SharedBuffer {
             .into());
         }
         let allocation = Allocation::new(dmabuf, Placement::Unknown, Arc::new(()));
-        Ok(Self::from_allocation(desc, None, None, allocation, None))
+        Ok(Self::from_allocation(
+            desc, None, None, allocation, None, None,
+        ))
     }
 
     /// Has `exporter` make a buffer that can move, in memory that fits `wanted`
@@ -87,49 +89,34 @@ impl SharedBuffer {
         exporter: &Arc<dyn DynamicExporter>,
         desc: BufferDesc,
         wanted: &AccessConstraint,
-        residency: Option<(&Arc<Shared>, Priority)>,
+        keeper: Option<Arc<dyn Keeper>>,
     ) -> Result<Self, ExportError> {
         may_allocate(&desc)?;
         check(&desc)?;
-        let offered = exporter.placements(&desc)?;
-        let mut refused = None;
-        for place in Placement::ALL {
-            if !(offered & wanted.placements).has(place) {
-                continue;
-            }
-            let here = AccessConstraint {
-                placements: place.into(),
-                ..wanted.clone()
-            };
-            match allocate(
-                exporter,
-                &desc,
-                place,
-                &here,
-                residency.map(|(shared, _)| shared),
-            ) {
-                Ok((allocation, charge)) => {
-                    let this = Self::from_allocation(
-                        desc,
-                        Some(exporter.clone()),
-                        Some(exporter.clone()),
-                        allocation,
-                        charge,
-                    );
-                    if let Some((shared, priority)) = residency {
-                        shared.add(&this.inner, priority);
-                    }
-                    return Ok(this);
-                }
-                // The next place may do; the first refusal tells most.
-                Err(error) => refused = refused.or(Some(error)),
-            }
-        }
-        Err(refused.unwrap_or_else(|| ExportError::NoPlacement {
-            exporter: exporter.name().to_owned(),
-            wanted: wanted.placements,
-            offered,
-        }))
+        let firmly = keeper.as_deref().map(|keeper| (keeper, Force::Firmly));
+        // How much memory it takes is known when it is made: room is made for the rows without
+        // padding before that.
+        let allocated = allocate(exporter, &desc, wanted, desc.least_bytes(), firmly);
+        let (allocation, charge) = allocated.map_err(|refused| match refused {
+            NoMemory::Exporter(error) => error,
+            NoMemory::NoRoom(error) => ExportError::NoSpace {
+                name: desc.name.clone(),
+                source: Box::new(error),
+            },
+            NoMemory::NoPlacement { offered } => ExportError::NoPlacement {
+                exporter: exporter.name().to_owned(),
+                wanted: wanted.placements,
+                offered,
+            },
+        })?;
+        Ok(Self::from_allocation(
+            desc,
+            Some(exporter.clone()),
+            Some(exporter.clone()),
+            allocation,
+            charge,
+            keeper,
+        ))
     }
 
     fn from_allocation(
@@ -138,6 +125,7 @@ impl SharedBuffer {
         dynamic: Option<Arc<dyn DynamicExporter>>,
         mut allocation: Allocation,
         charge: Option<Charge>,
+        keeper: Option<Arc<dyn Keeper>>,
     ) -> Self {
         let reservation = Reservation::default();
         if let Some(fence) = allocation.usable_after.take() {
@@ -152,7 +140,7 @@ impl SharedBuffer {
             "buffer created"
         );
         Self {
-            inner: BufferInner::new(desc, exporter, dynamic, reservation, backing),
+            inner: BufferInner::new(desc, exporter, dynamic, reservation, backing, keeper),
         }
     }
 }
@@ -176,42 +164,4 @@ fn check(desc: &BufferDesc) -> Result<(), ExportError> {
         });
     }
     Ok(())
-}
-
-/// Makes memory for a new buffer in one place, within the budget of that place.
-fn allocate(
-    exporter: &Arc<dyn DynamicExporter>,
-    desc: &BufferDesc,
-    place: Placement,
-    here: &AccessConstraint,
-    residency: Option<&Arc<Shared>>,
-) -> Result<(Allocation, Option<Charge>), ExportError> {
-    let no_space = |error: ResidencyError| ExportError::NoSpace {
-        name: desc.name.clone(),
-        source: Box::new(error),
-    };
-    // How much it takes is known when it is made; room for that is made before by what the rows
-    // take without padding, and the books are corrected.
-    let charge = residency
-        .map(|shared| shared.make_room(place, desc.least_bytes(), None, Force::Firmly))
-        .transpose()
-        .map_err(no_space)?;
-    let allocation = exporter.allocate_in(desc, here)?;
-    let recycle = |allocation: Allocation| {
-        let after = allocation.usable_after.iter().cloned().collect();
-        exporter.recycle(desc, allocation, after);
-    };
-    if let Err(error) = allocation.dmabuf.set_name(&desc.name) {
-        recycle(allocation);
-        return Err(error.into());
-    }
-    let charge = charge.map(|charge| charge.resized(allocation.bytes()));
-    if let Some(shared) = residency.filter(|shared| shared.is_over(place)) {
-        // The padding was too much.
-        if let Err(error) = shared.make_room(place, 0, None, Force::Firmly) {
-            recycle(allocation);
-            return Err(no_space(error));
-        }
-    }
-    Ok((allocation, charge))
 }

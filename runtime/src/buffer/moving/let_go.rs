@@ -63,9 +63,9 @@ impl BufferInner {
             }
         }
         if count > 0
-            && let Some(link) = self.residency.get()
+            && let Some(keeper) = self.keeper()
         {
-            link.let_go();
+            keeper.memory_let_go();
         }
         count
     }

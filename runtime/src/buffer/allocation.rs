@@ -1,0 +1,79 @@
+//! Memory for a buffer that is made or moves: one loop over the places that it may be in.
+
+use std::sync::Arc;
+
+use crate::buffer::keeper::{Force, Keeper};
+use crate::image::buffer_desc::BufferDesc;
+use crate::memory::backing::Allocation;
+use crate::memory::constraint::AccessConstraint;
+use crate::memory::dynamic_exporter::DynamicExporter;
+use crate::memory::export_error::ExportError;
+use crate::memory::ledger::Charge;
+use crate::memory::no_room_error::ResidencyError;
+use crate::memory::placement::{Placement, Placements};
+
+/// Why there is no memory for a buffer. Of several places, the first refusal is kept: it is that of
+/// the place which suits best.
+pub(crate) enum NoMemory {
+    /// The exporter refused.
+    Exporter(ExportError),
+    /// The keeper could not make room.
+    NoRoom(ResidencyError),
+    /// The exporter has no memory in a place that would do.
+    NoPlacement { offered: Placements },
+}
+
+/// Makes memory that fits `wanted`, in the exporter's order of places. The keeper makes room for
+/// `bytes` first, and for the rest when the exporter has added padding.
+pub(crate) fn allocate(
+    exporter: &Arc<dyn DynamicExporter>,
+    desc: &BufferDesc,
+    wanted: &AccessConstraint,
+    bytes: u64,
+    keeper: Option<(&dyn Keeper, Force)>,
+) -> Result<(Allocation, Option<Charge>), NoMemory> {
+    let offered = exporter.placements(desc).map_err(NoMemory::Exporter)?;
+    let mut refused = None;
+    for place in Placement::ALL {
+        if !(offered & wanted.placements).has(place) {
+            continue;
+        }
+        let here = AccessConstraint {
+            placements: place.into(),
+            ..wanted.clone()
+        };
+        match allocate_in(exporter, desc, place, &here, bytes, keeper) {
+            Ok(allocated) => return Ok(allocated),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or(NoMemory::NoPlacement { offered }))
+}
+
+fn allocate_in(
+    exporter: &Arc<dyn DynamicExporter>,
+    desc: &BufferDesc,
+    place: Placement,
+    here: &AccessConstraint,
+    bytes: u64,
+    keeper: Option<(&dyn Keeper, Force)>,
+) -> Result<(Allocation, Option<Charge>), NoMemory> {
+    let make_room = |bytes| {
+        let room = keeper.map(|(keeper, force)| keeper.make_room(place, bytes, force));
+        room.transpose().map_err(NoMemory::NoRoom)
+    };
+    let charge = make_room(bytes)?;
+    let allocation = exporter
+        .allocate_in(desc, here)
+        .map_err(NoMemory::Exporter)?;
+    let charge = charge.map(|charge| charge.resized(allocation.bytes()));
+    let named = allocation.dmabuf.set_name(&desc.name);
+    let named = named.map_err(|error| NoMemory::Exporter(error.into()));
+    // The charge includes the padding now, which may be more than there is room for.
+    if let Err(error) = named.and_then(|()| make_room(0).map(drop)) {
+        let after = allocation.usable_after.iter().cloned().collect();
+        exporter.recycle(desc, allocation, after);
+        return Err(error);
+    }
+    Ok((allocation, charge))
+}
