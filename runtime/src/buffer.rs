@@ -2,22 +2,21 @@
 
 pub(crate) mod allocation;
 pub(crate) mod attachment_core;
-pub(crate) mod foreign_holders;
-pub(crate) mod keeper;
-pub(crate) mod last_use;
-pub(crate) mod state;
-
 pub(crate) mod attachment_error;
 pub(crate) mod attachment_list;
 pub(crate) mod bring_within_reach;
 pub(crate) mod callback_gate;
 pub(crate) mod content_watch;
+pub(crate) mod foreign_holders;
 pub(crate) mod implicit_sync_error;
 pub(crate) mod invalidation;
+pub(crate) mod keeper;
+pub(crate) mod last_use;
 pub(crate) mod move_error;
 pub(crate) mod moving;
 pub(crate) mod pinning;
 pub(crate) mod publish_fences;
+pub(crate) mod state;
 pub(crate) mod submit_error;
 
 use std::sync::{Arc, OnceLock, Weak};

@@ -1,8 +1,5 @@
 //! Fences: something that signals once a piece of work is done.
 
-pub(crate) mod status;
-pub(crate) mod usage;
-
 pub(crate) mod deadline;
 pub(crate) mod descriptor_error;
 pub(crate) mod error;
@@ -11,8 +8,10 @@ pub(crate) mod reservation;
 pub(crate) mod retire_queue;
 pub(crate) mod set;
 pub(crate) mod software_timeline;
+pub(crate) mod status;
 pub(crate) mod sync_file;
 pub(crate) mod sync_file_info;
+pub(crate) mod usage;
 
 use std::any::Any;
 use std::fmt;

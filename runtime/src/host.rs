@@ -8,6 +8,4 @@ pub(crate) mod udmabuf;
 
 pub use dma_heap::DmaHeap;
 pub use host_memory::HostMemory;
-#[cfg(feature = "in-memory")]
-pub(crate) use linear::LinearPlan;
 pub use udmabuf::Udmabuf;

@@ -1,9 +1,8 @@
-//! TODO
-
-pub(crate) mod extent;
+//! What an image is: format, extent, layout and description. Plain data, checked when it is made.
 
 pub(crate) mod buffer_desc;
 pub(crate) mod damage;
+pub(crate) mod extent;
 pub(crate) mod format_info;
 pub(crate) mod fourcc;
 pub(crate) mod hdr_metadata;

@@ -1,6 +1,4 @@
-//! TODO
-
-pub(crate) mod pins;
+//! Where a buffer is: exporters, importers, places, the memory itself with its pins, and what it counts in a budget.
 
 pub(crate) mod backing;
 pub(crate) mod constraint;
@@ -11,5 +9,6 @@ pub(crate) mod import_error;
 pub(crate) mod importer;
 pub(crate) mod ledger;
 pub(crate) mod no_room_error;
+pub(crate) mod pins;
 pub(crate) mod placement;
 pub(crate) mod pool;

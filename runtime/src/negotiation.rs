@@ -87,10 +87,9 @@
 //!
 //! Drivers are slow to ask; [`QueryCache`] keeps what they answer.
 
-pub(crate) mod error;
-
 pub(crate) mod blame;
 pub(crate) mod combined_demands;
+pub(crate) mod error;
 pub(crate) mod format_support;
 pub(crate) mod layout_blame;
 pub(crate) mod layout_demands;

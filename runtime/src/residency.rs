@@ -5,9 +5,8 @@ pub(crate) mod inner;
 pub(crate) mod kept_by;
 pub(crate) mod make_room;
 pub(crate) mod member;
-pub(crate) mod trim;
-
 pub(crate) mod statistics;
+pub(crate) mod trim;
 
 use std::fmt;
 use std::sync::Arc;

@@ -79,11 +79,11 @@
 //! again; [`Routes::forget_refusals`] forgets. A device that took the buffer and refuses it after a move
 //! gets a shadow then.
 
-pub(crate) mod error;
-
 pub(crate) mod copy_engine;
 pub(crate) mod cpu_rows;
 pub(crate) mod detour;
+pub(crate) mod error;
+pub(crate) mod known_routes;
 pub(crate) mod policy;
 pub(crate) mod refusals;
 pub(crate) mod routed_attachment;
@@ -92,7 +92,8 @@ pub(crate) mod shadow;
 
 pub use copy_engine::{Copier, CopyEngine};
 pub use cpu_rows::CpuRows;
-pub use detour::{Detour, RefusedDetour};
+pub use detour::Detour;
+pub use error::{RefusedDetour, RoutedMapError};
 pub use policy::{Route, RoutePolicy, ShadowReason, ShadowRoute};
 pub use routed_attachment::RoutedAttachment;
 pub use routes::{RouteStatistics, Routes};

@@ -1,7 +1,6 @@
 //! One piece of work over any number of mappings.
 
 pub(crate) mod implicit_fences;
-
 pub(crate) mod used_mappings;
 
 use std::marker::PhantomData;

@@ -130,6 +130,28 @@ fn a_copy_that_fails_later_ends_the_moves_fence_in_an_error() {
 }
 
 #[test]
+fn one_who_waits_for_the_buffer_is_not_told_of_a_move_that_is_undone() {
+    let (buffer, exporter) = movable();
+    std::thread::scope(|scope| {
+        let mover = scope.spawn(|| {
+            for _ in 0..5000 {
+                exporter.fail(Step::Copy, 0);
+                buffer.move_to(&to(Placements::SHMEM)).unwrap_err();
+                buffer.dispatch();
+            }
+        });
+        // Between two looks of the one who waits, moves begin and are undone. The content is right
+        // in the old memory all the time.
+        while !mover.is_finished() {
+            for access in [Access::Read, Access::Write] {
+                buffer.wait_ready(access, Duration::from_secs(10)).unwrap();
+            }
+        }
+    });
+    assert_at_home(&buffer, &exporter);
+}
+
+#[test]
 fn i6_a_mapping_of_before_an_undone_move_keeps_the_memory_at_the_next() {
     let (buffer, exporter) = movable();
     let attachment = buffer

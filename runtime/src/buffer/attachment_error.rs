@@ -5,7 +5,6 @@ use crate::buffer::move_error::MoveError;
 use crate::fence::descriptor_error::DmaBufError;
 use crate::memory::export_error::ExportError;
 use crate::memory::import_error::ImportError;
-use crate::route::error::{CopyError, RouteError};
 
 /// Why a buffer could not be attached to a device. It is then as before.
 #[derive(Debug, thiserror::Error)]
@@ -101,22 +100,6 @@ pub enum AttachError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
-    /// The copy that the device uses could not be brought up to date.
-    #[error("the copy of '{buffer}' could not be brought up to date")]
-    Shadow {
-        /// The buffer's name.
-        buffer: String,
-        /// Why.
-        source: Box<CopyError>,
-    },
-    /// The device refuses the buffer since it was attached, and no detour leads to it either.
-    #[error("'{buffer}' cannot reach the device any more")]
-    Route {
-        /// The buffer's name.
-        buffer: String,
-        /// Why.
-        source: Box<RouteError>,
-    },
     /// The importer refused the backing.
     #[error(transparent)]
     Import(#[from] ImportError),

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use crate::access::Access;
-use crate::buffer::BufferInner;
 use crate::fence::Fence;
-use crate::fence::reservation::Removed;
+use crate::fence::reservation::{Removed, Reservation};
 use crate::fence::set::FenceSet;
 use crate::ids::AttachmentId;
 use crate::memory::backing::Generation;
@@ -61,7 +60,9 @@ impl Invalidate for Arc<AtomicBool> {
 
 /// What an invalidate callback may do.
 pub struct InvalidationContext<'a> {
-    buffer: &'a Arc<BufferInner>,
+    buffer: &'a str,
+    reservation: &'a Reservation,
+    unpin: &'a dyn Fn() -> usize,
     attachment: AttachmentId,
     generation: Generation,
     reason: InvalidationReason,
@@ -72,13 +73,17 @@ pub struct InvalidationContext<'a> {
 
 impl<'a> InvalidationContext<'a> {
     pub(crate) fn new(
-        buffer: &'a Arc<BufferInner>,
+        buffer: &'a str,
+        reservation: &'a Reservation,
+        unpin: &'a dyn Fn() -> usize,
         attachment: AttachmentId,
         generation: Generation,
         reason: InvalidationReason,
     ) -> Self {
         Self {
             buffer,
+            reservation,
+            unpin,
             attachment,
             generation,
             reason,
@@ -90,7 +95,7 @@ impl<'a> InvalidationContext<'a> {
 
     /// The buffer's name.
     pub fn buffer_name(&self) -> &str {
-        self.buffer.name()
+        self.buffer
     }
 
     /// The attachment that is told.
@@ -111,15 +116,16 @@ impl<'a> InvalidationContext<'a> {
     /// Lets go of all pins of this attachment, and returns how many there were: only a revocation
     /// comes while there are any. Their guards do nothing from then on.
     pub fn unpin(&self) -> usize {
-        self.buffer.unpin_all(self.attachment)
+        (self.unpin)()
     }
 
     /// Adds a fence of work that still uses the old memory and has none yet: it is waited for before
     /// the memory is used for anything else.
     pub fn add_fence(&self, access: Access, fence: Fence) {
         self.fences.borrow_mut().insert(fence.clone());
-        let reservation = self.buffer.reservation();
-        let removed = reservation.add(access.into(), fence, Some(self.attachment));
+        let removed = self
+            .reservation
+            .add(access.into(), fence, Some(self.attachment));
         self.removed.borrow_mut().extend(removed);
     }
 

@@ -49,6 +49,22 @@ impl Mapped<'_> {
     }
 }
 
+impl CpuMapping {
+    /// Begins an access. Fences that only the library knows
+    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first. Two system calls
+    /// for each memory, one here and one when the access is dropped; no allocation.
+    ///
+    /// # Errors
+    /// - [`CpuAccessError::ReadOnly`]: a write, and it was mapped for reading.
+    /// - [`CpuAccessError::DmaBuf`]: the ioctl failed; what was begun is ended.
+    pub fn begin(&mut self, access: Access) -> Result<CpuAccess<'_>, CpuAccessError> {
+        if access == Access::Write && self.access() == Access::Read {
+            return Err(CpuAccessError::ReadOnly);
+        }
+        CpuAccess::begin_mapped(Mapped::Kept(self), access)
+    }
+}
+
 impl CpuAccess<'static> {
     /// Maps the image's memories and begins the access. As for a [`CpuMapping`], the buffer's description
     /// should name the CPU. Fences that only the library knows

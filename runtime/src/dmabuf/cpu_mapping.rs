@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 
 use crate::access::Access;
 use crate::dmabuf::DmaBuf;
-use crate::dmabuf::cpu_access::{CpuAccess, Mapped};
 use crate::dmabuf::cpu_access_error::CpuAccessError;
 use crate::fence::descriptor_error::DmaBufError;
 use crate::image::layout::MAX_PLANES;
@@ -76,18 +75,9 @@ impl CpuMapping {
         })
     }
 
-    /// Begins an access. Fences that only the library knows
-    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first. Two system calls
-    /// for each memory, one here and one when the access is dropped; no allocation.
-    ///
-    /// # Errors
-    /// - [`CpuAccessError::ReadOnly`]: a write, and it was mapped for reading.
-    /// - [`CpuAccessError::DmaBuf`]: the ioctl failed; what was begun is ended.
-    pub fn begin(&mut self, access: Access) -> Result<CpuAccess<'_>, CpuAccessError> {
-        if access == Access::Write && self.access == Access::Read {
-            return Err(CpuAccessError::ReadOnly);
-        }
-        CpuAccess::begin_mapped(Mapped::Kept(self), access)
+    /// What it was mapped for.
+    pub(crate) fn access(&self) -> Access {
+        self.access
     }
 
     /// The image.

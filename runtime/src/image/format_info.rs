@@ -5,7 +5,10 @@
 //! of the kernel's table in `drm_fourcc.c`. Chroma of an odd width or height rounds up
 //! (`drm_format_info_plane_width`, `drm_format_info_plane_height`): the last sample is of one pixel.
 
+use std::str::FromStr;
+
 use crate::image::fourcc::Fourcc;
+use crate::image::layout_error::LayoutError;
 use crate::image::rectangle::Rectangle;
 
 /// One plane of a format: how much memory a sample takes, and how often there is one.
@@ -126,5 +129,36 @@ impl FormatInfo {
     /// The entry for `fourcc`, if there is one.
     pub fn of(fourcc: Fourcc) -> Option<&'static Self> {
         TABLE.iter().find(|info| info.fourcc == fourcc)
+    }
+}
+
+impl Fourcc {
+    /// The memory layout of this format, or `None` if the format is not known here.
+    pub fn info(self) -> Option<&'static FormatInfo> {
+        FormatInfo::of(self)
+    }
+}
+
+impl FromStr for Fourcc {
+    type Err = LayoutError;
+
+    /// Reads a code of one to four characters (`XR24`), or the kernel's name of a known format
+    /// (`XRGB8888`).
+    ///
+    /// # Errors
+    /// [`LayoutError::NotAFourcc`] if it is neither.
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
+        if let Some(info) = FormatInfo::all().iter().find(|info| info.name == text) {
+            return Ok(info.fourcc);
+        }
+        let bytes = text.as_bytes();
+        if bytes.is_empty() || bytes.len() > 4 || !bytes.iter().all(u8::is_ascii_graphic) {
+            return Err(LayoutError::NotAFourcc {
+                text: text.to_owned(),
+            });
+        }
+        let mut code = [b' '; 4];
+        code[..bytes.len()].copy_from_slice(bytes);
+        Ok(Self::new(u32::from_le_bytes(code)))
     }
 }

@@ -1,10 +1,6 @@
 //! Pixel formats by their four-character code.
 
 use std::fmt;
-use std::str::FromStr;
-
-use crate::image::format_info::FormatInfo;
-use crate::image::layout_error::LayoutError;
 
 /// A DRM pixel format: four characters in a `u32`, such as `XR24` (`drm_fourcc.h`).
 ///
@@ -85,11 +81,6 @@ impl Fourcc {
     pub const fn as_raw(self) -> u32 {
         self.0
     }
-
-    /// The memory layout of this format, or `None` if the format is not known here.
-    pub fn info(self) -> Option<&'static FormatInfo> {
-        FormatInfo::of(self)
-    }
 }
 
 impl fmt::Display for Fourcc {
@@ -111,29 +102,5 @@ impl fmt::Display for Fourcc {
 impl fmt::Debug for Fourcc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Fourcc({self})")
-    }
-}
-
-impl FromStr for Fourcc {
-    type Err = LayoutError;
-
-    /// Reads a code of one to four characters (`XR24`), or the kernel's name of a known format
-    /// (`XRGB8888`).
-    ///
-    /// # Errors
-    /// [`LayoutError::NotAFourcc`] if it is neither.
-    fn from_str(text: &str) -> Result<Self, LayoutError> {
-        if let Some(info) = FormatInfo::all().iter().find(|info| info.name == text) {
-            return Ok(info.fourcc);
-        }
-        let bytes = text.as_bytes();
-        if bytes.is_empty() || bytes.len() > 4 || !bytes.iter().all(u8::is_ascii_graphic) {
-            return Err(LayoutError::NotAFourcc {
-                text: text.to_owned(),
-            });
-        }
-        let mut code = [b' '; 4];
-        code[..bytes.len()].copy_from_slice(bytes);
-        Ok(Self(u32::from_le_bytes(code)))
     }
 }

@@ -117,26 +117,3 @@ impl fmt::Debug for Detour {
             .finish_non_exhaustive()
     }
 }
-
-/// A detour that leads nowhere, and why.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RefusedDetour {
-    /// Who would have made the memory, and who would have copied.
-    pub detour: String,
-    /// Why not.
-    pub error: CopyError,
-}
-
-impl fmt::Display for RefusedDetour {
-    /// With all causes, in one line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.detour, self.error)?;
-        let mut cause = std::error::Error::source(&self.error);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}

@@ -7,8 +7,8 @@ use crate::dmabuf::cpu_access_error::CpuAccessError;
 use crate::fence::error::FenceError;
 use crate::image::buffer_desc::Usage;
 use crate::memory::export_error::ExportError;
-use crate::route::detour::RefusedDetour;
 use crate::route::policy::ShadowReason;
+use std::fmt;
 
 /// Why no route leads from a buffer to a device. The buffer is as before.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,54 @@ fn listed(detours: &[RefusedDetour]) -> String {
         .iter()
         .map(|refused| format!("\n  - {refused}"))
         .collect()
+}
+
+/// A detour that leads nowhere, and why.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RefusedDetour {
+    /// Who would have made the memory, and who would have copied.
+    pub detour: String,
+    /// Why not.
+    pub error: CopyError,
+}
+
+impl fmt::Display for RefusedDetour {
+    /// With all causes, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.detour, self.error)?;
+        let mut cause = std::error::Error::source(&self.error);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Why an attachment by a route could not be mapped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoutedMapError {
+    /// The buffer itself, or the copy, could not be mapped.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The copy that the device uses could not be brought up to date. The next map tries again.
+    #[error("the copy of '{buffer}' could not be brought up to date")]
+    Shadow {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: CopyError,
+    },
+    /// The device refuses the buffer since it was attached, and no detour leads to it either.
+    #[error("'{buffer}' cannot reach the device any more")]
+    Route {
+        /// The buffer's name.
+        buffer: String,
+        /// Why.
+        source: RouteError,
+    },
 }
 
 /// Why a copy could not be made, or could not be brought up to date. What it still lacks is not

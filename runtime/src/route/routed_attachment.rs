@@ -9,8 +9,9 @@ use crate::attachment::pin::PinGuard;
 use crate::buffer::attachment_error::{MapError, PinError};
 use crate::locks::{Mutex, lock};
 use crate::memory::importer::Importer;
+use crate::route::error::RoutedMapError;
+use crate::route::known_routes::{KnownRoutes, SharedCallback};
 use crate::route::policy::{Route, RoutePolicy, ShadowReason};
-use crate::route::routes::{Routes, Shared, SharedCallback};
 use crate::route::shadow::Shadow;
 use crate::shared_buffer::SharedBuffer;
 
@@ -26,7 +27,7 @@ pub struct RoutedAttachment<I: Importer> {
     importer: I,
     policy: RoutePolicy,
     callback: SharedCallback,
-    routes: Arc<Shared>,
+    known: Arc<KnownRoutes>,
 }
 
 impl<I: Importer> RoutedAttachment<I> {
@@ -36,7 +37,7 @@ impl<I: Importer> RoutedAttachment<I> {
         importer: &I,
         policy: RoutePolicy,
         callback: SharedCallback,
-        routes: &Arc<Shared>,
+        known: &Arc<KnownRoutes>,
     ) -> Self {
         Self {
             direct,
@@ -46,7 +47,7 @@ impl<I: Importer> RoutedAttachment<I> {
             importer: importer.clone(),
             policy,
             callback,
-            routes: routes.clone(),
+            known: known.clone(),
         }
     }
 
@@ -84,18 +85,16 @@ impl<I: Importer> RoutedAttachment<I> {
     ///
     /// # Errors
     /// - Those of [`DynamicAttachment::map`].
-    /// - [`MapError::Shadow`]: the copy could not be brought up to date; the next map tries again.
-    /// - [`MapError::Route`]: the device refuses the buffer where it is now, and no shadow can be made.
+    /// - [`RoutedMapError::Shadow`]: the copy could not be brought up to date; the next map tries again.
+    /// - [`RoutedMapError::Route`]: the device refuses the buffer where it is now, and no shadow can be made.
     /// - [`MapError::WouldDeadlock`]: also when something must be copied.
-    pub fn map(&self) -> Result<Mapping<I>, MapError> {
+    pub fn map(&self) -> Result<Mapping<I>, RoutedMapError> {
         if let Some(shadow) = self.shadow.get() {
-            return shadow.map(&self.buffer, &self.routes);
+            return shadow.map(&self.buffer, &self.known);
         }
         let Some(direct) = &self.direct else {
             // One of the two is there from the beginning.
-            return Err(MapError::Detached {
-                buffer: self.buffer.desc().name.clone(),
-            });
+            return Err(self.detached().into());
         };
         if self.policy == RoutePolicy::KeepInPlace
             && let Some(demand) = direct.objection()
@@ -106,28 +105,28 @@ impl<I: Importer> RoutedAttachment<I> {
             Err(error) if self.policy != RoutePolicy::DirectOnly => {
                 let backing = self.buffer.backing();
                 let reason = self
-                    .routes
+                    .known
                     .reason(&self.buffer, &self.importer, &backing, error)?;
                 self.map_by_shadow(reason)
             }
-            mapped => mapped,
+            mapped => Ok(mapped?),
         }
     }
 
     #[cold]
-    fn map_by_shadow(&self, reason: ShadowReason) -> Result<Mapping<I>, MapError> {
+    fn map_by_shadow(&self, reason: ShadowReason) -> Result<Mapping<I>, RoutedMapError> {
         let switching = lock(&self.switching);
         if self.shadow.get().is_none() {
-            let made = Routes::make_shadow(
-                &self.routes,
+            let made = Shadow::by_first_detour(
+                &self.known,
                 &self.buffer,
                 &self.importer,
                 &self.callback,
                 reason,
             );
-            let made = made.map_err(|error| MapError::Route {
+            let made = made.map_err(|source| RoutedMapError::Route {
                 buffer: self.buffer.desc().name.clone(),
-                source: Box::new(error),
+                source,
             })?;
             if let Some(direct) = &self.direct {
                 direct.unmap();
@@ -137,10 +136,14 @@ impl<I: Importer> RoutedAttachment<I> {
         }
         drop(switching);
         match self.shadow.get() {
-            Some(shadow) => shadow.map(&self.buffer, &self.routes),
-            None => Err(MapError::Detached {
-                buffer: self.buffer.desc().name.clone(),
-            }),
+            Some(shadow) => shadow.map(&self.buffer, &self.known),
+            None => Err(self.detached().into()),
+        }
+    }
+
+    fn detached(&self) -> MapError {
+        MapError::Detached {
+            buffer: self.buffer.desc().name.clone(),
         }
     }
 

@@ -14,9 +14,9 @@ use crate::locks::{AtomicU64, Mutex, Ordering, lock};
 use crate::memory::importer::Importer;
 use crate::route::copy_engine::Copier;
 use crate::route::detour::Detour;
-use crate::route::error::CopyError;
-use crate::route::policy::{ShadowReason, ShadowRoute};
-use crate::route::routes::{Shared, SharedCallback};
+use crate::route::error::{CopyError, RefusedDetour, RouteError, RoutedMapError};
+use crate::route::known_routes::{KnownRoutes, SharedCallback};
+use crate::route::policy::{Route, ShadowReason, ShadowRoute};
 use crate::shared_buffer::SharedBuffer;
 
 /// What nobody does with a shadow.
@@ -72,6 +72,42 @@ impl<I: Importer> Shadow<I> {
         })
     }
 
+    /// A copy by the first detour that leads to the device.
+    pub(super) fn by_first_detour(
+        known: &KnownRoutes,
+        buffer: &SharedBuffer,
+        importer: &I,
+        callback: &SharedCallback,
+        reason: ShadowReason,
+    ) -> Result<Self, RouteError> {
+        let mut refused = Vec::new();
+        for detour in &known.detours {
+            match Self::new(buffer, importer, callback.clone(), detour, reason.clone()) {
+                Ok(shadow) => {
+                    let route = Route::Shadow(shadow.route());
+                    tracing::info!(
+                        buffer = buffer.desc().name,
+                        importer = importer.name(),
+                        %route,
+                        "not zero-copy"
+                    );
+                    known.shadows.fetch_add(1, Ordering::Relaxed);
+                    return Ok(shadow);
+                }
+                Err(error) => refused.push(RefusedDetour {
+                    detour: detour.to_string(),
+                    error,
+                }),
+            }
+        }
+        Err(RouteError::NoRoute {
+            buffer: buffer.desc().name.clone(),
+            importer: importer.name().to_owned(),
+            reason,
+            detours: refused,
+        })
+    }
+
     pub(super) fn route(&self) -> ShadowRoute {
         ShadowRoute {
             reason: self.reason.clone(),
@@ -98,23 +134,22 @@ impl<I: Importer> Shadow<I> {
     pub(super) fn map(
         &self,
         source: &SharedBuffer,
-        shared: &Shared,
-    ) -> Result<Mapping<I>, MapError> {
+        known: &KnownRoutes,
+    ) -> Result<Mapping<I>, RoutedMapError> {
         if source.is_exported() {
             self.unseen.add(&Damage::whole());
         }
         if !self.unseen.is_nothing() {
-            self.refresh(source, shared)?;
+            self.refresh(source, known)?;
         }
-        self.attachment.map()
+        Ok(self.attachment.map()?)
     }
 
     #[cold]
-    fn refresh(&self, source: &SharedBuffer, shared: &Shared) -> Result<(), MapError> {
+    fn refresh(&self, source: &SharedBuffer, known: &KnownRoutes) -> Result<(), RoutedMapError> {
         if held_reservations::any() {
-            return Err(MapError::WouldDeadlock {
-                buffer: source.desc().name.clone(),
-            });
+            let buffer = source.desc().name.clone();
+            return Err(MapError::WouldDeadlock { buffer }.into());
         }
         let _turn = lock(&self.turn);
         // Taken before the copy looks at the fences: whoever adds damage has added its fence.
@@ -125,15 +160,15 @@ impl<I: Importer> Shadow<I> {
         match self.copier.copy(&damage) {
             Ok(bytes) => {
                 self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                shared.copied(bytes);
+                known.copied(bytes);
                 tracing::trace!(shadow = self.buffer.desc().name, bytes, "copied");
                 Ok(())
             }
             Err(error) => {
                 self.unseen.add(&damage);
-                Err(MapError::Shadow {
+                Err(RoutedMapError::Shadow {
                     buffer: source.desc().name.clone(),
-                    source: Box::new(error),
+                    source: error,
                 })
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
+use dmashare::route::{CpuRows, Detour, RoutePolicy, RoutedMapError, Routes};
 use dmashare::{
     Access, AccessConstraint, Damage, MapError, Mapping, Placements, Rectangle, SoftwareTimeline,
     Submission, SubmitError,
@@ -110,7 +110,7 @@ fn a_copy_waits_for_the_writer_and_forgets_nothing() {
     let before = attachment.bytes_copied();
     assert!(matches!(
         attachment.map(),
-        Err(MapError::Shadow { source, .. })
+        Err(RoutedMapError::Shadow { source, .. })
             if source.to_string().contains("gpu")
     ));
     assert_eq!(attachment.bytes_copied(), before);
@@ -139,7 +139,10 @@ fn the_copy_waits_for_the_shadows_readers() {
     fill(buffer.backing().dmabuf(), everything(), 5);
     let shown = pixels(mapping.object());
     buffer.written(&Damage::whole());
-    assert!(matches!(attachment.map(), Err(MapError::Shadow { .. })));
+    assert!(matches!(
+        attachment.map(),
+        Err(RoutedMapError::Shadow { .. })
+    ));
     assert_eq!(pixels(mapping.object()), shown);
     display.signal(1);
     assert_eq!(pixels(attachment.map().unwrap().object()), content(&buffer));
@@ -180,7 +183,7 @@ fn inside_a_submission_only_a_fresh_shadow_is_mapped() {
     buffer.written(&Damage::whole());
     assert!(matches!(
         attachment.map(),
-        Err(MapError::WouldDeadlock { .. })
+        Err(RoutedMapError::Map(MapError::WouldDeadlock { .. }))
     ));
     drop(open);
     drop(attachment.map().unwrap());

@@ -83,7 +83,15 @@ impl BufferInner {
     ) -> Answers {
         let mut answers = Answers::default();
         for one in &told {
-            let context = InvalidationContext::new(self, one.id, generation, reason);
+            let unpin = || self.unpin_all(one.id);
+            let context = InvalidationContext::new(
+                self.name(),
+                self.reservation(),
+                &unpin,
+                one.id,
+                generation,
+                reason,
+            );
             let called = one.gate.call(&context);
             tracing::debug!(id = ?one.id, generation = generation.as_u64(), ?reason, ?called, "told");
             if called == Called::Panicked {
