@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::access::Access;
 use crate::attachment::dynamic::DynamicAttachment;
 use crate::box_error::BoxError;
+use crate::buffer::submit_error::SubmitError;
 use crate::dmabuf::cpu_access_error::CpuAccessError;
 use crate::dmabuf::cpu_mapping::CpuMapping;
 use crate::fence::error::FenceError;
@@ -115,7 +116,7 @@ impl Copier for Connected {
             // has moved since it was mapped is found out here.
             let submission = match Submission::begin([from.read(), to.write()]) {
                 Ok(submission) => submission,
-                Err(crate::buffer::submit_error::SubmitError::Stale { .. }) if !left.is_zero() => {
+                Err(SubmitError::Stale { .. }) if !left.is_zero() => {
                     continue;
                 }
                 Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::buffer::moving::move_fence::was_undone;
 use crate::buffer::submit_error::SubmitError;
 use crate::fence::Fence;
 use crate::fence::error::FenceError;
@@ -73,9 +74,18 @@ impl SharedBuffer {
     /// As [`FenceSet::wait`].
     pub fn wait_ready(&self, access: Access, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
-        self.inner.advance_within(timeout)?;
         let left = || timeout.saturating_sub(start.elapsed());
-        let result = self.ready(access).wait(left());
+        let result = loop {
+            self.inner.advance_within(left())?;
+            let fences = self.ready(access);
+            let result = fences.wait(left());
+            // The content is in the old memory then, which is the buffer's again: what is in the
+            // reservation now says when that may be used.
+            let undone = result.is_err() && fences.iter().any(was_undone);
+            if !undone || left().is_zero() {
+                break result;
+            }
+        };
         if !self.inner.has_foreign_holders() {
             return result;
         }

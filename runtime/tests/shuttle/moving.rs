@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dmashare::{MoveError, Placements, SoftwareTimeline};
+use dmashare::{Access, MoveError, Placements, SoftwareTimeline};
 use shuttle::thread;
 
-use crate::support::fake_exporter::CopyMode;
+use crate::support::fake_exporter::{CopyMode, Step};
 use crate::{assert_settled, attached, buffer, explore, submit, to};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -37,6 +37,28 @@ fn i6_old_memory_is_freed_once_and_after_its_fences() {
         signaller.join().unwrap();
         let collected = collected + buffer.dispatch();
         assert_eq!(collected, 1, "old memory is given back once");
+        assert_settled(&buffer, &exporter);
+    });
+}
+
+#[test]
+fn one_who_waits_for_the_buffer_is_not_told_of_a_move_that_is_undone() {
+    explore(1500, || {
+        let (buffer, exporter) = buffer("undone while waited for");
+        let mover = thread::spawn({
+            let (buffer, exporter) = (buffer.clone(), exporter.clone());
+            move || {
+                for _ in 0..2 {
+                    exporter.fail(Step::Copy, 0);
+                    let moved = buffer.move_to(&to(Placements::SHMEM));
+                    assert!(moved.is_ok() || exporter.stop_failing(), "{moved:?}");
+                }
+            }
+        });
+        // The content is right in the old memory, whatever becomes of the move.
+        buffer.wait_ready(Access::Read, LONG).unwrap();
+        mover.join().unwrap();
+        buffer.wait_ready(Access::Write, LONG).unwrap();
         assert_settled(&buffer, &exporter);
     });
 }

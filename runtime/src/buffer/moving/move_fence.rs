@@ -94,6 +94,16 @@ impl MoveFence {
     }
 }
 
+/// Whether a fence is that of a move whose copy was not done. A caller that waits for the
+/// buffer, and not for this move, looks at the buffer's reservation again.
+pub(crate) fn was_undone(fence: &Fence) -> bool {
+    let Fence::Point { timeline, .. } = fence else {
+        return false;
+    };
+    let own = timeline.as_any().downcast_ref::<MoveFence>();
+    own.is_some_and(|own| matches!(*lock(&own.state), State::Failed(_)))
+}
+
 impl Timeline for MoveFence {
     fn id(&self) -> TimelineId {
         self.id
