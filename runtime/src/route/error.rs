@@ -97,7 +97,7 @@ pub enum RoutedMapError {
         /// The buffer's name.
         buffer: String,
         /// Why.
-        source: CopyError,
+        source: Box<CopyError>,
     },
     /// The device refuses the buffer since it was attached, and no detour leads to it either.
     #[error("'{buffer}' cannot reach the device any more")]
@@ -105,7 +105,7 @@ pub enum RoutedMapError {
         /// The buffer's name.
         buffer: String,
         /// Why.
-        source: RouteError,
+        source: Box<RouteError>,
     },
 }
 

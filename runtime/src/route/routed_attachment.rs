@@ -124,9 +124,9 @@ impl<I: Importer> RoutedAttachment<I> {
                 &self.callback,
                 reason,
             );
-            let made = made.map_err(|source| RoutedMapError::Route {
+            let made = made.map_err(|error| RoutedMapError::Route {
                 buffer: self.buffer.desc().name.clone(),
-                source,
+                source: Box::new(error),
             })?;
             if let Some(direct) = &self.direct {
                 direct.unmap();

@@ -168,7 +168,7 @@ impl<I: Importer> Shadow<I> {
                 self.unseen.add(&damage);
                 Err(RoutedMapError::Shadow {
                     buffer: source.desc().name.clone(),
-                    source: error,
+                    source: Box::new(error),
                 })
             }
         }
