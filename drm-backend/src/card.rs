@@ -1,5 +1,18 @@
 //! A card: an open DRM device that drives displays.
 
+pub(crate) mod assign_outputs;
+pub(crate) mod capture;
+pub(crate) mod dispatch;
+pub(crate) mod event;
+pub(crate) mod held_buffer;
+pub(crate) mod hotplug;
+pub(crate) mod importer;
+pub(crate) mod negotiation_parties;
+pub(crate) mod plane_timeline;
+pub(crate) mod restore;
+pub(crate) mod state;
+pub(crate) mod statistics;
+
 mod open;
 
 use std::fmt;
@@ -11,17 +24,22 @@ use dmashare::{AccessConstraint, Fence, Mapping, RetireQueue};
 use nix::sys::epoll::Epoll;
 use nix::sys::signal::Signal;
 
-use crate::device::DrmDevice;
-use crate::hotplug::Uevents;
-use crate::resources::Resources;
-use crate::restore::{Restore, RestoreInHandler};
-use crate::state::{Freed, State};
-use crate::statistics::Counters;
+use crate::card::event::CommitId;
+use crate::card::hotplug::Uevents;
+use crate::card::restore::{Restore, RestoreInHandler};
+use crate::card::state::{Freed, State};
+use crate::card::statistics::{Counters, Statistics};
+use crate::commit::{Commit, OutputCommit, PlaneCommit};
+use crate::device::dumb_buffers::DumbBuffers;
+use crate::device::{DrmDevice, master};
+use crate::error::{CommitError, OpenError};
+use crate::framebuffer::Framebuffer;
+use crate::kms::capabilities::Capabilities;
+use crate::kms::format_set::FormatSet;
+use crate::kms::output::Output;
+use crate::kms::plane::Plane;
+use crate::kms::resources::Resources;
 use crate::sys::signal;
-use crate::{
-    Capabilities, Commit, CommitError, CommitId, DumbBuffers, FormatSet, Framebuffer, OpenError,
-    Output, OutputCommit, Plane, PlaneCommit, Statistics, master,
-};
 
 /// A card. Clones are the same card.
 ///

@@ -1,9 +1,25 @@
 //! What an application asks a card to show.
 
+pub(crate) mod build_request;
+pub(crate) mod configuration;
+pub(crate) mod damage_blob;
+pub(crate) mod explain_refusal;
+pub(crate) mod in_fences;
+pub(crate) mod pins;
+pub(crate) mod plan;
+pub(crate) mod plane_request;
+pub(crate) mod record_accepted;
+pub(crate) mod request;
+pub(crate) mod submit;
+
 use dmashare::{AlphaMode, Fence, Mapping, Rectangle};
 use smallvec::SmallVec;
 
-use crate::{Card, Mode, Output, Plane, Rotation};
+use crate::card::Card;
+use crate::kms::mode::Mode;
+use crate::kms::output::Output;
+use crate::kms::plane::Plane;
+use crate::kms::rotation::Rotation;
 
 /// A buffer on a plane.
 #[derive(Clone, Debug)]

@@ -1,5 +1,10 @@
 //! An open DRM device file.
 
+pub(crate) mod dumb_buffers;
+pub(crate) mod gem;
+pub(crate) mod master;
+pub(crate) mod node;
+
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use drm::{Device as _, DriverCapability};
 use nix::sys::stat::{fstat, major, minor};
 
-use crate::gem::GemTable;
-use crate::sys::{self, retry};
-use crate::{DeviceError, OpenError};
+use crate::device::gem::GemTable;
+use crate::error::{DeviceError, OpenError};
+use crate::sys;
+use crate::sys::retry;
 
 /// `DRM_PRIME_CAP_IMPORT` of `drm.h`.
 pub(crate) const PRIME_CAP_IMPORT: u64 = 1;

@@ -1,5 +1,7 @@
 //! drm_syncobj: the kernel's box for a fence, or for a line of them, that processes share.
 
+pub(crate) mod timeline;
+
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,8 +15,12 @@ use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use smallvec::SmallVec;
 
+use crate::card::Card;
 use crate::device::DrmDevice;
-use crate::{Card, Node, OpenError, SyncobjError, SyncobjTimeline, sys};
+use crate::device::node::Node;
+use crate::error::{OpenError, SyncobjError};
+use crate::syncobj::timeline::SyncobjTimeline;
+use crate::sys;
 
 /// A DRM device whose driver has syncobjs. Clones share the open file.
 ///
@@ -40,8 +46,9 @@ impl SyncobjDevice {
     /// # Errors
     /// As [`open`](Self::open); [`OpenError::NoDriver`] if there is none.
     pub fn of_driver(driver: &str) -> Result<Self, SyncobjError> {
-        let is_it =
-            |node: &&Node| node.driver() == driver && node.kind() == crate::NodeKind::Render;
+        let is_it = |node: &&Node| {
+            node.driver() == driver && node.kind() == crate::device::node::NodeKind::Render
+        };
         match Node::list().iter().find(is_it) {
             Some(node) => Self::open(node.path()),
             None => Err(OpenError::NoDriver {

@@ -10,15 +10,18 @@ use drm::DriverCapability;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::CardInner;
-use crate::device::DrmDevice;
-use crate::dispatch::{DEVICE_TOKEN, UEVENT_TOKEN};
-use crate::hotplug::Uevents;
-use crate::resources::Resources;
-use crate::restore::Restore;
-use crate::state::State;
-use crate::statistics::Counters;
-use crate::{Capabilities, Card, OpenError, Output, capabilities, master, node};
+use crate::card::dispatch::{DEVICE_TOKEN, UEVENT_TOKEN};
+use crate::card::hotplug::Uevents;
+use crate::card::restore::Restore;
+use crate::card::state::State;
+use crate::card::statistics::Counters;
+use crate::card::{Card, CardInner};
+use crate::device::{DrmDevice, master, node};
+use crate::error::OpenError;
+use crate::kms::capabilities;
+use crate::kms::capabilities::Capabilities;
+use crate::kms::output::Output;
+use crate::kms::resources::Resources;
 
 /// What a card is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]

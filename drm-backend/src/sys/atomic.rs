@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use drm_ffi::drm_mode_atomic;
 
-use super::retry;
+use crate::sys::retry;
 
 mod ioctls {
     nix::ioctl_readwrite!(atomic, b'd', 0xbc, drm_ffi::drm_mode_atomic);

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use drm_ffi::{drm_mode_card_res, drm_mode_closefb, drm_mode_get_blob};
 
-use super::{retry, retry_idempotent};
+use crate::sys::{retry, retry_idempotent};
 
 mod ioctls {
     nix::ioctl_readwrite!(get_resources, b'd', 0xa0, drm_ffi::drm_mode_card_res);

@@ -1,0 +1,328 @@
+//! Which buffers a plane shows or may still be reading, and when each is free.
+//!
+//! A buffer that a plane has shown is free when a later commit's flip event has arrived and every
+//! writeback of the commits that showed it has signalled. The flip event alone is not enough: a
+//! buffer that was drawn into then, while a writeback of it was pending, had most of its captured
+//! pixels spoiled.
+
+use std::collections::VecDeque;
+
+use dmashare::{Fence, SoftwareTimeline};
+use smallvec::SmallVec;
+
+use crate::card::event::CommitId;
+
+/// One buffer on one plane, from the commit that shows it until it is free. `M` is what keeps the
+/// buffer: a mapping.
+#[derive(Debug)]
+struct PlaneUse<M> {
+    mapping: M,
+    crtc: usize,
+    point: u64,
+    /// The commit that shows it.
+    shown_by: CommitId,
+    /// That commit is on the screen.
+    on_screen: bool,
+    /// The commit that shows something else.
+    replaced_by: Option<CommitId>,
+    /// That one is on the screen.
+    ended: bool,
+    /// Captures that may still be reading it.
+    captures: SmallVec<[u64; 2]>,
+}
+
+/// The buffers of one plane. Point `n` of its timeline is the `n`-th buffer that it shows; points
+/// signal in order, so a buffer waits also for those before it, which were replaced earlier.
+#[derive(Debug)]
+pub(crate) struct PlaneTimeline<M> {
+    timeline: SoftwareTimeline,
+    last_point: u64,
+    uses: VecDeque<PlaneUse<M>>,
+}
+
+impl<M> PlaneTimeline<M> {
+    /// `producer` names it in reports.
+    pub(crate) fn new(producer: String) -> Self {
+        Self {
+            timeline: SoftwareTimeline::new(producer),
+            last_point: 0,
+            uses: VecDeque::with_capacity(8),
+        }
+    }
+
+    /// What it shows as of the last commit.
+    pub(crate) fn current(&self) -> Option<&M> {
+        self.uses
+            .back()
+            .filter(|used| used.replaced_by.is_none())
+            .map(|used| &used.mapping)
+    }
+
+    /// Everything that it holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &M> {
+        self.uses.iter().map(|used| &used.mapping)
+    }
+
+    /// The fence of the next buffer, should it be shown.
+    pub(crate) fn next_fence(&self) -> Fence {
+        self.timeline.fence(self.last_point + 1)
+    }
+
+    /// `commit` shows `mapping` from now on. Its fence is what [`next_fence`](Self::next_fence) gave.
+    /// `flips` as with [`hide`](Self::hide).
+    pub(crate) fn show(
+        &mut self,
+        mapping: M,
+        crtc: usize,
+        commit: CommitId,
+        flips: impl FnOnce(usize) -> bool,
+    ) {
+        self.hide(commit, flips);
+        self.last_point += 1;
+        self.uses.push_back(PlaneUse {
+            mapping,
+            crtc,
+            point: self.last_point,
+            shown_by: commit,
+            on_screen: false,
+            replaced_by: None,
+            ended: false,
+            captures: SmallVec::new(),
+        });
+    }
+
+    /// `commit` shows nothing here from now on. `flips` says whether a flip event will come for a
+    /// CRTC. If none does, another process has switched it off, and nothing is read any more.
+    pub(crate) fn hide(&mut self, commit: CommitId, flips: impl FnOnce(usize) -> bool) {
+        let last = self.uses.back_mut();
+        if let Some(used) = last.filter(|used| used.replaced_by.is_none()) {
+            used.replaced_by = Some(commit);
+            used.ended = !flips(used.crtc);
+        }
+    }
+
+    /// A capture reads what is shown now.
+    pub(crate) fn capture(&mut self, capture: u64) {
+        if let Some(used) = self.uses.back_mut()
+            && used.replaced_by.is_none()
+        {
+            used.captures.push(capture);
+        }
+    }
+
+    /// A capture is over.
+    pub(crate) fn captured(&mut self, capture: u64) {
+        for used in &mut self.uses {
+            used.captures.retain(|pending| *pending != capture);
+        }
+    }
+
+    /// `commit` is on the screen of a CRTC: what it replaced there is no longer read. What has appeared
+    /// with it is given to `appeared`.
+    pub(crate) fn flipped(&mut self, crtc: usize, commit: CommitId, mut appeared: impl FnMut(&M)) {
+        for used in self.uses.iter_mut().filter(|used| used.crtc == crtc) {
+            if used.replaced_by.is_some_and(|by| by <= commit) {
+                used.ended = true;
+            } else if !used.on_screen && used.shown_by <= commit {
+                used.on_screen = true;
+                appeared(&used.mapping);
+            }
+        }
+    }
+
+    /// Signals the fences of buffers that are free now, and gives each to `freed`.
+    pub(crate) fn release(&mut self, mut freed: impl FnMut(M)) {
+        while let Some(used) = self.uses.front() {
+            if !used.ended || !used.captures.is_empty() {
+                break;
+            }
+            self.timeline.signal(used.point);
+            if let Some(used) = self.uses.pop_front() {
+                freed(used.mapping);
+            }
+        }
+    }
+
+    /// The card is closed: nothing is read any more.
+    pub(crate) fn close(&mut self, mut freed: impl FnMut(M)) {
+        self.timeline.signal(self.last_point);
+        for used in self.uses.drain(..) {
+            freed(used.mapping);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dmashare::FenceStatus;
+    use proptest::prelude::*;
+
+    fn commit(number: u64) -> CommitId {
+        CommitId::new(number)
+    }
+
+    /// Every CRTC flips.
+    const FLIPS: fn(usize) -> bool = |_| true;
+
+    fn released(plane: &mut PlaneTimeline<u32>) -> Vec<u32> {
+        let mut freed = Vec::new();
+        plane.release(|mapping| freed.push(mapping));
+        freed
+    }
+
+    #[test]
+    fn a_buffer_is_free_with_the_flip_of_the_next() {
+        let mut plane = PlaneTimeline::new("plane".to_owned());
+        let fence = plane.next_fence();
+        plane.show(1, 0, commit(1), FLIPS);
+        let mut appeared = Vec::new();
+        for _ in 0..2 {
+            plane.flipped(0, commit(1), |mapping| appeared.push(*mapping));
+        }
+        assert_eq!(appeared, [1]);
+        assert!(released(&mut plane).is_empty());
+        plane.show(2, 0, commit(2), FLIPS);
+        assert!(released(&mut plane).is_empty());
+        assert_eq!(fence.status(), FenceStatus::Pending);
+        plane.flipped(0, commit(2), |_| {});
+        assert_eq!(released(&mut plane), [1]);
+        assert_eq!(fence.status(), FenceStatus::Signalled);
+        assert_eq!(plane.current(), Some(&2));
+    }
+
+    #[test]
+    fn a_pending_capture_keeps_it() {
+        let mut plane = PlaneTimeline::new("plane".to_owned());
+        let fence = plane.next_fence();
+        plane.show(1, 0, commit(1), FLIPS);
+        plane.capture(7);
+        plane.show(2, 0, commit(2), FLIPS);
+        plane.flipped(0, commit(2), |_| {});
+        assert!(released(&mut plane).is_empty());
+        assert_eq!(fence.status(), FenceStatus::Pending);
+        plane.captured(7);
+        assert_eq!(released(&mut plane), [1]);
+        assert_eq!(fence.status(), FenceStatus::Signalled);
+    }
+
+    #[test]
+    fn another_crtc_does_not_free_it() {
+        let mut plane = PlaneTimeline::new("plane".to_owned());
+        plane.show(1, 0, commit(1), FLIPS);
+        plane.hide(commit(2), FLIPS);
+        plane.flipped(1, commit(2), |_| {});
+        assert!(released(&mut plane).is_empty());
+        plane.flipped(0, commit(2), |_| {});
+        assert_eq!(released(&mut plane), [1]);
+        assert_eq!(plane.current(), None);
+    }
+
+    #[test]
+    fn a_crtc_that_others_switched_off_frees_it_at_once() {
+        let off = |crtc| crtc != 1;
+        let mut plane = PlaneTimeline::new("plane".to_owned());
+        let fence = plane.next_fence();
+        plane.show(1, 1, commit(1), FLIPS);
+        plane.show(2, 1, commit(2), FLIPS);
+        // The next is on another CRTC: this one's event does not tell.
+        plane.show(3, 0, commit(3), off);
+        // The flip of the second commit may still come; points signal in order.
+        assert!(released(&mut plane).is_empty());
+        assert_eq!(fence.status(), FenceStatus::Pending);
+        plane.flipped(1, commit(2), |_| {});
+        assert_eq!(released(&mut plane), [1, 2]);
+        // What was hidden before keeps waiting for its own event.
+        plane.hide(commit(4), FLIPS);
+        plane.hide(commit(5), |_| false);
+        assert!(released(&mut plane).is_empty());
+        plane.flipped(0, commit(4), |_| {});
+        assert_eq!(released(&mut plane), [3]);
+    }
+
+    #[test]
+    fn closing_signals_everything() {
+        let mut plane = PlaneTimeline::new("plane".to_owned());
+        plane.show(1, 0, commit(1), FLIPS);
+        let fence = plane.next_fence();
+        plane.show(2, 0, commit(2), FLIPS);
+        let mut freed = Vec::new();
+        plane.close(|mapping| freed.push(mapping));
+        assert_eq!(freed, [1, 2]);
+        assert_eq!(fence.status(), FenceStatus::Signalled);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Show { captured: bool },
+        Hide,
+        FlipNext,
+        CaptureEnds(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            any::<bool>().prop_map(|captured| Step::Show { captured }),
+            Just(Step::Hide),
+            Just(Step::FlipNext),
+            (0_usize..4).prop_map(Step::CaptureEnds),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens in which order, a buffer's fence signals only when the rule allows it,
+        /// and every fence has signalled once everything has ended.
+        #[test]
+        fn no_buffer_is_freed_early_and_none_is_kept(steps in proptest::collection::vec(step(), 0..60)) {
+            let mut plane = PlaneTimeline::new("plane".to_owned());
+            // The model: fence, replaced by, captures pending.
+            let mut model: Vec<(Fence, Option<u64>, Vec<u64>)> = Vec::new();
+            let mut captures: Vec<u64> = Vec::new();
+            let (mut last_commit, mut last_flip, mut next_capture) = (0, 0, 0);
+            for step in steps {
+                match step {
+                    Step::Show { captured } => {
+                        last_commit += 1;
+                        if let Some((_, replaced, _)) = model.last_mut() {
+                            replaced.get_or_insert(last_commit);
+                        }
+                        model.push((plane.next_fence(), None, Vec::new()));
+                        plane.show(model.len(), 0, commit(last_commit), FLIPS);
+                        if captured {
+                            next_capture += 1;
+                            plane.capture(next_capture);
+                            captures.push(next_capture);
+                            model.last_mut().unwrap().2.push(next_capture);
+                        }
+                    }
+                    Step::Hide => {
+                        last_commit += 1;
+                        if let Some((_, replaced, _)) = model.last_mut() {
+                            replaced.get_or_insert(last_commit);
+                        }
+                        plane.hide(commit(last_commit), FLIPS);
+                    }
+                    Step::FlipNext => {
+                        last_flip = (last_flip + 1).min(last_commit);
+                        plane.flipped(0, commit(last_flip), |_| {});
+                    }
+                    Step::CaptureEnds(index) if !captures.is_empty() => {
+                        let ended = captures.remove(index % captures.len());
+                        plane.captured(ended);
+                        for (_, _, pending) in &mut model {
+                            pending.retain(|capture| *capture != ended);
+                        }
+                    }
+                    Step::CaptureEnds(_) => {}
+                }
+                plane.release(|_| {});
+                let mut all_before = true;
+                for (fence, replaced, pending) in &model {
+                    let free = replaced.is_some_and(|by| by <= last_flip) && pending.is_empty();
+                    all_before &= free;
+                    prop_assert_eq!(fence.status() == FenceStatus::Signalled, all_before);
+                }
+            }
+        }
+    }
+}

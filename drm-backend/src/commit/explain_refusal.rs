@@ -1,0 +1,88 @@
+//! What the kernel's refusal of a commit means.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nix::libc;
+
+use crate::card::CardInner;
+use crate::card::state::State;
+use crate::commit::Commit;
+use crate::commit::in_fences::InFences;
+use crate::commit::submit::Attempt;
+use crate::device::master;
+use crate::error::CommitError;
+use crate::kms::output::OutputId;
+
+/// An error that says what was refused and why, or another way to try.
+pub(crate) fn failed(
+    inner: &Arc<CardInner>,
+    state: &State,
+    commit: &Commit,
+    fences: &InFences,
+    source: io::Error,
+) -> Result<Attempt, CommitError> {
+    let names = |busy: &dyn Fn(OutputId) -> bool| -> Vec<String> {
+        let outputs = commit.outputs.iter().map(|output| &output.output);
+        outputs
+            .filter(|output| busy(output.id()))
+            .map(|output| output.name().to_owned())
+            .collect()
+    };
+    match source.raw_os_error() {
+        Some(libc::EBUSY) => {
+            inner.statistics.busy.fetch_add(1, Ordering::Relaxed);
+            let pending = || state.crtcs.iter().flat_map(|crtc| &crtc.pending);
+            let mut busy = names(&|id| pending().any(|(_, output)| *output == id));
+            if busy.is_empty() {
+                busy = names(&|_| true);
+            }
+            Err(CommitError::Busy { outputs: busy })
+        }
+        Some(libc::EPERM) if fences.any() => Ok(Attempt::RefusesInFences),
+        Some(libc::EACCES | libc::EPERM) => Err(master::no_master(&inner.device, source).into()),
+        Some(libc::EINVAL | libc::ERANGE | libc::ENOSPC | libc::ENOENT | libc::EOPNOTSUPP) => {
+            // The driver says the same for a display that was unplugged meanwhile.
+            let gone = commit.outputs.iter().find(|output| {
+                let status = output.output.connector().status(&inner.device, false);
+                output.active && status.is_ok_and(|status| !status.connected)
+            });
+            Err(match gone {
+                Some(output) => CommitError::Disconnected {
+                    output: output.output.name().to_owned(),
+                },
+                None => CommitError::Rejected {
+                    card: inner.device.name().to_owned(),
+                    configuration: describe(state),
+                    source,
+                },
+            })
+        }
+        _ => Err(inner.device.error("MODE_ATOMIC", source).into()),
+    }
+}
+
+/// The configuration that was refused, for people.
+fn describe(state: &State) -> String {
+    let mut text = String::new();
+    for crtc in state.next.crtcs.iter().flatten() {
+        let name = state
+            .connectors
+            .iter()
+            .find(|known| known.connector.id == crtc.connector)
+            .map_or("?", |known| &*known.connector.name);
+        text += &format!("{name} {}", crtc.mode);
+        if let Some(capture) = crtc.capture {
+            text += &format!(" captured as {} {}", capture.format, capture.extent);
+        }
+        text += "; ";
+    }
+    for (index, plane) in state.next.planes.iter().enumerate() {
+        if let Some(plane) = plane {
+            text += &format!("plane {index}: {plane}; ");
+        }
+    }
+    text.truncate(text.trim_end_matches("; ").len());
+    text
+}

@@ -1,0 +1,152 @@
+//! The fences that a commit waits for: those that the application gives, and those that the
+//! buffers' reservations hold.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use dmashare::{Fence, FenceError, FenceSet, FenceStatus, SyncFile};
+use smallvec::SmallVec;
+
+use crate::commit::Commit;
+use crate::error::CommitError;
+
+/// How long a commit waits on the CPU for a driver that takes no in-fences.
+const CPU_WAIT: Duration = Duration::from_secs(1);
+
+/// Fences as sync_files. They are made before any reservation is locked, because a driver may take
+/// its time there (invariant I16).
+#[derive(Debug, Default)]
+pub(crate) struct InFences {
+    /// What the display will have waited for.
+    covered: FenceSet,
+    /// For each plane of the commit, in order, the fence that the application gave for it.
+    explicit: SmallVec<[Explicit; 4]>,
+    /// Everything else, for the first plane: a commit waits for the fences of all its planes.
+    merged: Option<SyncFile>,
+    /// The driver takes none: they are waited for on the CPU.
+    wait_on_cpu: bool,
+}
+
+#[derive(Debug)]
+enum Explicit {
+    /// None, or over.
+    None,
+    /// The application's own sync_file: its number goes to the kernel as it is.
+    Shared(Fence),
+    Exported(SyncFile),
+}
+
+impl InFences {
+    /// The fences that the application gives.
+    pub(crate) fn new(commit: &Commit, wait_on_cpu: bool) -> Result<Self, CommitError> {
+        let mut this = Self {
+            wait_on_cpu,
+            ..Self::default()
+        };
+        for plane in commit.planes() {
+            let explicit = match &plane.fence {
+                None => Explicit::None,
+                Some(fence) => {
+                    this.covered.insert(fence.clone());
+                    this.explicit(fence, plane.mapping.buffer_name())?
+                }
+            };
+            this.explicit.push(explicit);
+        }
+        Ok(this)
+    }
+
+    fn explicit(&self, fence: &Fence, buffer: &str) -> Result<Explicit, CommitError> {
+        if self.wait_on_cpu {
+            wait(fence, buffer)?;
+            return Ok(Explicit::None);
+        }
+        match fence {
+            // Its status would cost a system call, and the kernel looks for itself.
+            Fence::SyncFile(_) => Ok(Explicit::Shared(fence.clone())),
+            _ => match fence.status() {
+                FenceStatus::Signalled => Ok(Explicit::None),
+                FenceStatus::Failed(errno) => Err(FenceError::Failed {
+                    producer: fence.producer().to_owned(),
+                    source: errno.into(),
+                }
+                .into()),
+                FenceStatus::Pending => export(fence, buffer)
+                    .map(|file| file.map_or(Explicit::None, Explicit::Exported)),
+            },
+        }
+    }
+
+    /// Whether the display waits for `fence` already.
+    pub(crate) fn covers(&self, fence: &Fence) -> bool {
+        self.covered.iter().any(|covered| covered.supersedes(fence))
+    }
+
+    /// Has the display wait for one more fence.
+    pub(crate) fn cover(&mut self, fence: &Fence, buffer: &str) -> Result<(), CommitError> {
+        if self.wait_on_cpu {
+            wait(fence, buffer)?;
+        } else if let Some(file) = export(fence, buffer)? {
+            let others = self
+                .merged
+                .as_ref()
+                .or_else(|| self.explicit.first().and_then(Explicit::sync_file));
+            let merged = match others {
+                Some(others) => others.merge(&file).map_err(FenceError::from)?,
+                None => file,
+            };
+            self.merged = Some(merged);
+        }
+        self.covered.insert(fence.clone());
+        Ok(())
+    }
+
+    /// The value of `IN_FENCE_FD` for the `index`-th plane of the commit.
+    pub(crate) fn fd(&self, index: usize) -> Option<i32> {
+        let first = self.merged.as_ref().filter(|_| index == 0);
+        let file = first.or_else(|| self.explicit.get(index).and_then(Explicit::sync_file))?;
+        Some(file.as_fd().as_raw_fd())
+    }
+
+    /// Whether the commit has any in-fence.
+    pub(crate) fn any(&self) -> bool {
+        self.merged.is_some()
+            || self
+                .explicit
+                .iter()
+                .any(|fence| fence.sync_file().is_some())
+    }
+}
+
+impl Explicit {
+    fn sync_file(&self) -> Option<&SyncFile> {
+        match self {
+            Self::Exported(file) => Some(file),
+            Self::Shared(Fence::SyncFile(file)) => Some(file),
+            Self::Shared(_) | Self::None => None,
+        }
+    }
+}
+
+/// A sync_file for a fence; `None` if it has signalled meanwhile.
+fn export(fence: &Fence, buffer: &str) -> Result<Option<SyncFile>, CommitError> {
+    match fence.export_sync_file() {
+        Ok(file) => Ok(Some(file)),
+        Err(FenceError::NoSyncFile { .. }) if fence.status().is_over() => Ok(None),
+        Err(FenceError::NoSyncFile { producer }) => Err(CommitError::NotReady {
+            buffer: buffer.to_owned(),
+            producer,
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn wait(fence: &Fence, buffer: &str) -> Result<(), CommitError> {
+    match fence.wait(CPU_WAIT) {
+        Err(FenceError::Timeout { producer }) => Err(CommitError::NotReady {
+            buffer: buffer.to_owned(),
+            producer,
+        }),
+        result => Ok(result?),
+    }
+}

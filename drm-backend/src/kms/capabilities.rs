@@ -1,0 +1,69 @@
+//! What a card's driver can do.
+
+use dmashare::Extent;
+use drm::{ClientCapability, Device as _, DriverCapability};
+
+use crate::device::{DrmDevice, PRIME_CAP_EXPORT, PRIME_CAP_IMPORT};
+use crate::error::OpenError;
+use crate::kms::resources::Resources;
+use crate::sys::retry;
+
+/// What the driver says of itself (`DRM_IOCTL_GET_CAP` and the resources of mode setting).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Framebuffers are made with explicit modifiers (`DRM_CAP_ADDFB2_MODIFIERS`). Without it only
+    /// LINEAR is accepted.
+    pub addfb2_modifiers: bool,
+    /// Foreign dma-bufs can be imported (`DRM_PRIME_CAP_IMPORT`).
+    pub prime_import: bool,
+    /// Its own buffers can be exported as dma-bufs (`DRM_PRIME_CAP_EXPORT`).
+    pub prime_export: bool,
+    /// It makes dumb buffers (`DRM_CAP_DUMB_BUFFER`).
+    pub dumb_buffer: bool,
+    /// The times of events are of `CLOCK_MONOTONIC` (`DRM_CAP_TIMESTAMP_MONOTONIC`).
+    pub timestamp_monotonic: bool,
+    /// Smallest framebuffer.
+    pub minimum_extent: Extent,
+    /// Largest framebuffer.
+    pub maximum_extent: Extent,
+}
+
+impl Capabilities {
+    pub(crate) fn read(device: &DrmDevice, resources: &Resources) -> Self {
+        let prime = device.capability(DriverCapability::Prime).unwrap_or(0);
+        let Resources {
+            minimum, maximum, ..
+        } = resources;
+        Self {
+            addfb2_modifiers: device.has(DriverCapability::AddFB2Modifiers),
+            prime_import: prime & PRIME_CAP_IMPORT != 0,
+            prime_export: prime & PRIME_CAP_EXPORT != 0,
+            dumb_buffer: device.has(DriverCapability::DumbBuffer),
+            timestamp_monotonic: device.has(DriverCapability::MonotonicTimestamp),
+            minimum_extent: Extent::new(minimum.width.max(1), minimum.height.max(1)),
+            maximum_extent: *maximum,
+        }
+    }
+}
+
+/// Tells the driver that planes, atomic commits and writeback connectors are understood.
+pub(crate) fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenError> {
+    let enable = |capability| retry(|| device.set_client_capability(capability, true));
+    // Any driver that sets modes knows planes; a render node answers EACCES, a device without
+    // displays EOPNOTSUPP.
+    if enable(ClientCapability::UniversalPlanes).is_err() {
+        return Err(OpenError::NoKms {
+            card: device.name().to_owned(),
+        });
+    }
+    enable(ClientCapability::Atomic).map_err(|source| OpenError::NoAtomic {
+        card: device.name().to_owned(),
+        source,
+    })?;
+    // A kernel without writeback connectors has none to show.
+    if let Err(error) = enable(ClientCapability::WritebackConnectors) {
+        tracing::debug!(%error, card = device.name(), "no writeback connectors");
+    }
+    Ok(())
+}
