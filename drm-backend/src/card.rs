@@ -2,6 +2,7 @@
 
 pub(crate) mod assign_outputs;
 pub(crate) mod capture;
+pub(crate) mod configuration;
 pub(crate) mod dispatch;
 pub(crate) mod event;
 pub(crate) mod held_buffer;
@@ -20,23 +21,20 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dmashare::{AccessConstraint, Fence, Mapping, RetireQueue};
+use dmashare::{AccessConstraint, RetireQueue};
 use nix::sys::epoll::Epoll;
 use nix::sys::signal::Signal;
 
-use crate::card::event::CommitId;
 use crate::card::hotplug::Uevents;
 use crate::card::restore::{Restore, RestoreInHandler};
 use crate::card::state::{Freed, State};
 use crate::card::statistics::{Counters, Statistics};
-use crate::commit::{Commit, OutputCommit, PlaneCommit};
 use crate::device::dumb_buffers::DumbBuffers;
 use crate::device::{DrmDevice, master};
-use crate::error::{CommitError, OpenError};
+use crate::error::OpenError;
 use crate::framebuffer::Framebuffer;
 use crate::kms::capabilities::Capabilities;
 use crate::kms::format_set::FormatSet;
-use crate::kms::output::Output;
 use crate::kms::plane::Plane;
 use crate::kms::resources::Resources;
 use crate::sys::signal;
@@ -152,23 +150,6 @@ impl Card {
     pub fn scanout_constraint(&self) -> AccessConstraint {
         let known = &self.inner.constraint;
         known.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Shows a buffer on an output, unscaled from the left upper corner, in the mode that is set, or
-    /// else in the output's preferred one. All other planes of the output go off. Short for
-    /// [`commit`](Self::commit) with one [`PlaneCommit::primary`].
-    ///
-    /// # Errors
-    /// As [`commit`](Self::commit).
-    pub fn present(
-        &self,
-        output: &Output,
-        mapping: &Mapping<Card>,
-        fence: Option<&Fence>,
-    ) -> Result<CommitId, CommitError> {
-        let mut plane = PlaneCommit::primary(mapping);
-        plane.fence = fence.cloned();
-        self.commit(Commit::new().output(OutputCommit::new(output).plane(plane)))
     }
 
     /// Gives up DRM master, so that another process may show something: a virtual terminal is

@@ -1,7 +1,7 @@
 //! What an application asks a card to show.
 
+pub(crate) mod attempt;
 pub(crate) mod build_request;
-pub(crate) mod configuration;
 pub(crate) mod damage_blob;
 pub(crate) mod explain_refusal;
 pub(crate) mod in_fences;
@@ -9,13 +9,13 @@ pub(crate) mod pins;
 pub(crate) mod plan;
 pub(crate) mod plane_request;
 pub(crate) mod record_accepted;
-pub(crate) mod request;
 pub(crate) mod submit;
 
 use dmashare::{AlphaMode, Fence, Mapping, Rectangle};
 use smallvec::SmallVec;
 
 use crate::card::Card;
+use crate::kms::appearance::Appearance;
 use crate::kms::mode::Mode;
 use crate::kms::output::Output;
 use crate::kms::plane::Plane;
@@ -33,32 +33,6 @@ pub struct PlaneCommit {
     pub(crate) appearance: Appearance,
     /// One needs no memory of its own; more would make every commit larger.
     pub(crate) damage: SmallVec<[Rectangle; 1]>,
-}
-
-/// What an application asks of the plane beyond the rectangles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Appearance {
-    pub(crate) rotation: Rotation,
-    pub(crate) alpha: u16,
-    /// `None`: what the buffer says.
-    pub(crate) pixel_blend_mode: Option<AlphaMode>,
-    pub(crate) zpos: Option<u64>,
-}
-
-impl Appearance {
-    /// `DRM_BLEND_ALPHA_OPAQUE` of `drm_blend.h`.
-    pub(crate) const OPAQUE: u16 = 0xffff;
-}
-
-impl Default for Appearance {
-    fn default() -> Self {
-        Self {
-            rotation: Rotation::ROTATE_0,
-            alpha: Self::OPAQUE,
-            pixel_blend_mode: None,
-            zpos: None,
-        }
-    }
 }
 
 impl PlaneCommit {

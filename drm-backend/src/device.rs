@@ -2,6 +2,7 @@
 
 pub(crate) mod dumb_buffers;
 pub(crate) mod gem;
+pub(crate) mod gem_table;
 pub(crate) mod master;
 pub(crate) mod node;
 
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use drm::{Device as _, DriverCapability};
 use nix::sys::stat::{fstat, major, minor};
 
-use crate::device::gem::GemTable;
+use crate::device::gem_table::GemTable;
 use crate::error::{DeviceError, OpenError};
 use crate::sys;
 use crate::sys::retry;

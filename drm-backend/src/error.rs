@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use dmashare::{Extent, FenceError, Fourcc, Modifier, PinError, SubmitError};
 
-use crate::kms::plane_property::PlaneProperty;
+use crate::plane_property::PlaneProperty;
 
 /// An operation on a DRM device failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! What the kernel says of its modesetting objects: outputs, planes, modes, properties, formats.
 
+pub(crate) mod appearance;
 pub(crate) mod blob;
 pub(crate) mod capabilities;
 pub(crate) mod connector;
@@ -10,7 +11,8 @@ pub(crate) mod mode;
 pub(crate) mod optional_properties;
 pub(crate) mod output;
 pub(crate) mod plane;
-pub(crate) mod plane_property;
 pub(crate) mod property;
+pub(crate) mod request;
 pub(crate) mod resources;
 pub(crate) mod rotation;
+pub(crate) mod snapshot;

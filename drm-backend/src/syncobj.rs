@@ -19,7 +19,6 @@ use crate::card::Card;
 use crate::device::DrmDevice;
 use crate::device::node::Node;
 use crate::error::{OpenError, SyncobjError};
-use crate::syncobj::timeline::SyncobjTimeline;
 use crate::sys;
 
 /// A DRM device whose driver has syncobjs. Clones share the open file.
@@ -81,14 +80,6 @@ impl SyncobjDevice {
             drm_ffi::syncobj::create(self.device.as_fd(), signalled)
         })?;
         Ok(self.wrap(made.handle))
-    }
-
-    /// Makes a timeline at 0, whose fences name `producer` in reports.
-    ///
-    /// # Errors
-    /// [`SyncobjError::Device`].
-    pub fn timeline(&self, producer: impl Into<String>) -> Result<SyncobjTimeline, SyncobjError> {
-        Ok(SyncobjTimeline::new(self.create(false)?, producer))
     }
 
     /// Takes part in a syncobj that another process, or another device, has exported

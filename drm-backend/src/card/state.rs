@@ -8,16 +8,16 @@ use nix::sys::epoll::Epoll;
 use smallvec::SmallVec;
 
 use crate::card::capture::Capture;
+use crate::card::configuration::{Accepted, Configuration};
 use crate::card::event::CommitId;
 use crate::card::held_buffer::Held;
 use crate::card::plane_timeline::PlaneTimeline;
-use crate::card::restore::Foreign;
-use crate::commit::configuration::{Accepted, Configuration};
-use crate::commit::request::Request;
 use crate::kms::connector::Connector;
 use crate::kms::output::OutputId;
 use crate::kms::property::PropertyNames;
+use crate::kms::request::Request;
 use crate::kms::resources::Resources;
+use crate::kms::snapshot::Foreign;
 use crate::sys::atomic::FenceSlots;
 
 /// What is to be dropped once the state is unlocked.

@@ -3,18 +3,18 @@
 use smallvec::SmallVec;
 
 use crate::card::CardInner;
-use crate::card::restore::ForeignCrtc;
+use crate::card::configuration::CrtcConfiguration;
 use crate::card::state::State;
-use crate::commit::configuration::CrtcConfiguration;
+use crate::commit::attempt::Attempt;
 use crate::commit::damage_blob;
-use crate::commit::in_fences::InFences;
-use crate::commit::plan::{OutputPlan, Plan, PlanePlan, is_modeset};
+use crate::commit::plan::{OutputPlan, PlanePlan, is_modeset};
 use crate::commit::plane_request::{PlaneOn, plane_off, plane_on};
-use crate::commit::request::Request;
 use crate::error::DeviceError;
 use crate::kms::blob::PropertyBlob;
-use crate::kms::plane_property::PlaneProperty;
+use crate::kms::request::Request;
 use crate::kms::resources::Crtc;
+use crate::kms::snapshot::ForeignCrtc;
+use crate::plane_property::PlaneProperty;
 
 /// The slot into which the kernel writes the writeback fence of a commit's `output`-th output.
 pub(crate) fn capture_slot(output: usize) -> usize {
@@ -29,69 +29,90 @@ pub(crate) fn out_fence_slot(output: usize) -> usize {
 /// The modes and damage clips that a request names.
 pub(crate) type Blobs = SmallVec<[PropertyBlob; 4]>;
 
-/// Puts the difference between the present and the next configuration into the request, and the
-/// framebuffers, fences and damage of the plan. Gives the blobs that it names: they must live until
-/// the commit.
-pub(crate) fn fill(
-    inner: &CardInner,
-    state: &mut State,
-    plan: &Plan<'_>,
-    fences: &InFences,
-    out_fences: bool,
-) -> Result<Blobs, DeviceError> {
-    let mut blobs = Blobs::new();
-    state.request.clear();
-    state.slots.reset(plan.outputs.len() * 2);
-    for (index, output) in plan.outputs.iter().enumerate() {
-        let Some(crtc) = output.crtc else { continue };
-        let current = state.current.crtcs[crtc];
-        match state.next.crtcs[crtc] {
-            Some(next) => {
-                let changes = is_modeset(current.as_ref(), Some(&next));
-                let blob = if changes {
-                    let blob = PropertyBlob::mode(&inner.device, next.mode)?;
-                    let value = blob.value();
-                    blobs.push(blob);
-                    Some(value)
-                } else {
-                    None
-                };
-                crtc_on(inner, state, output, (index, crtc), &next, blob, out_fences);
+impl Attempt<'_> {
+    /// Puts the difference between the present and the next configuration into the request, and the
+    /// framebuffers, fences and damage of the plan. Gives the blobs that it names: they must live until
+    /// the commit.
+    pub(crate) fn build_request(&mut self, out_fences: bool) -> Result<Blobs, DeviceError> {
+        let (inner, plan, fences) = (self.inner, &self.plan, self.fences);
+        let state = &mut *self.state;
+        let mut blobs = Blobs::new();
+        state.request.clear();
+        state.slots.reset(plan.outputs.len() * 2);
+        for (index, output) in plan.outputs.iter().enumerate() {
+            let Some(crtc) = output.crtc else { continue };
+            let current = state.current.crtcs[crtc];
+            match state.next.crtcs[crtc] {
+                Some(next) => {
+                    let changes = is_modeset(current.as_ref(), Some(&next));
+                    let blob = if changes {
+                        let blob = PropertyBlob::mode(&inner.device, next.mode)?;
+                        let value = blob.value();
+                        blobs.push(blob);
+                        Some(value)
+                    } else {
+                        None
+                    };
+                    crtc_on(inner, state, output, (index, crtc), &next, blob, out_fences);
+                }
+                None => crtc_off(
+                    &mut state.request,
+                    &inner.resources.crtcs[crtc],
+                    output,
+                    current.as_ref(),
+                ),
             }
-            None => crtc_off(
-                &mut state.request,
-                &inner.resources.crtcs[crtc],
-                output,
-                current.as_ref(),
-            ),
+        }
+        for (flat, plane) in plan.planes.iter().enumerate() {
+            let objects = &inner.resources.planes[plane.plane];
+            let damage = damage_blob(inner, plane, &mut blobs)?;
+            let on = PlaneOn {
+                plane: objects.id(),
+                crtc: inner.resources.crtcs[plane.crtc].id,
+                framebuffer: plane.commit.mapping.object().id(),
+                fence: fences.fd(flat),
+                damage,
+            };
+            let current = state.current.planes[plane.plane].as_ref();
+            if let Some(next) = &state.next.planes[plane.plane] {
+                let properties = &objects.inner.properties;
+                plane_on(&mut state.request, properties, on, current, next);
+            }
+        }
+        for (index, plane) in inner.resources.planes.iter().enumerate() {
+            let ours = state.current.planes[index].is_some();
+            let mut foreign = state.foreign.planes.iter();
+            let on = ours || foreign.any(|foreign| foreign.id == plane.id());
+            if on && state.next.planes[index].is_none() {
+                plane_off(&mut state.request, plane.id(), &plane.inner.properties);
+            }
+        }
+        switch_foreign_off(inner, state);
+        Ok(blobs)
+    }
+
+    /// Puts into the request what switches off that part of what others have set up whose CRTC is not
+    /// active: the kernel gives no flip event for a CRTC that is off and stays off, and refuses a commit
+    /// that asks for events and names one (`drm_atomic_crtc_check`).
+    pub(crate) fn build_request_for_sleeping(&mut self) {
+        let (inner, state) = (self.inner, &mut *self.state);
+        let request = &mut state.request;
+        request.clear();
+        for foreign in state.foreign.crtcs.iter().filter(|crtc| crtc.sleeps) {
+            crtc_unset(request, foreign);
+        }
+        for foreign in state.foreign.planes.iter().filter(|plane| plane.sleeps) {
+            let mut planes = inner.resources.planes.iter();
+            if let Some(plane) = planes.find(|plane| plane.id() == foreign.id) {
+                plane_off(request, plane.id(), &plane.inner.properties);
+            }
+        }
+        let connectors = state.foreign.connectors.iter();
+        for foreign in connectors.filter(|connector| connector.sleeps) {
+            request.object(foreign.id);
+            request.set(foreign.crtc_id, 0);
         }
     }
-    for (flat, plane) in plan.planes.iter().enumerate() {
-        let objects = &inner.resources.planes[plane.plane];
-        let damage = damage_blob(inner, plane, &mut blobs)?;
-        let on = PlaneOn {
-            plane: objects.id(),
-            crtc: inner.resources.crtcs[plane.crtc].id,
-            framebuffer: plane.commit.mapping.object().id(),
-            fence: fences.fd(flat),
-            damage,
-        };
-        let current = state.current.planes[plane.plane].as_ref();
-        if let Some(next) = &state.next.planes[plane.plane] {
-            let properties = &objects.inner.properties;
-            plane_on(&mut state.request, properties, on, current, next);
-        }
-    }
-    for (index, plane) in inner.resources.planes.iter().enumerate() {
-        let ours = state.current.planes[index].is_some();
-        let mut foreign = state.foreign.planes.iter();
-        let on = ours || foreign.any(|foreign| foreign.id == plane.id());
-        if on && state.next.planes[index].is_none() {
-            plane_off(&mut state.request, plane.id(), &plane.inner.properties);
-        }
-    }
-    switch_foreign_off(inner, state);
-    Ok(blobs)
 }
 
 /// The blob of a plane's damage clips; none if it has none or its plane would not use them.
@@ -236,28 +257,6 @@ fn switch_foreign_off(inner: &CardInner, state: &mut State) {
             state.request.object(foreign.id);
             state.request.set(foreign.crtc_id, 0);
         }
-    }
-}
-
-/// Puts into the request what switches off that part of what others have set up whose CRTC is not
-/// active: the kernel gives no flip event for a CRTC that is off and stays off, and refuses a commit
-/// that asks for events and names one (`drm_atomic_crtc_check`).
-pub(crate) fn fill_sleeping(inner: &CardInner, state: &mut State) {
-    let request = &mut state.request;
-    request.clear();
-    for foreign in state.foreign.crtcs.iter().filter(|crtc| crtc.sleeps) {
-        crtc_unset(request, foreign);
-    }
-    for foreign in state.foreign.planes.iter().filter(|plane| plane.sleeps) {
-        let mut planes = inner.resources.planes.iter();
-        if let Some(plane) = planes.find(|plane| plane.id() == foreign.id) {
-            plane_off(request, plane.id(), &plane.inner.properties);
-        }
-    }
-    let connectors = state.foreign.connectors.iter();
-    for foreign in connectors.filter(|connector| connector.sleeps) {
-        request.object(foreign.id);
-        request.set(foreign.crtc_id, 0);
     }
 }
 

@@ -1,65 +1,59 @@
 //! What the kernel's refusal of a commit means.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nix::libc;
 
-use crate::card::CardInner;
 use crate::card::state::State;
-use crate::commit::Commit;
-use crate::commit::in_fences::InFences;
-use crate::commit::submit::Attempt;
+use crate::commit::attempt::{Attempt, Outcome};
 use crate::device::master;
 use crate::error::CommitError;
 use crate::kms::output::OutputId;
 
-/// An error that says what was refused and why, or another way to try.
-pub(crate) fn failed(
-    inner: &Arc<CardInner>,
-    state: &State,
-    commit: &Commit,
-    fences: &InFences,
-    source: io::Error,
-) -> Result<Attempt, CommitError> {
-    let names = |busy: &dyn Fn(OutputId) -> bool| -> Vec<String> {
-        let outputs = commit.outputs.iter().map(|output| &output.output);
-        outputs
-            .filter(|output| busy(output.id()))
-            .map(|output| output.name().to_owned())
-            .collect()
-    };
-    match source.raw_os_error() {
-        Some(libc::EBUSY) => {
-            inner.statistics.busy.fetch_add(1, Ordering::Relaxed);
-            let pending = || state.crtcs.iter().flat_map(|crtc| &crtc.pending);
-            let mut busy = names(&|id| pending().any(|(_, output)| *output == id));
-            if busy.is_empty() {
-                busy = names(&|_| true);
+impl Attempt<'_> {
+    /// An error that says what was refused and why, or another way to try.
+    pub(crate) fn failed(&self, source: io::Error) -> Result<Outcome, CommitError> {
+        let names = |busy: &dyn Fn(OutputId) -> bool| -> Vec<String> {
+            let outputs = self.commit.outputs.iter().map(|output| &output.output);
+            outputs
+                .filter(|output| busy(output.id()))
+                .map(|output| output.name().to_owned())
+                .collect()
+        };
+        match source.raw_os_error() {
+            Some(libc::EBUSY) => {
+                self.inner.statistics.busy.fetch_add(1, Ordering::Relaxed);
+                let pending = || self.state.crtcs.iter().flat_map(|crtc| &crtc.pending);
+                let mut busy = names(&|id| pending().any(|(_, output)| *output == id));
+                if busy.is_empty() {
+                    busy = names(&|_| true);
+                }
+                Err(CommitError::Busy { outputs: busy })
             }
-            Err(CommitError::Busy { outputs: busy })
+            Some(libc::EPERM) if self.fences.any() => Ok(Outcome::RefusesInFences),
+            Some(libc::EACCES | libc::EPERM) => {
+                Err(master::no_master(&self.inner.device, source).into())
+            }
+            Some(libc::EINVAL | libc::ERANGE | libc::ENOSPC | libc::ENOENT | libc::EOPNOTSUPP) => {
+                // The driver says the same for a display that was unplugged meanwhile.
+                let gone = self.commit.outputs.iter().find(|output| {
+                    let status = output.output.connector().status(&self.inner.device, false);
+                    output.active && status.is_ok_and(|status| !status.connected)
+                });
+                Err(match gone {
+                    Some(output) => CommitError::Disconnected {
+                        output: output.output.name().to_owned(),
+                    },
+                    None => CommitError::Rejected {
+                        card: self.inner.device.name().to_owned(),
+                        configuration: describe(self.state),
+                        source,
+                    },
+                })
+            }
+            _ => Err(self.inner.device.error("MODE_ATOMIC", source).into()),
         }
-        Some(libc::EPERM) if fences.any() => Ok(Attempt::RefusesInFences),
-        Some(libc::EACCES | libc::EPERM) => Err(master::no_master(&inner.device, source).into()),
-        Some(libc::EINVAL | libc::ERANGE | libc::ENOSPC | libc::ENOENT | libc::EOPNOTSUPP) => {
-            // The driver says the same for a display that was unplugged meanwhile.
-            let gone = commit.outputs.iter().find(|output| {
-                let status = output.output.connector().status(&inner.device, false);
-                output.active && status.is_ok_and(|status| !status.connected)
-            });
-            Err(match gone {
-                Some(output) => CommitError::Disconnected {
-                    output: output.output.name().to_owned(),
-                },
-                None => CommitError::Rejected {
-                    card: inner.device.name().to_owned(),
-                    configuration: describe(state),
-                    source,
-                },
-            })
-        }
-        _ => Err(inner.device.error("MODE_ATOMIC", source).into()),
     }
 }
 

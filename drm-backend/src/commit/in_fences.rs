@@ -84,9 +84,17 @@ impl InFences {
 
     /// Has the display wait for one more fence.
     pub(crate) fn cover(&mut self, fence: &Fence, buffer: &str) -> Result<(), CommitError> {
-        if self.wait_on_cpu {
-            wait(fence, buffer)?;
-        } else if let Some(file) = export(fence, buffer)? {
+        let exported = match self.wait_on_cpu {
+            true => wait(fence, buffer).map(|()| None),
+            false => export(fence, buffer),
+        };
+        let exported = match exported {
+            // It may be that of a move which was undone. The next round decides, with the buffers
+            // locked: their mappings are stale then, or the content is what a failed writer left.
+            Err(_) if matches!(fence.status(), FenceStatus::Failed(_)) => return Ok(()),
+            exported => exported?,
+        };
+        if let Some(file) = exported {
             let others = self
                 .merged
                 .as_ref()

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use dmashare::{Extent, Mapping};
 use smallvec::SmallVec;
 
+use crate::card::configuration::{CrtcConfiguration, FramebufferKind, PlaneConfiguration};
 use crate::card::state::State;
 use crate::card::{Card, CardInner};
-use crate::commit::configuration::{CrtcConfiguration, FramebufferKind, PlaneConfiguration};
 use crate::commit::{Commit, OutputCommit, PlaneCommit, damage_blob};
 use crate::error::CommitError;
 use crate::framebuffer::Framebuffer;

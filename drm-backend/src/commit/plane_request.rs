@@ -1,9 +1,9 @@
 //! A plane in an atomic request.
 
-use crate::commit::configuration::PlaneConfiguration;
-use crate::commit::request::Request;
+use crate::card::configuration::PlaneConfiguration;
 use crate::kms::plane::PlaneProperties;
-use crate::kms::plane_property::PlaneProperty;
+use crate::kms::request::Request;
+use crate::plane_property::PlaneProperty;
 use dmashare::Rectangle;
 
 /// What a commit puts on a plane.
@@ -90,9 +90,9 @@ mod tests {
     use dmashare::{Extent, Fourcc, Modifier};
 
     use super::*;
-    use crate::commit::Appearance;
-    use crate::commit::configuration::FramebufferKind;
+    use crate::card::configuration::FramebufferKind;
     use crate::framebuffer::PixelMeaning;
+    use crate::kms::appearance::Appearance;
     use crate::kms::optional_properties::OptionalProperties;
     use crate::kms::property::{Properties, Property};
     use crate::kms::rotation::Rotation;

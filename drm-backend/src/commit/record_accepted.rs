@@ -5,15 +5,13 @@ use smallvec::SmallVec;
 
 use crate::card::CardInner;
 use crate::card::capture::Capture;
+use crate::card::configuration::Configuration;
 use crate::card::event::CommitId;
 use crate::card::held_buffer::Held;
-use crate::card::restore::Foreign;
-use crate::card::state::State;
+use crate::commit::attempt::{Attempt, OutFences};
 use crate::commit::build_request::{capture_slot, out_fence_slot};
-use crate::commit::configuration::Configuration;
-use crate::commit::pins::Pins;
 use crate::commit::plan::Plan;
-use crate::commit::submit::OutFences;
+use crate::kms::snapshot::Foreign;
 
 /// Whether a flip event of the commit, or of a later one, comes for a CRTC: it is in the commit, or
 /// on, or the commit switches it off because others had it on. Any other was off already when this
@@ -31,77 +29,77 @@ fn flips(
         || foreign.crtcs.iter().any(|foreign| foreign.id == id)
 }
 
-/// Notes which planes show nothing. Also those that this process showed before another was master:
-/// the first commit after that switches off what it does not name.
-pub(crate) fn hide(inner: &CardInner, state: &mut State, plan: &Plan<'_>, id: CommitId) {
-    for (timeline, next) in state.planes.iter_mut().zip(&state.next.planes) {
-        if next.is_none() {
-            timeline.hide(id, |crtc| {
-                flips(inner, &state.foreign, &state.next, plan, crtc)
-            });
-        }
-    }
-}
-
-/// The commit is on its way: notes what each plane shows and what is captured. Gives the fence for
-/// each new use.
-pub(crate) fn record(
-    inner: &CardInner,
-    state: &mut State,
-    plan: &Plan<'_>,
-    pins: &mut Pins,
-    id: CommitId,
-) -> SmallVec<[(MappingUse, Fence); 8]> {
-    let mut fences = SmallVec::new();
-    for output in &plan.outputs {
-        let Some(crtc) = output.crtc else { continue };
-        let queue = &mut state.crtcs[crtc].pending;
-        queue.push_back((id, output.commit.output.id()));
-    }
-    hide(inner, state, plan, id);
-    for (index, plane) in plan.planes.iter().enumerate() {
-        if let Some(pin) = pins.plane(index) {
-            let mapping = &plane.commit.mapping;
-            let timeline = &mut state.planes[plane.plane];
-            fences.push((mapping.read(), timeline.next_fence()));
-            let flips = |crtc| flips(inner, &state.foreign, &state.next, plan, crtc);
-            let held = Held::new(mapping, plane.output.id(), pin);
-            timeline.show(held, plane.crtc, id, flips);
-        }
-    }
-    for (index, output) in plan.outputs.iter().enumerate() {
-        let (Some(crtc), Some(target)) = (output.crtc, &output.commit.writeback) else {
-            continue;
-        };
-        let fence = state.slots.take(capture_slot(index));
-        // An output that goes off captures nothing. The pin is taken last: it is not to be dropped
-        // here.
-        let Some((fence, pin)) = fence.and_then(|fence| Some((fence, pins.target(index)?))) else {
-            continue;
-        };
-        let fence = SyncFile::from_kernel(fence);
-        state.last_capture += 1;
-        let serial = state.last_capture;
-        let held = Held::new(target, output.commit.output.id(), pin);
-        let capture = Capture::new(serial, id, held, fence);
-        fences.push((target.write(), capture.fence()));
-        state.captures.push(capture);
-        for index in 0..state.planes.len() {
-            if state.next.planes[index].is_some_and(|plane| plane.crtc == crtc) {
-                state.planes[index].capture(serial);
+impl Attempt<'_> {
+    /// Notes which planes show nothing. Also those that this process showed before another was
+    /// master: the first commit after that switches off what it does not name.
+    pub(crate) fn hide(&mut self, id: CommitId) {
+        let (inner, plan) = (self.inner, &self.plan);
+        let state = &mut *self.state;
+        for (timeline, next) in state.planes.iter_mut().zip(&state.next.planes) {
+            if next.is_none() {
+                timeline.hide(id, |crtc| {
+                    flips(inner, &state.foreign, &state.next, plan, crtc)
+                });
             }
         }
     }
-    std::mem::swap(&mut state.current, &mut state.next);
-    state.foreign = Foreign::default();
-    fences
-}
 
-/// The out-fences of a commit that the kernel has accepted.
-pub(crate) fn take_out_fences(state: &mut State, plan: &Plan<'_>, out_fences: &mut OutFences) {
-    for (index, output) in plan.outputs.iter().enumerate() {
-        if let Some(fence) = state.slots.take(out_fence_slot(index)) {
-            out_fences.push((output.commit.output.id(), SyncFile::from_kernel(fence)));
+    /// Notes what each plane shows and what is captured. Gives the fence of each new use.
+    pub(crate) fn record_accepted(&mut self, id: CommitId) -> SmallVec<[(MappingUse, Fence); 8]> {
+        for output in &self.plan.outputs {
+            let Some(crtc) = output.crtc else { continue };
+            let queue = &mut self.state.crtcs[crtc].pending;
+            queue.push_back((id, output.commit.output.id()));
+        }
+        self.hide(id);
+        let (inner, plan) = (self.inner, &self.plan);
+        let (state, pins) = (&mut *self.state, &mut *self.pins);
+        let mut fences = SmallVec::new();
+        for (index, plane) in plan.planes.iter().enumerate() {
+            if let Some(pin) = pins.plane(index) {
+                let mapping = &plane.commit.mapping;
+                let timeline = &mut state.planes[plane.plane];
+                fences.push((mapping.read(), timeline.next_fence()));
+                let flips = |crtc| flips(inner, &state.foreign, &state.next, plan, crtc);
+                let held = Held::new(mapping, plane.output.id(), pin);
+                timeline.show(held, plane.crtc, id, flips);
+            }
+        }
+        for (index, output) in plan.outputs.iter().enumerate() {
+            let (Some(crtc), Some(target)) = (output.crtc, &output.commit.writeback) else {
+                continue;
+            };
+            let fence = state.slots.take(capture_slot(index));
+            // An output that goes off captures nothing. The pin is taken last, so that it is not
+            // dropped here.
+            let Some((fence, pin)) = fence.and_then(|fence| Some((fence, pins.target(index)?)))
+            else {
+                continue;
+            };
+            let fence = SyncFile::from_kernel(fence);
+            state.last_capture += 1;
+            let serial = state.last_capture;
+            let held = Held::new(target, output.commit.output.id(), pin);
+            let capture = Capture::new(serial, id, held, fence);
+            fences.push((target.write(), capture.fence()));
+            state.captures.push(capture);
+            for index in 0..state.planes.len() {
+                if state.next.planes[index].is_some_and(|plane| plane.crtc == crtc) {
+                    state.planes[index].capture(serial);
+                }
+            }
+        }
+        std::mem::swap(&mut state.current, &mut state.next);
+        state.foreign = Foreign::default();
+        fences
+    }
+
+    /// Takes the out-fences of a commit that the kernel has accepted.
+    pub(crate) fn take_out_fences(&mut self, out_fences: &mut OutFences) {
+        for (index, output) in self.plan.outputs.iter().enumerate() {
+            if let Some(fence) = self.state.slots.take(out_fence_slot(index)) {
+                out_fences.push((output.commit.output.id(), SyncFile::from_kernel(fence)));
+            }
         }
     }
 }

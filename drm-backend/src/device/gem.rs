@@ -4,55 +4,16 @@
 //! twice gives the same handle twice. So it must be closed exactly once, by its last user, and not
 //! between another thread's import of the same dma-buf and its use of the handle.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dmashare::DmaBufMemory;
 use std::os::fd::AsFd;
 
 use crate::device::DrmDevice;
 use crate::sys::{retry, retry_idempotent};
-
-/// How many users each open handle of a file has.
-#[derive(Debug, Default)]
-pub(crate) struct GemTable {
-    users: Mutex<HashMap<u32, usize>>,
-}
-
-impl GemTable {
-    /// Counts a user of the handle that `open` returns. The table is locked meanwhile: no other
-    /// thread can close the handle between the kernel's giving it and its being counted.
-    fn open(&self, open: impl FnOnce() -> io::Result<u32>) -> io::Result<u32> {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        // What the table itself needs comes first, so that nothing can fail after the ioctl.
-        users.reserve(1);
-        let handle = open()?;
-        *users.entry(handle).or_insert(0) += 1;
-        Ok(handle)
-    }
-
-    fn close(&self, handle: u32, close: impl FnOnce()) {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = users.get_mut(&handle) {
-            *count -= 1;
-            if *count == 0 {
-                users.remove(&handle);
-                close();
-            }
-        }
-    }
-
-    /// How many handles are open.
-    pub(crate) fn len(&self) -> usize {
-        self.users
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-    }
-}
 
 /// One user of a GEM handle; the handle is closed with its last one.
 pub(crate) struct GemHandle {

@@ -11,8 +11,8 @@ use crate::error::OpenError;
 use crate::kms::format_set::FormatSet;
 use crate::kms::in_formats;
 use crate::kms::optional_properties::OptionalProperties;
-use crate::kms::plane_property::PlaneProperty;
 use crate::kms::property::{Properties, PropertyNames};
+use crate::plane_property::PlaneProperty;
 
 /// What a plane is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

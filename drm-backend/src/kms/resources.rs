@@ -7,7 +7,6 @@ use std::sync::Arc;
 use dmashare::Extent;
 use drm::control::{crtc, from_u32, plane};
 
-use crate::card::restore::Snapshot;
 use crate::device::DrmDevice;
 use crate::error::OpenError;
 use crate::kms::connector::Connector;
@@ -15,6 +14,7 @@ use crate::kms::crtc_assignment::assign;
 use crate::kms::format_set::FormatSet;
 use crate::kms::plane::{Plane, PlaneKind};
 use crate::kms::property::PropertyNames;
+use crate::kms::snapshot::Snapshot;
 use crate::sys;
 
 /// A CRTC with the ids of the properties that commits set.

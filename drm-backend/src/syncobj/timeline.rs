@@ -10,7 +10,7 @@ use dmashare::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::error::SyncobjError;
-use crate::syncobj::{Syncobj, SyncobjWait};
+use crate::syncobj::{Syncobj, SyncobjDevice, SyncobjWait};
 
 /// A drm_syncobj whose points are fences: what a Wayland client and a compositor share
 /// (`linux-drm-syncobj-v1`). Clones are the same timeline.
@@ -31,6 +31,16 @@ struct Shared {
     syncobj: Syncobj,
     /// The highest point that was seen signalled. Points do not go back, unless someone resets it.
     reached: AtomicU64,
+}
+
+impl SyncobjDevice {
+    /// Makes a timeline at 0, whose fences name `producer` in reports.
+    ///
+    /// # Errors
+    /// [`SyncobjError::Device`].
+    pub fn timeline(&self, producer: impl Into<String>) -> Result<SyncobjTimeline, SyncobjError> {
+        Ok(SyncobjTimeline::new(self.create(false)?, producer))
+    }
 }
 
 impl SyncobjTimeline {

@@ -7,7 +7,7 @@ use std::fmt;
 use dmashare::{Extent, Fourcc, Modifier};
 
 use crate::kms::mode::Mode;
-use crate::kms::plane_property::PlaneValues;
+use crate::plane_property::PlaneValues;
 use dmashare::Rectangle;
 
 /// What a framebuffer is like: two that are alike can replace each other without another check.

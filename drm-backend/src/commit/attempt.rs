@@ -1,0 +1,196 @@
+//! One attempt to commit, with the card's state locked.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dmashare::{
+    Contended, Fence, FenceStatus, ImplicitFences, Submission, SyncFile, TryBeginError, Unpublished,
+};
+use drm_ffi::{
+    DRM_MODE_ATOMIC_ALLOW_MODESET, DRM_MODE_ATOMIC_NONBLOCK, DRM_MODE_ATOMIC_TEST_ONLY,
+    DRM_MODE_PAGE_FLIP_EVENT,
+};
+use nix::libc;
+use smallvec::SmallVec;
+
+use crate::card::CardInner;
+use crate::card::event::CommitId;
+use crate::card::state::State;
+use crate::commit::Commit;
+use crate::commit::in_fences::InFences;
+use crate::commit::pins::Pins;
+use crate::commit::plan::Plan;
+use crate::error::CommitError;
+use crate::kms::output::OutputId;
+use crate::sys::atomic;
+
+/// Fences of a commit's outputs: each signals when the commit is on that output's screen.
+pub type OutFences = SmallVec<[(OutputId, SyncFile); 2]>;
+
+/// What one attempt came to.
+pub(crate) enum Outcome {
+    /// It is on its way. `None`: nothing was left to do.
+    Done(CommitId, Option<Unpublished>),
+    /// The buffers' reservations hold fences that the display would not have waited for, with the
+    /// buffers' names.
+    Uncovered(SmallVec<[(Fence, String); 4]>),
+    /// The driver takes no in-fences.
+    RefusesInFences,
+    /// Another thread is submitting work on one of the buffers.
+    Contended(Contended),
+}
+
+/// A commit, the card's state that it changes, and what it has gathered so far.
+pub(crate) struct Attempt<'a> {
+    pub(crate) inner: &'a Arc<CardInner>,
+    pub(crate) state: &'a mut State,
+    pub(crate) commit: &'a Commit,
+    pub(crate) fences: &'a InFences,
+    pub(crate) pins: &'a mut Pins,
+    pub(crate) plan: Plan<'a>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Plans the commit and pins what it shows.
+    pub(crate) fn new(
+        inner: &'a Arc<CardInner>,
+        state: &'a mut State,
+        commit: &'a Commit,
+        fences: &'a InFences,
+        pins: &'a mut Pins,
+    ) -> Result<Self, CommitError> {
+        let plan = Plan::new(inner, state, commit)?;
+        pins.take(state, &plan)?;
+        Ok(Self {
+            inner,
+            state,
+            commit,
+            fences,
+            pins,
+            plan,
+        })
+    }
+
+    /// Has the driver check the commit, locks the buffers, and hands it to the kernel.
+    pub(crate) fn run(
+        mut self,
+        implicit: &ImplicitFences,
+        out_fences: Option<&mut OutFences>,
+    ) -> Result<Outcome, CommitError> {
+        let mut blobs = self.build_request(out_fences.is_some())?;
+        if self.state.request.is_empty() {
+            return Ok(self.nothing_to_do());
+        }
+        let modeset = if self.plan.modeset {
+            DRM_MODE_ATOMIC_ALLOW_MODESET
+        } else {
+            0
+        };
+        if !self.state.accepted.contains(&self.state.next) {
+            let tests = &self.inner.statistics.tests;
+            tests.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = self.ioctl(DRM_MODE_ATOMIC_TEST_ONLY | modeset, 0) {
+                return self.failed(error);
+            }
+            self.state.accepted.insert(&self.state.next);
+        }
+        if self.state.foreign.sleeps() {
+            self.build_request_for_sleeping();
+            self.inner.restore.taint();
+            if let Err(error) = self.ioctl(DRM_MODE_ATOMIC_ALLOW_MODESET, 0) {
+                return self.failed(error);
+            }
+            self.state.foreign.forget_sleeping();
+            blobs = self.build_request(out_fences.is_some())?;
+            if self.state.request.is_empty() {
+                return Ok(self.nothing_to_do());
+            }
+        }
+
+        // Does not wait: the thread that holds the buffer may be waiting for the card.
+        let begun = Submission::try_begin_with(self.pins.uses(&self.plan), implicit);
+        let submission = match begun {
+            Ok(submission) => submission,
+            Err(TryBeginError::Contended(contended)) => return Ok(Outcome::Contended(contended)),
+            Err(TryBeginError::Submit(error)) => return Err(error.into()),
+        };
+        let uncovered = uncovered(&submission, self.fences);
+        if !uncovered.is_empty() {
+            return Ok(Outcome::Uncovered(uncovered));
+        }
+        // A number is used once, even if the commit fails: events carry it.
+        let id = self.next_id();
+        let flags = DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK | modeset;
+        self.inner.restore.taint();
+        if let Err(error) = self.ioctl(flags, id.as_u64()) {
+            drop(submission);
+            self.state.slots.close();
+            if error.raw_os_error() != Some(libc::EBUSY) {
+                self.state.accepted.clear();
+            }
+            return self.failed(error);
+        }
+        drop(blobs);
+        let commits = &self.inner.statistics.commits;
+        commits.fetch_add(1, Ordering::Relaxed);
+        let new_fences = self.record_accepted(id);
+        let unpublished = submission.commit_each(new_fences);
+        if let Some(out_fences) = out_fences {
+            self.take_out_fences(out_fences);
+        }
+        for capture in &mut self.state.captures {
+            let token = crate::card::dispatch::capture_token(capture.serial);
+            capture.watch(&self.inner.epoll, token);
+        }
+        Ok(Outcome::Done(id, Some(unpublished)))
+    }
+
+    /// The card is as the commit says already, or nothing else is left to do.
+    fn nothing_to_do(mut self) -> Outcome {
+        let id = self.next_id();
+        self.hide(id);
+        Outcome::Done(id, None)
+    }
+
+    fn next_id(&mut self) -> CommitId {
+        self.state.last_commit += 1;
+        CommitId::new(self.state.last_commit)
+    }
+
+    fn ioctl(&mut self, flags: u32, user_data: u64) -> io::Result<()> {
+        let ioctls = &self.inner.statistics.atomic_ioctls;
+        ioctls.fetch_add(1, Ordering::Relaxed);
+        atomic::commit(
+            self.inner.device.as_fd(),
+            flags,
+            self.state.request.arrays(),
+            &mut self.state.slots,
+            user_data,
+        )
+    }
+}
+
+/// The fences that the work must wait for and would not.
+fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, String); 4]> {
+    let mut uncovered = SmallVec::new();
+    let visited = submission.visit_waits::<std::convert::Infallible>(|fence, _, buffer| {
+        if fences.covers(fence) {
+            return Ok(());
+        }
+        match fence.status() {
+            FenceStatus::Pending => uncovered.push((fence.clone(), buffer.to_owned())),
+            // Nobody can wait for it any more. The kernel, too, lets a flip through when the fence
+            // that it waits for fails.
+            FenceStatus::Failed(errno) => {
+                tracing::warn!(%errno, buffer, producer = fence.producer(), "showing a buffer whose writer failed");
+            }
+            FenceStatus::Signalled => {}
+        }
+        Ok(())
+    });
+    match visited {
+        Ok(()) => uncovered,
+    }
+}
