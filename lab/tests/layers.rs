@@ -36,10 +36,28 @@ const LAYERS: &[(&str, &[&str])] = &[(
         "residency",
         "route",
     ],
+)(
+    "drm-backend",
+    &[
+        "sys",
+        "plane_property",
+        "error",
+        // An open file, its GEM handles; framebuffers; what the kernel says of its objects.
+        "device",
+        "framebuffer",
+        "kms",
+        "card",
+        "syncobj",
+        "commit",
+    ],
 )];
 
 /// Files that import each other in a circle, and why they may.
-const CIRCLES: &[(&str, &[&str], &str)] = &[];
+const CIRCLES: &[(&str, &[&str], &str)] = &[(
+    "drm-backend",
+    &["card", "card/state", "card/held_buffer", "card/capture"],
+    "a card's state holds the mappings that are on the screen, and those are mappings by a card",
+)];
 
 /// The most `mod` lines at the root of the runtime.
 const MODULES: usize = 25;

@@ -80,36 +80,3 @@ impl fmt::Debug for GemHandle {
         f.debug_tuple("GemHandle").field(&self.handle).finish()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::Cell;
-
-    #[test]
-    fn the_last_user_closes_and_nobody_else() {
-        let table = GemTable::default();
-        let closed = Cell::new(0);
-        for _ in 0..3 {
-            assert_eq!(table.open(|| Ok(7)).unwrap(), 7);
-        }
-        assert_eq!(table.len(), 1);
-        for expected in [0, 0, 1] {
-            table.close(7, || closed.set(closed.get() + 1));
-            assert_eq!(closed.get(), expected);
-        }
-        assert_eq!(table.len(), 0);
-        table.close(7, || panic!("closed twice"));
-    }
-
-    #[test]
-    fn a_failed_import_counts_nothing() {
-        let table = GemTable::default();
-        assert!(
-            table
-                .open(|| Err(io::Error::from_raw_os_error(12)))
-                .is_err()
-        );
-        assert_eq!(table.len(), 0);
-    }
-}

@@ -69,8 +69,13 @@ fn allocate_in(
     let charge = charge.map(|charge| charge.resized(allocation.bytes()));
     let named = allocation.dmabuf.set_name(&desc.name);
     let named = named.map_err(|error| NoMemory::Exporter(error.into()));
-    // The charge includes the padding now, which may be more than there is room for.
-    if let Err(error) = named.and_then(|()| make_room(0).map(drop)) {
+    let is_padded = allocation.bytes() > bytes;
+    let fits = named.and_then(|()| match is_padded {
+        // The charge includes the padding now, which may be more than there is room for.
+        true => make_room(0).map(drop),
+        false => Ok(()),
+    });
+    if let Err(error) = fits {
         let after = allocation.usable_after.iter().cloned().collect();
         exporter.recycle(desc, allocation, after);
         return Err(error);
