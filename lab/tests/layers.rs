@@ -8,49 +8,52 @@ use std::path::{Path, PathBuf};
 
 /// The crates, each with its layers from the lowest to the highest. A layer is a folder with its
 /// module file, or a single file at the root.
-const LAYERS: &[(&str, &[&str])] = &[(
-    "runtime",
-    &[
-        // Ground: numbers, locks, the kernel.
-        "access",
-        "box_error",
-        "sys",
-        "clock",
-        "ids",
-        "locks",
-        "sync_mode",
-        // What an image is; when it is ready; what it lies in; where that is.
-        "image",
-        "fence",
-        "dmabuf",
-        "memory",
-        "negotiation",
-        // Exporters of host memory.
-        "host",
-        "in_memory",
-        // The contract.
-        "buffer",
-        "attachment",
-        "submission",
-        "shared_buffer",
-        "residency",
-        "route",
-    ],
-)(
-    "drm-backend",
-    &[
-        "sys",
-        "plane_property",
-        "error",
-        // An open file, its GEM handles; framebuffers; what the kernel says of its objects.
-        "device",
-        "framebuffer",
-        "kms",
-        "card",
-        "syncobj",
-        "commit",
-    ],
-)];
+const LAYERS: &[(&str, &[&str])] = &[
+    (
+        "runtime",
+        &[
+            // Ground: numbers, locks, the kernel.
+            "access",
+            "box_error",
+            "sys",
+            "clock",
+            "ids",
+            "locks",
+            "sync_mode",
+            // What an image is; when it is ready; what it lies in; where that is.
+            "image",
+            "fence",
+            "dmabuf",
+            "memory",
+            "negotiation",
+            // Exporters of host memory.
+            "host",
+            "in_memory",
+            // The contract.
+            "buffer",
+            "attachment",
+            "submission",
+            "shared_buffer",
+            "residency",
+            "route",
+        ],
+    ),
+    (
+        "drm-backend",
+        &[
+            "sys",
+            "plane_property",
+            "error",
+            // An open file, its GEM handles; framebuffers; what the kernel says of its objects.
+            "device",
+            "framebuffer",
+            "kms",
+            "card",
+            "syncobj",
+            "commit",
+        ],
+    ),
+];
 
 /// Files that import each other in a circle, and why they may.
 const CIRCLES: &[(&str, &[&str], &str)] = &[(
@@ -120,7 +123,7 @@ fn paths(tree: &str) -> Vec<String> {
         .split(separates)
         .filter(|part| !part.trim().is_empty());
     parts
-        .flat_map(|part| paths(part))
+        .flat_map(paths)
         .map(|path| format!("{before}{path}"))
         .collect()
 }

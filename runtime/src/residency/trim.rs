@@ -11,7 +11,7 @@ use crate::memory::placement::Placement;
 use crate::residency::inner::ResidencyInner;
 use crate::residency::make_room::SetAside;
 
-/// What [`Residency::trim`] came to.
+/// What [`Residency::trim`](crate::Residency::trim) came to.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct TrimReport {

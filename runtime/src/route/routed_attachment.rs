@@ -16,7 +16,7 @@ use crate::route::shadow::Shadow;
 use crate::shared_buffer::SharedBuffer;
 
 /// A device's attachment to a buffer itself, or to a copy of it that is kept fresh; see
-/// [`Routes::attach`]. It is used like a [`DynamicAttachment`].
+/// [`Routes::attach`](crate::route::Routes::attach). It is used like a [`DynamicAttachment`].
 pub struct RoutedAttachment<I: Importer> {
     /// To the buffer itself; there at first, unless it began with a shadow.
     direct: Option<DynamicAttachment<I>>,

@@ -56,7 +56,7 @@ impl SharedBuffer {
     }
 
     /// Tries once more to put into the dma-buf what its foreign holders should wait for and could not
-    /// be told (see [`SyncMode::Implicit`]). To be called before the other side is sent a word that the
+    /// be told (see [`SyncMode::Implicit`](crate::SyncMode::Implicit)). To be called before the other side is sent a word that the
     /// buffer is its turn; with nothing left to tell it makes no system call.
     ///
     /// # Errors
