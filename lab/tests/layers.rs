@@ -62,6 +62,15 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[(
     "a card's state holds the mappings that are on the screen, and those are mappings by a card",
 )];
 
+/// Where the workspace's sources are.
+const FOLDERS: [&str; 6] = [
+    "runtime",
+    "vk-backend",
+    "drm-backend",
+    "samples",
+    "benches",
+    "lab",
+];
 /// The most `mod` lines at the root of the runtime.
 const MODULES: usize = 25;
 /// The most lines of a file.
@@ -305,14 +314,7 @@ fn file_names_are_unique_within_a_crate() {
 #[test]
 fn no_file_is_too_long_to_be_one_concept() {
     let mut found = Vec::new();
-    for folder in [
-        "runtime",
-        "vk-backend",
-        "drm-backend",
-        "samples",
-        "benches",
-        "lab",
-    ] {
+    for folder in FOLDERS {
         for part in ["src", "tests", "benches", "probe", "v4l2", "vulkan-calls"] {
             let folder = root().join(folder).join(part);
             if folder.exists() {
@@ -327,6 +329,25 @@ fn no_file_is_too_long_to_be_one_concept() {
     for path in found {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_file_that_design_names_exists() {
+    let mut found = Vec::new();
+    for folder in FOLDERS {
+        sources(&root().join(folder), &mut found);
+    }
+    let text = fs::read_to_string(root().join("DESIGN.md")).unwrap();
+    // What stands between backticks is every second part.
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: Vec<&str> = quoted
+        .filter(|name| name.ends_with(".rs") && !name.contains('*'))
+        .collect();
+    assert!(named.len() > 50, "{named:?}");
+    for name in named {
+        let exists = found.iter().any(|path| path.ends_with(name));
+        assert!(exists, "DESIGN.md names {name}, and there is no such file");
     }
 }
 
