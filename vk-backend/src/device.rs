@@ -1,5 +1,19 @@
 //! A Vulkan device as exporter and importer.
 
+pub(crate) mod application_sync;
+pub(crate) mod first_release;
+pub(crate) mod memory_budget;
+pub(crate) mod movable_allocation;
+pub(crate) mod movable_images;
+pub(crate) mod move_copy;
+pub(crate) mod negotiation_parties;
+pub(crate) mod open_or_adopt;
+pub(crate) mod plain_buffer;
+pub(crate) mod retired;
+pub(crate) mod shadow_copy;
+pub(crate) mod submission;
+pub(crate) mod transfer;
+
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -13,15 +27,18 @@ use dmashare::{
 };
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::commands::CommandCache;
-use crate::device_core::DeviceCore;
+use crate::core::commands::CommandCache;
+use crate::core::device_core::DeviceCore;
+use crate::device::retired::Retired;
+use crate::device::submission::Submission;
+use crate::device::transfer::Transfer;
 use crate::error::DeviceError;
+use crate::image::Image;
 use crate::image::ImageInner;
+use crate::physical_device::PhysicalDevice;
+use crate::physical_device::instance::Instance;
 use crate::queue::QueueGuard;
-use crate::retire::Retired;
-use crate::timeline::{DROP_TIMEOUT, QueueTimeline};
-use crate::transfer::Transfer;
-use crate::{Image, Instance, PhysicalDevice, Submission};
+use crate::queue::timeline::{DROP_TIMEOUT, QueueTimeline};
 
 /// How long after something was retired the device's descriptor becomes readable, and again while
 /// something is left. Work on a frame takes about that long.

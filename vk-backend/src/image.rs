@@ -1,5 +1,14 @@
 //! A shared image on this device: exported by it, or imported into it.
 
+pub(crate) mod copy_image;
+pub(crate) mod device_memory;
+pub(crate) mod export;
+pub(crate) mod exported_planes;
+pub(crate) mod import;
+pub(crate) mod import_host_pointer;
+pub(crate) mod probe_memory_planes;
+pub(crate) mod ycbcr;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,14 +16,14 @@ use ash::vk;
 use dmashare::{Extent, Fourcc, Modifier, PlaneLayout};
 use smallvec::SmallVec;
 
-use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
-use crate::device_core::DeviceCore;
+use crate::core::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
+use crate::core::device_core::DeviceCore;
+use crate::device::first_release::FirstRelease;
 use crate::error::Failure;
-use crate::first_release::FirstRelease;
-use crate::format::has_unused_alpha;
-use crate::host_pointer::HOST_ALLOCATION;
-use crate::image_plan::ImagePlan;
-use crate::memory::{Dedicated, DeviceMemory};
+use crate::image::device_memory::{Dedicated, DeviceMemory};
+use crate::image::import_host_pointer::HOST_ALLOCATION;
+use crate::physical_device::format::has_unused_alpha;
+use crate::physical_device::image_plan::ImagePlan;
 
 /// The planes of an image in memory, whatever its format says of planes.
 const MEMORY_PLANE_ASPECTS: [vk::ImageAspectFlags; 4] = [

@@ -105,66 +105,30 @@
 
 pub use ash;
 
-mod adopt;
-mod barrier;
-mod commands;
+mod core;
 mod device;
-mod device_core;
 mod error;
-mod export;
-mod exported_planes;
-mod extensions;
-mod failed_input;
-mod first_release;
-mod foreign_fence;
-mod format;
-mod host_pointer;
 mod image;
-mod image_copy;
-mod image_plan;
-mod import;
-mod instance;
-mod memory;
-mod memory_budget;
-mod memory_planes;
-mod modifier;
-mod movable_allocation;
-mod movable_images;
-mod move_copy;
-mod own_sync;
-mod party;
 mod physical_device;
-mod plain_buffer;
 mod queue;
-mod queue_lock;
-mod retire;
-mod selector;
-mod semaphore_pool;
-mod shadow_copy;
-mod staging;
-mod submission;
-mod submit_failure;
-mod timeline;
-mod transfer;
-mod ycbcr;
 
-pub use adopt::AdoptedDevice;
-pub use device::Device;
-pub use error::{
+pub use crate::core::queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
+pub use crate::device::Device;
+pub use crate::device::memory_budget::{MemoryBudget, PlaceBudget};
+pub use crate::device::movable_images::MovableImages;
+pub use crate::device::open_or_adopt::AdoptedDevice;
+pub use crate::device::plain_buffer::PlainBuffer;
+pub use crate::device::submission::Submission;
+pub use crate::device::transfer::Transfer;
+pub use crate::error::{
     DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError, UnfitForPointer,
     YcbcrError,
 };
-pub use format::{fourccs, vk_format, vk_srgb_format};
-pub use image::Image;
-pub use instance::{Instance, InstanceOptions};
-pub use memory_budget::{MemoryBudget, PlaceBudget};
-pub use modifier::ModifierSupport;
-pub use movable_images::MovableImages;
-pub use physical_device::PhysicalDevice;
-pub use plain_buffer::PlainBuffer;
-pub use queue::QueueGuard;
-pub use queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
-pub use selector::{DeviceSelector, DrmNode, SelectorError};
-pub use submission::Submission;
-pub use transfer::Transfer;
-pub use ycbcr::YcbcrSampling;
+pub use crate::image::Image;
+pub use crate::image::ycbcr::YcbcrSampling;
+pub use crate::physical_device::PhysicalDevice;
+pub use crate::physical_device::format::{fourccs, vk_format, vk_srgb_format};
+pub use crate::physical_device::instance::{Instance, InstanceOptions};
+pub use crate::physical_device::modifier_support::ModifierSupport;
+pub use crate::physical_device::selector::{DeviceSelector, DrmNode, SelectorError};
+pub use crate::queue::QueueGuard;

@@ -1,5 +1,12 @@
 //! One of the machine's Vulkan devices, before it is opened.
 
+pub(crate) mod extensions;
+pub(crate) mod format;
+pub(crate) mod image_plan;
+pub(crate) mod instance;
+pub(crate) mod modifier_support;
+pub(crate) mod selector;
+
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +15,16 @@ use ash::vk;
 use dmashare::{Fourcc, Modifier, Usage};
 
 use crate::error::{DeviceError, Failure, Named};
-use crate::extensions::{EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED};
-use crate::format::fourccs;
-use crate::image_plan::ImagePlan;
-use crate::instance::text;
-use crate::modifier::Answers;
-use crate::{DrmNode, Instance, ModifierSupport};
+use crate::physical_device::extensions::{
+    EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED,
+};
+use crate::physical_device::format::fourccs;
+use crate::physical_device::image_plan::ImagePlan;
+use crate::physical_device::instance::Instance;
+use crate::physical_device::instance::text;
+use crate::physical_device::modifier_support::Answers;
+use crate::physical_device::modifier_support::ModifierSupport;
+use crate::physical_device::selector::DrmNode;
 
 /// Says which driver it is, where Vulkan 1.2 does not.
 const DRIVER_PROPERTIES: &CStr = ash::khr::driver_properties::NAME;

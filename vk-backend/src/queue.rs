@@ -1,8 +1,14 @@
 //! The device's queue, for the application's own submissions.
 
+pub(crate) mod failed_inputs;
+pub(crate) mod foreign_fence;
+pub(crate) mod semaphore_pool;
+pub(crate) mod submit_failure;
+pub(crate) mod timeline;
+
 use ash::vk;
 
-use crate::queue_lock::QueueLockGuard;
+use crate::core::queue_lock::QueueLockGuard;
 
 /// The device's queue with its lock held: for work that touches no shared buffer, and for
 /// presentation. Drop it before a [`Submission`](crate::Submission) is begun.

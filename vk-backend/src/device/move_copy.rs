@@ -1,0 +1,118 @@
+//! The copy of a move: on the device's queue, behind the fences of everyone before it.
+
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Copied, ExportError, Fence, FenceSet, FenceUsage, SubmitError};
+use smallvec::SmallVec;
+
+use crate::device::Device;
+use crate::device::retired::{InFlight, Retired};
+use crate::error::Failure;
+use crate::image::ImageInner;
+use crate::image::{Image, copy_image};
+use crate::queue::foreign_fence::{Resolved, Waits, hold_used};
+use crate::queue::submit_failure::SubmitFailure;
+use crate::queue::timeline::QueueTimeline;
+
+/// Copies an image's content to another of the same format and extent, both of this device, once
+/// `after` is over. Nothing is done while a fence is pending that the queue cannot wait for.
+pub(crate) fn copy(
+    device: &Device,
+    from: Arc<ImageInner>,
+    to: Arc<ImageInner>,
+    after: &FenceSet,
+    buffer: &str,
+) -> Result<Copied, ExportError> {
+    let core = device.core();
+    let Some(resolved) =
+        resolve(device.timeline(), after, buffer).map_err(|failure| failure.export(&core.name))?
+    else {
+        return Ok(Copied::NotYet);
+    };
+    let failed = |failure: Failure| failure.export(&core.name);
+    let commands = device.commands().begin().map_err(failed)?;
+    let (source, target) = (Image { inner: from }, Image { inner: to });
+    copy_image::record(&core.raw, &commands, &source, &target);
+    commands.finish().map_err(failed)?;
+    let flight = InFlight::new(commands, device.commands(), [source.inner, target.inner]);
+    match submit(device.timeline(), &flight, resolved, after, buffer) {
+        Ok(Some(fence)) => {
+            let over = [fence.clone()].into_iter().collect();
+            device.retire_object(Retired::InFlight(flight), over);
+            Ok(Copied::By(fence))
+        }
+        Ok(None) => Ok(Copied::NotYet),
+        Err(failure) => {
+            // A lost device may work on it all the same; otherwise it goes at once.
+            device.retire_object(Retired::InFlight(flight), FenceSet::new());
+            Err(failure.export(&core.name))
+        }
+    }
+}
+
+/// Makes semaphores of the fences of others. They may block in their drivers: nothing is locked.
+/// `None` if one is pending that cannot become a semaphore.
+fn resolve(
+    timeline: &QueueTimeline,
+    after: &FenceSet,
+    buffer: &str,
+) -> Result<Option<SmallVec<[Resolved; 4]>>, SubmitFailure> {
+    let mut waits = Waits::new(timeline, &[]);
+    for fence in after.pending() {
+        waits.add(fence, FenceUsage::Bookkeep, buffer)?;
+    }
+    let mut unresolved = waits.take_unresolved();
+    // Those that most likely cannot come first: finding that out last would waste the others.
+    unresolved.sort_by_key(|fence| match fence.fence() {
+        Fence::SyncFile(_) => 2,
+        Fence::Point { timeline, .. } if timeline.as_any().is::<QueueTimeline>() => 1,
+        _ => 0,
+    });
+    let mut resolved = SmallVec::new();
+    for unresolved in unresolved {
+        let fence = unresolved.fence().clone();
+        match unresolved.resolve(timeline.pool()) {
+            Ok(semaphore) => resolved.extend(semaphore),
+            // A fence that has failed holds up nobody.
+            Err(_) if fence.status().is_over() => {}
+            Err(SubmitError::NotReady { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(resolved))
+}
+
+/// Submits the commands behind the fences; `None` if one of them is neither over nor a semaphore.
+fn submit(
+    timeline: &Arc<QueueTimeline>,
+    flight: &InFlight,
+    resolved: SmallVec<[Resolved; 4]>,
+    after: &FenceSet,
+    buffer: &str,
+) -> Result<Option<Fence>, SubmitFailure> {
+    let commands: SmallVec<[vk::CommandBufferSubmitInfo<'_>; 1]> = flight
+        .commands()
+        .map(|commands| vk::CommandBufferSubmitInfo::default().command_buffer(commands))
+        .into_iter()
+        .collect();
+    let queue = timeline.lock_queue()?;
+    let mut waits = Waits::new(timeline, &resolved);
+    for fence in after.pending() {
+        waits.add(fence, FenceUsage::Bookkeep, buffer)?;
+    }
+    if !waits.take_unresolved().is_empty() {
+        return Ok(None);
+    }
+    let point = timeline.next_point(&queue);
+    let (infos, used) = waits.finish(point);
+    hold_used(timeline, resolved, &used, point);
+    let signals = [timeline.submit_info(point)];
+    let submit = vk::SubmitInfo2::default()
+        .wait_semaphore_infos(&infos)
+        .command_buffer_infos(&commands)
+        .signal_semaphore_infos(&signals);
+    timeline.queue_submit(&queue, &submit)?;
+    timeline.submitted(point);
+    Ok(Some(timeline.fence(point)))
+}

@@ -1,0 +1,228 @@
+//! The application's own `vkQueueSubmit2`, tied to the fences of the buffers that it touches.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Fence, ImplicitFences, MappingUse, SubmitError, TryBeginError};
+use smallvec::{SmallVec, smallvec};
+
+use crate::core::queue_lock::QueueLockGuard;
+use crate::device::Device;
+use crate::error::Failure;
+use crate::queue::foreign_fence::{Resolved, Unresolved, Waits, hold_used};
+use crate::queue::semaphore_pool::PreparedExport;
+use crate::queue::timeline::QueueTimeline;
+
+/// How often new fences of other devices may turn up while the known ones become semaphores.
+const ROUNDS: usize = 16;
+
+/// One piece of work that is about to be submitted; see [`Device::submission`](crate::Device::submission).
+///
+/// While it exists, the reservations of all its buffers and the device's queue are locked: nobody
+/// else can submit to the queue, so its timeline grows in submission order, and no buffer can gain a
+/// fence that this work does not know. Between it and its commit the caller submits and does nothing
+/// else that waits.
+///
+/// Dropping it without a commit adds no fence. If the work was submitted nevertheless, the buffers'
+/// other users do not wait for it.
+pub struct Submission {
+    // In this order: the reservations are unlocked first.
+    inner: dmashare::Submission,
+    queue: QueueLockGuard,
+    timeline: Arc<QueueTimeline>,
+    point: u64,
+    waits: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 8]>,
+    signals: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 2]>,
+    export: Option<PreparedExport>,
+    // Last: they keep the images. When no other mapping does, these are destroyed, and with the last
+    // handle the device, for which nobody should wait at the queue.
+    _uses: SmallVec<[MappingUse; 8]>,
+}
+
+impl Submission {
+    pub(crate) fn begin(
+        timeline: &Arc<QueueTimeline>,
+        uses: impl IntoIterator<Item = MappingUse>,
+    ) -> Result<Self, SubmitError> {
+        timeline.pass_given_up_points();
+        timeline.recycle();
+        let uses: SmallVec<[MappingUse; 8]> = uses.into_iter().collect();
+        for used in &uses {
+            let is_own = used
+                .importer::<Device>()
+                .is_some_and(|device| Arc::ptr_eq(device.core(), timeline.core()));
+            if !is_own {
+                return Err(SubmitError::ForeignMapping {
+                    buffer: used.buffer_name().to_owned(),
+                });
+            }
+        }
+        // Once for all rounds: each asking gives other sync_files.
+        let implicit = ImplicitFences::collect(&uses)?;
+        let mut resolved = SmallVec::<[Resolved; 4]>::new();
+        let mut last: Option<Unresolved> = None;
+        let mut rounds = 0;
+        while rounds < ROUNDS {
+            if timeline.core().is_lost() {
+                return Err(Failure {
+                    operation: "vkQueueSubmit2",
+                    source: vk::Result::ERROR_DEVICE_LOST,
+                }
+                .into());
+            }
+            // The queue before the reservations: whoever waits for the queue keeps no buffer from
+            // anyone. And nobody waits for a buffer with the queue locked.
+            let queue = timeline.lock_queue_to_submit(&uses)?;
+            let begun = dmashare::Submission::try_begin_with(uses.iter().cloned(), &implicit);
+            let inner = match begun {
+                Ok(inner) => inner,
+                Err(TryBeginError::Contended(contended)) => {
+                    drop(queue);
+                    contended.wait()?;
+                    continue;
+                }
+                Err(TryBeginError::Submit(error)) => return Err(error),
+            };
+            rounds += 1;
+            let mut waits = Waits::new(timeline, &resolved);
+            inner.visit_waits(|fence, usage, buffer| waits.add(fence, usage, buffer))?;
+            let unresolved = waits.take_unresolved();
+            if unresolved.is_empty() {
+                let point = timeline.next_point(&queue);
+                let (waits, used) = waits.finish(point);
+                // Kept by point and not by this object: even work that was submitted and then
+                // dropped without a commit does not lose a semaphore that it waits for.
+                hold_used(timeline, resolved, &used, point);
+                let mut this = Self {
+                    inner,
+                    queue,
+                    timeline: timeline.clone(),
+                    point,
+                    waits,
+                    signals: smallvec![timeline.submit_info(point)],
+                    export: None,
+                    _uses: uses,
+                };
+                if this._uses.iter().any(MappingUse::has_foreign_holders) {
+                    this.signal_for_export()?;
+                }
+                return Ok(this);
+            }
+            drop(waits);
+            drop(inner);
+            drop(queue);
+            for fence in unresolved {
+                if let Some(entry) = fence.clone().resolve(timeline.pool())? {
+                    resolved.push(entry);
+                }
+                last = Some(fence);
+            }
+        }
+        Err(match last {
+            Some(fence) => fence.not_ready(),
+            // Every round that ends has had an unresolved fence.
+            None => Failure {
+                operation: "waiting for other devices",
+                source: vk::Result::TIMEOUT,
+            }
+            .into(),
+        })
+    }
+
+    /// The work's fence will leave as a sync_file: to another process, a display, an encoder. Then the
+    /// work signals a semaphore for that itself, and the first
+    /// [`export_sync_file`](Fence::export_sync_file) of the fence needs no submission of its own. Call it
+    /// before [`signals`](Self::signals) is looked at. Where the device makes no sync_files, this does
+    /// nothing. Work on buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) is exportable anyway.
+    ///
+    /// # Errors
+    /// [`SubmitError::Device`]: a semaphore could not be made. Nothing was submitted, and the submission
+    /// is gone.
+    pub fn exportable(mut self) -> Result<Self, SubmitError> {
+        self.signal_for_export()?;
+        Ok(self)
+    }
+
+    fn signal_for_export(&mut self) -> Result<(), SubmitError> {
+        if self.export.is_none() && self.timeline.core().sync_fd.export {
+            let export = self.timeline.pool().prepare_export(self.point)?;
+            self.signals.push(export.submit_info());
+            self.export = Some(export);
+        }
+        Ok(())
+    }
+
+    /// What the work must wait for: into `VkSubmitInfo2::pWaitSemaphoreInfos`, all of them, once. The
+    /// semaphores are this library's; it uses them again when the queue has passed this submission's
+    /// point.
+    pub fn waits(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
+        &self.waits
+    }
+
+    /// What the work must signal: into `VkSubmitInfo2::pSignalSemaphoreInfos`. They belong to the
+    /// last batch if there are several.
+    pub fn signals(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
+        &self.signals
+    }
+
+    /// The queue to submit to. Its lock is held by this object.
+    pub fn queue(&self) -> vk::Queue {
+        self.timeline.core().queue
+    }
+
+    /// The work was submitted with [`waits`](Self::waits) and [`signals`](Self::signals): adds its
+    /// fence to every buffer's reservation and unlocks them and the queue. The fence signals with the
+    /// work, so a commit of work that was not submitted leaves the buffers' other users waiting until
+    /// this device submits something else. If the submit failed, drop the submission instead, and call
+    /// [`Device::mark_lost`](crate::Device::mark_lost) if it failed with `ERROR_DEVICE_LOST`.
+    ///
+    /// Of buffers with foreign holders ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the fence
+    /// goes into the dma-buf, as a sync_file. Some drivers make one only when the work is done: then
+    /// this takes as long, with nothing locked.
+    pub fn commit(self) -> Fence {
+        self.timeline.submitted(self.point);
+        // Before anyone has the fence.
+        if let Some(export) = self.export {
+            export.offer();
+        }
+        let fence = self.timeline.fence(self.point);
+        let unpublished = self.inner.commit_unpublished(&fence);
+        drop(self.queue);
+        // Making a sync_file of the fence may block, and be a submission of its own.
+        unpublished.publish();
+        fence
+    }
+
+    /// Submits the command buffers in one batch with the waits and signals, and commits. On error
+    /// nothing was submitted and no fence was added.
+    ///
+    /// # Safety
+    /// The command buffers must be valid to submit to the device's queue as `vkQueueSubmit2` demands
+    /// (executable, of its queue family), and must stay until the fence is over.
+    ///
+    /// # Errors
+    /// [`SubmitError::Device`]: `vkQueueSubmit2` failed; a lost device is remembered.
+    pub unsafe fn submit(
+        self,
+        commands: &[vk::CommandBufferSubmitInfo<'_>],
+    ) -> Result<Fence, SubmitError> {
+        let submit = vk::SubmitInfo2::default()
+            .wait_semaphore_infos(&self.waits)
+            .command_buffer_infos(commands)
+            .signal_semaphore_infos(&self.signals);
+        self.timeline.queue_submit(&self.queue, &submit)?;
+        Ok(self.commit())
+    }
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission")
+            .field("device", &self.timeline.core().name)
+            .field("point", &self.point)
+            .field("waits", &self.waits.len())
+            .finish_non_exhaustive()
+    }
+}

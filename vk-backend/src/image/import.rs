@@ -1,0 +1,299 @@
+//! Images of dma-bufs that someone else made.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ash::vk;
+use dmashare::{Backing, BufferDesc, DmaBuf, DmaBufMemory, ImportError, LayoutError, Placement};
+use smallvec::SmallVec;
+
+use crate::core::device_core::DeviceCore;
+use crate::device::Device;
+use crate::error::Failure;
+use crate::image::device_memory::{Dedicated, DeviceMemory, choose_type, importable_types};
+use crate::image::probe_memory_planes;
+use crate::image::{Arrangement, Image, ImageInner, explicit_planes};
+use crate::physical_device::PhysicalDevice;
+use crate::physical_device::image_plan::ImagePlan;
+use crate::physical_device::modifier_support::ModifierSupport;
+
+impl Device {
+    /// The device's image for a backing: its own image if it exported the memory, else an import.
+    pub(crate) fn import_image(
+        &self,
+        desc: &BufferDesc,
+        backing: &Backing,
+    ) -> Result<Image, ImportError> {
+        let own = backing
+            .origin::<ImageInner>()
+            .filter(|image| Arc::ptr_eq(&image.core, self.core()));
+        if let Some(inner) = own {
+            return Ok(Image { inner });
+        }
+        let inner = self.import_dmabuf(desc, backing.dmabuf(), backing.placement())?;
+        Ok(Image { inner })
+    }
+
+    /// Imports memory that another exporter made.
+    pub(crate) fn import_dmabuf(
+        &self,
+        desc: &BufferDesc,
+        dmabuf: &DmaBuf,
+        placement: Placement,
+    ) -> Result<Arc<ImageInner>, ImportError> {
+        let plan = self.check_import(desc, dmabuf)?;
+        let image = match &self.core().functions.memory_host {
+            Some(functions) => self.import_host_pointer(functions, &plan, dmabuf, placement)?,
+            None => self.import_memory(&plan, dmabuf, placement)?,
+        };
+        tracing::debug!(
+            device = self.core().name,
+            buffer = desc.name,
+            inode = dmabuf.id().inode(),
+            modifier = %dmabuf.layout().modifier(),
+            "image imported"
+        );
+        Ok(image)
+    }
+
+    /// Whether the device imports images of this description in layout LINEAR, planes and size
+    /// included. What the memory itself must be is seen only at import.
+    pub(crate) fn imports_linear(&self, desc: &BufferDesc) -> Result<bool, Failure> {
+        let core = self.core();
+        let has_functions = core.functions.image_memory().is_ok();
+        let Some(plan) = ImagePlan::new(desc).filter(|_| has_functions) else {
+            return Ok(false);
+        };
+        if ImagePlan::check_srgb(desc).is_err() || plan.check_extent().is_err() {
+            return Ok(false);
+        }
+        let planes = desc.format.info().map_or(0, |info| info.planes.len());
+        let supports = core.physical.modifier_supports(&plan)?;
+        Ok(supports.iter().any(|support| {
+            support.importable
+                && support.modifier.is_linear()
+                && usize::try_from(support.plane_count) == Ok(planes)
+                && desc.extent.fits(support.max_extent)
+        }))
+    }
+
+    /// Everything that can be known before the driver sees the memory.
+    fn check_import(&self, desc: &BufferDesc, dmabuf: &DmaBuf) -> Result<ImagePlan, ImportError> {
+        let core = self.core();
+        let importer = || core.name.clone();
+        if core.functions.memory_host.is_none() {
+            core.functions
+                .image_memory()
+                .map_err(|missing| ImportError::MissingFeature {
+                    importer: importer(),
+                    missing,
+                })?;
+        }
+        let format = dmabuf.format();
+        let layout = dmabuf.layout();
+        let unsupported = || ImportError::UnsupportedFormat {
+            importer: importer(),
+            format,
+            supported: core.physical.formats(desc.usage),
+        };
+        let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
+        ImagePlan::check_srgb(desc).map_err(|none| none.import(&core.name))?;
+        plan.check_extent()?;
+        let supports = core.physical.modifier_supports(&plan);
+        let supports = supports.map_err(|failure| failure.import(&core.name))?;
+        let importable = || supports.iter().filter(|support| support.importable);
+        if importable().next().is_none() {
+            return Err(unsupported());
+        }
+        let modifier = layout.modifier();
+        // INVALID, which no driver lists, has been refused when the dma-buf was described.
+        let support = importable()
+            .find(|support| support.modifier == modifier)
+            .ok_or_else(|| ImportError::UnsupportedModifier {
+                importer: importer(),
+                format,
+                modifier,
+                supported: PhysicalDevice::modifier_values(importable()),
+            })?;
+        let expected = usize::try_from(support.plane_count).unwrap_or(usize::MAX);
+        if layout.planes().len() != expected {
+            return Err(ImportError::PlaneCount {
+                importer: importer(),
+                format,
+                modifier,
+                expected,
+                given: layout.planes().len(),
+            });
+        }
+        if layout.is_disjoint() {
+            self.check_disjoint(&plan, support)?;
+        }
+        if !dmabuf.extent().fits(support.max_extent) {
+            return Err(ImportError::TooLarge {
+                importer: importer(),
+                extent: dmabuf.extent(),
+                maximum: support.max_extent,
+            });
+        }
+        if core.physical.driver_name() == "llvmpipe" {
+            check_room_for_blocks(&core.name, &plan, dmabuf)?;
+        }
+        Ok(if layout.is_disjoint() {
+            plan.disjoint()
+        } else {
+            plan
+        })
+    }
+
+    /// Whether the device can be given a memory for each plane.
+    fn check_disjoint(
+        &self,
+        plan: &ImagePlan,
+        support: &ModifierSupport,
+    ) -> Result<(), ImportError> {
+        let core = self.core();
+        let reason = if !plan.is_multi_planar() {
+            Some("Vulkan knows this only for formats of several planes, not for a modifier's own")
+        } else if !support.disjoint {
+            Some("the driver offers no VK_FORMAT_FEATURE_DISJOINT_BIT for such an image")
+        } else if !probe_memory_planes::are_told_apart(core).map_err(|e| e.import(&core.name))? {
+            Some("the driver takes every plane for the first one when memory is bound")
+        } else {
+            None
+        };
+        match reason {
+            Some(reason) => Err(ImportError::Disjoint {
+                importer: core.name.clone(),
+                format: plan.fourcc,
+                reason,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the image and imports the memory. Every step is undone when a later one fails.
+    fn import_memory(
+        &self,
+        plan: &ImagePlan,
+        dmabuf: &DmaBuf,
+        placement: Placement,
+    ) -> Result<Arc<ImageInner>, ImportError> {
+        let core = self.core();
+        let failed = |failure: Failure| failure.import(&core.name);
+        let planes = explicit_planes(dmabuf.layout().planes());
+        let arrangement = Arrangement::Explicit {
+            modifier: dmabuf.layout().modifier().as_raw(),
+            planes: &planes,
+        };
+        let mut image = ImageInner::create(core, plan, &arrangement).map_err(failed)?;
+        let memories = dmabuf.memories();
+        let planes = dmabuf.layout().planes();
+        if plan.is_disjoint() {
+            // A dma-buf that holds several of the planes is imported for each of them: an import is
+            // bound at its beginning, from where the plane's offset counts.
+            let imported: Result<SmallVec<[DeviceMemory; 1]>, ImportError> = (0..)
+                .zip(planes)
+                .map(|(index, plane)| {
+                    let requirements = image.plane_requirements(index);
+                    let memory = &memories[plane.memory];
+                    import_one(core, memory, requirements, None, placement)
+                })
+                .collect();
+            image.bind_planes(imported?).map_err(failed)?;
+        } else {
+            let requirements = image.requirements();
+            let dedicated = Some(image.dedicated());
+            let memory = &memories[planes[0].memory];
+            let imported = import_one(core, memory, requirements, dedicated, placement)?;
+            image.bind(imported).map_err(failed)?;
+        }
+        image.create_views().map_err(failed)?;
+        Ok(Arc::new(image))
+    }
+}
+
+/// Imports one dma-buf for an image, or for a plane of one, that has these requirements.
+fn import_one(
+    core: &Arc<DeviceCore>,
+    memory: &DmaBufMemory,
+    requirements: vk::MemoryRequirements,
+    dedicated: Option<Dedicated>,
+    placement: Placement,
+) -> Result<DeviceMemory, ImportError> {
+    let failed = |failure: Failure| failure.import(&core.name);
+    let functions =
+        core.functions
+            .buffer_memory()
+            .map_err(|missing| ImportError::MissingFeature {
+                importer: core.name.clone(),
+                missing,
+            })?;
+    let importable = importable_types(core, functions, memory.as_fd()).map_err(failed)?;
+    if memory.size() < requirements.size {
+        return Err(ImportError::MemoryTooSmall {
+            importer: core.name.clone(),
+            required: requirements.size,
+            actual: memory.size(),
+        });
+    }
+    let memory_type = choose_type(
+        core.physical.memory_types(),
+        requirements.memory_type_bits & importable,
+        &[],
+    )
+    .ok_or_else(|| ImportError::Unreachable {
+        importer: core.name.clone(),
+        placement,
+        reason: format!(
+            "no memory type serves both the image ({:#x}) and this dma-buf ({importable:#x})",
+            requirements.memory_type_bits
+        ),
+    })?;
+    let fd = memory.duplicate_fd()?;
+    // Some drivers need nothing for a plane that holds nothing of its own, and no memory is empty
+    // (VUID-VkMemoryAllocateInfo-allocationSize-07899).
+    let size = requirements.size.max(1);
+    DeviceMemory::imported(core, fd, size, memory_type, dedicated).map_err(failed)
+}
+
+/// llvmpipe draws whole blocks of 4x4 pixels, also past the right and lower edge. It pads memory of
+/// its own for that, but asks no more of imported memory than the image takes, and then writes past
+/// its end (a crash) or into the next row. Seen with Mesa up to 26.1; reading is not affected.
+fn check_room_for_blocks(
+    importer: &str,
+    plan: &ImagePlan,
+    dmabuf: &DmaBuf,
+) -> Result<(), ImportError> {
+    let layout = dmabuf.layout();
+    let draws = plan.usage.contains(vk::ImageUsageFlags::COLOR_ATTACHMENT);
+    let (Some(info), [plane], true) = (
+        plan.fourcc.info(),
+        layout.planes(),
+        draws && layout.modifier().is_linear(),
+    ) else {
+        return Ok(());
+    };
+    let extent = dmabuf.extent();
+    let row = info.planes[0].row_bytes(extent.width.next_multiple_of(4));
+    let stride = u64::from(plane.stride);
+    if stride < row {
+        return Err(LayoutError::StrideTooSmall {
+            plane: 0,
+            stride: plane.stride,
+            needed: row,
+        }
+        .into());
+    }
+    let rows = u64::from(extent.height.next_multiple_of(4));
+    // The plane fits its memory, so the sum is far from overflowing.
+    let required = plane.offset + (rows - 1) * stride + row;
+    let actual = dmabuf.memories()[plane.memory].size();
+    if actual < required {
+        return Err(ImportError::MemoryTooSmall {
+            importer: importer.to_owned(),
+            required,
+            actual,
+        });
+    }
+    Ok(())
+}
