@@ -1,7 +1,9 @@
 //! A Vulkan device as exporter and importer.
 
 pub(crate) mod application_sync;
+pub(crate) mod exporter;
 pub(crate) mod first_release;
+pub(crate) mod importer;
 pub(crate) mod memory_budget;
 pub(crate) mod movable_allocation;
 pub(crate) mod movable_images;
@@ -11,6 +13,7 @@ pub(crate) mod open_or_adopt;
 pub(crate) mod plain_buffer;
 pub(crate) mod retired;
 pub(crate) mod shadow_copy;
+pub(crate) mod share_plain_buffer;
 pub(crate) mod submission;
 pub(crate) mod transfer;
 
@@ -21,20 +24,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use dmashare::{
-    AccessConstraint, Allocation, Backing, BufferDesc, ExportError, Exporter, Fence, FenceSet,
-    FenceStatus, ImportError, Importer, MappingUse, Modifier, RetireQueue, SubmitError,
-};
+use dmashare::{Fence, FenceSet, FenceStatus, RetireQueue, SubmitError};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::core::commands::CommandCache;
 use crate::core::device_core::DeviceCore;
 use crate::device::retired::Retired;
-use crate::device::submission::Submission;
-use crate::device::transfer::Transfer;
 use crate::error::DeviceError;
-use crate::image::Image;
-use crate::image::ImageInner;
 use crate::physical_device::PhysicalDevice;
 use crate::physical_device::instance::Instance;
 use crate::queue::QueueGuard;
@@ -127,7 +123,7 @@ impl Device {
     ///
     /// # Errors
     /// - [`SubmitError::Device`]: this thread holds the queue already, through another guard or an
-    ///   open [`Submission`].
+    ///   open [`Submission`](crate::Submission).
     /// - [`SubmitError::WouldDeadlock`]: this thread has a submission of another device or display, or
     ///   is in an invalidate callback.
     pub fn queue(&self) -> Result<QueueGuard, SubmitError> {
@@ -135,45 +131,7 @@ impl Device {
         Ok(QueueGuard::new(self.core().queue, lock))
     }
 
-    /// Begins a piece of work over any number of mappings: of this device, which the work touches,
-    /// each with how ([`Mapping::read`](dmashare::Mapping::read),
-    /// [`Mapping::write`](dmashare::Mapping::write)).
-    ///
-    /// Fences of this device become waits for its timeline. Fences of other devices and sync_files
-    /// become semaphores first, before any reservation is locked; some drivers block there until
-    /// their work is done. In the steady state, with nothing pending elsewhere, this takes no
-    /// allocation for up to eight mappings. Of buffers with foreign holders
-    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the dma-buf's own fences are among them.
-    ///
-    /// Vulkan does not tell when what it waited for has ended in an error. The fence of this work does:
-    /// if a sync_file of a write that it waited for has failed, it has failed, too.
-    ///
-    /// # Errors
-    /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
-    ///   that adopted the same `VkDevice`.
-    /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
-    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission, on whatever buffers, or is
-    ///   in an invalidate callback.
-    /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
-    ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
-    ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
-    /// - [`SubmitError::Fence`]: the last write to a buffer that the work reads failed, or a fence
-    ///   cannot be converted. (A writer may go on: writing is how the content becomes right again.)
-    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be looked at.
-    /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
-    pub fn submission(
-        &self,
-        uses: impl IntoIterator<Item = MappingUse>,
-    ) -> Result<Submission, SubmitError> {
-        Submission::begin(self.timeline(), uses)
-    }
-
-    /// Copies between buffers and the CPU, for tests and tools.
-    pub fn transfer(&self) -> Transfer<'_> {
-        Transfer::new(self)
-    }
-
-    /// How many bytes of pixels this library has copied on this device, by [`Transfer`] and for shadows
+    /// How many bytes of pixels this library has copied on this device, by [`Transfer`](crate::Transfer) and for shadows
     /// ([`dmashare::route`]).
     pub fn bytes_copied(&self) -> u64 {
         self.core().bytes_copied.load(Ordering::Relaxed)
@@ -233,7 +191,7 @@ impl Device {
         self.core().mark_lost();
     }
 
-    fn lost<E>(&self, error: impl FnOnce(&str, vk::Result) -> E) -> Result<(), E> {
+    fn check_not_lost<E>(&self, error: impl FnOnce(&str, vk::Result) -> E) -> Result<(), E> {
         if self.is_lost() {
             return Err(error(&self.core().name, vk::Result::ERROR_DEVICE_LOST));
         }
@@ -298,71 +256,6 @@ impl AsFd for Device {
     /// while something is left: then [`Device::dispatch`] is worth a call, which resets it.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.timer.as_fd()
-    }
-}
-
-/// An export submits nothing: see [`Exporter::prepare`] here. But if the description names the CPU among
-/// its uses, the image is released at once, and that is waited for (ten seconds at most), because nobody
-/// is told when the CPU comes.
-impl Exporter for Device {
-    fn name(&self) -> &str {
-        &self.core().name
-    }
-
-    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
-        let (_, supports) = self.exportable(desc)?;
-        Ok(PhysicalDevice::modifier_values(&supports))
-    }
-
-    fn allocate(
-        &self,
-        desc: &BufferDesc,
-        modifiers: &[Modifier],
-    ) -> Result<Allocation, ExportError> {
-        self.lost(|name, result| ExportError::Device {
-            exporter: name.to_owned(),
-            operation: "vkCreateImage",
-            source: result.into(),
-        })?;
-        self.export_image(desc, modifiers)
-    }
-
-    /// A new image leaves layout `UNDEFINED` here, at its first use, and is released to everyone: a
-    /// submission of its own, which is not waited for. A thread that holds the queue
-    /// ([`Device::queue`]) cannot be the first to use an image.
-    fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
-        match backing.origin::<ImageInner>() {
-            Some(image) if Arc::ptr_eq(&image.core, self.core()) => self.release_first(&image),
-            _ => Ok(None),
-        }
-    }
-}
-
-impl Importer for Device {
-    type Object = Image;
-
-    fn name(&self) -> &str {
-        &self.core().name
-    }
-
-    /// No demand, but of a device without dma-bufs
-    /// ([`PhysicalDevice::imports_by_host_pointer`]): linear images in host memory, with the stride that
-    /// its driver lays them out with.
-    fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
-        self.host_pointer_constraint(desc)
-    }
-
-    fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {
-        self.lost(|name, result| ImportError::Device {
-            importer: name.to_owned(),
-            operation: "vkCreateImage",
-            source: result.into(),
-        })?;
-        self.import_image(desc, backing)
-    }
-
-    fn retire(&self, object: Image, after: FenceSet) {
-        self.retire_object(Retired::Image(object), after);
     }
 }
 

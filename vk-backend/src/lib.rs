@@ -108,6 +108,7 @@ pub use ash;
 mod core;
 mod device;
 mod error;
+mod failure;
 mod image;
 mod physical_device;
 mod queue;

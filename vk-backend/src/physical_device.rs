@@ -2,9 +2,12 @@
 
 pub(crate) mod extensions;
 pub(crate) mod format;
+pub(crate) mod host_pointer_support;
 pub(crate) mod image_plan;
 pub(crate) mod instance;
 pub(crate) mod modifier_support;
+pub(crate) mod query_modifiers;
+pub(crate) mod select_device;
 pub(crate) mod selector;
 
 use std::ffi::{CStr, CString};
@@ -12,22 +15,21 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk;
-use dmashare::{Fourcc, Modifier, Usage};
 
-use crate::error::{DeviceError, Failure, Named};
+use crate::error::DeviceError;
+use crate::failure::Named;
 use crate::physical_device::extensions::{
-    EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED,
+    EXTERNAL_MEMORY_DMA_BUF, EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED,
 };
-use crate::physical_device::format::fourccs;
-use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::instance::Instance;
-use crate::physical_device::instance::text;
 use crate::physical_device::modifier_support::Answers;
-use crate::physical_device::modifier_support::ModifierSupport;
 use crate::physical_device::selector::DrmNode;
 
 /// Says which driver it is, where Vulkan 1.2 does not.
 const DRIVER_PROPERTIES: &CStr = ash::khr::driver_properties::NAME;
+
+/// Whether devices see the CPU's caches without being told.
+const COHERENT: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
 
 struct Inner {
     instance: Instance,
@@ -60,6 +62,12 @@ fn node(present: vk::Bool32, major: i64, minor: i64) -> Option<DrmNode> {
         major: number(major)?,
         minor: number(minor)?,
     })
+}
+
+/// The text of a fixed-size name that Vulkan filled in.
+fn text(name: Result<&CStr, impl Sized>) -> String {
+    name.map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 impl PhysicalDevice {
@@ -200,6 +208,20 @@ impl PhysicalDevice {
         wanted.filter(|name| is_used(name)).collect()
     }
 
+    /// Whether it imports linear images of one plane by a pointer to host memory, because it has no
+    /// dma-bufs: a renderer on the CPU with `VK_EXT_external_memory_host`, on a machine whose devices
+    /// see the CPU's caches. It takes memory in [`Placement::Host`](dmashare::Placement::Host) and
+    /// [`Placement::Shmem`](dmashare::Placement::Shmem) whose rows
+    /// lie as its driver lays them out; [`dmashare::route`] makes a shadow of everything else. Such a
+    /// device exports nothing.
+    pub fn imports_by_host_pointer(&self) -> bool {
+        COHERENT
+            && self.device_type() == vk::PhysicalDeviceType::CPU
+            && self.api_version() >= vk::API_VERSION_1_3
+            && !self.has_extension(EXTERNAL_MEMORY_DMA_BUF.name)
+            && self.has_extension(EXTERNAL_MEMORY_HOST.name)
+    }
+
     /// Whether it offers an extension.
     pub fn has_extension(&self, name: &CStr) -> bool {
         self.inner
@@ -250,48 +272,6 @@ impl PhysicalDevice {
             return Vec::new();
         }
         self.missing()
-    }
-
-    /// The formats that it can export or import, with at least one modifier, for all of these uses.
-    pub fn formats(&self, usage: Usage) -> Vec<Fourcc> {
-        fourccs()
-            .filter(|fourcc| {
-                self.modifiers(*fourcc, usage)
-                    .is_ok_and(|supports| !supports.is_empty())
-            })
-            .collect()
-    }
-
-    /// The modifiers with which it can export or import `format` for all of these uses, in the
-    /// driver's order; empty if there are none.
-    ///
-    /// # Errors
-    /// [`DeviceError::Vulkan`]: the driver cannot answer.
-    pub fn modifiers(
-        &self,
-        format: Fourcc,
-        usage: Usage,
-    ) -> Result<Vec<ModifierSupport>, DeviceError> {
-        if !self.missing_for_import().is_empty() {
-            return Ok(Vec::new());
-        }
-        match ImagePlan::of_format(format, usage) {
-            Some(plan) => self
-                .modifier_supports(&plan)
-                .map(|supports| supports.to_vec())
-                .map_err(|failure: Failure| failure.device(self.name())),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// The modifiers alone, for errors that list what is supported.
-    pub(crate) fn modifier_values<'a>(
-        supports: impl IntoIterator<Item = &'a ModifierSupport>,
-    ) -> Vec<Modifier> {
-        supports
-            .into_iter()
-            .map(|support| support.modifier)
-            .collect()
     }
 }
 

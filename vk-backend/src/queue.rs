@@ -5,6 +5,7 @@ pub(crate) mod foreign_fence;
 pub(crate) mod semaphore_pool;
 pub(crate) mod submit_failure;
 pub(crate) mod timeline;
+pub(crate) mod timeline_fence;
 
 use ash::vk;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ash::vk;
 
 use crate::core::device_core::DeviceCore;
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// A command buffer of its own pool, in the recording state until [`finish`](Self::finish). Whoever
 /// submits it keeps it until the work is over.

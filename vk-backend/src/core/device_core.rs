@@ -9,7 +9,7 @@ use ash::vk;
 use gpu_allocator::vulkan::Allocator;
 
 use crate::core::queue_lock::QueueLock;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::physical_device::PhysicalDevice;
 use crate::physical_device::extensions::Functions;
 use crate::physical_device::instance::Instance;

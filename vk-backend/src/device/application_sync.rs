@@ -6,7 +6,7 @@ use ash::vk;
 use dmashare::{Fence, FenceError, FenceStatus, SyncFile};
 
 use crate::device::Device;
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// What `VkImportSemaphoreFdInfoKHR` and `VkImportFenceFdInfoKHR` take for a sync_file that has
 /// signalled, and the exports give for one.

@@ -1,7 +1,6 @@
 //! A new image leaves layout `UNDEFINED`, once, and is released to everyone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ash::vk;
 use dmashare::{ExportError, Fence, FenceStatus, Timeline};
@@ -11,29 +10,9 @@ use crate::core::commands::OneTimeCommands;
 use crate::core::device_core::DeviceCore;
 use crate::device::Device;
 use crate::device::retired::{InFlight, Retired};
-use crate::error::Failure;
-use crate::image::ImageInner;
+use crate::failure::Failure;
+use crate::image::shared_image::SharedImage;
 use crate::queue::submit_failure::SubmitFailure;
-
-/// No timeline has this point.
-const OWED: u64 = u64::MAX;
-
-/// How far an image's first release is: owed, at a point of its exporter's timeline, or over (0, which
-/// every timeline has reached).
-#[derive(Debug, Default)]
-pub(crate) struct FirstRelease(AtomicU64);
-
-impl FirstRelease {
-    /// The image is new, and nobody has used it. Of an imported one nothing is owed: its content is
-    /// others'.
-    pub(crate) fn owed() -> Self {
-        Self(AtomicU64::new(OWED))
-    }
-
-    fn point(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
 
 impl Device {
     /// Takes an image that this device has exported out of layout `UNDEFINED` and releases it to
@@ -41,30 +20,30 @@ impl Device {
     /// not wait: until the work is over, every caller gets its fence. The work keeps the image.
     pub(crate) fn release_first(
         &self,
-        image: &Arc<ImageInner>,
+        image: &Arc<SharedImage>,
     ) -> Result<Option<Fence>, ExportError> {
         let timeline = self.timeline();
-        let mut point = image.first_release.point();
-        if point == OWED {
-            let submitted = self.submit_first_release(image);
-            point = submitted.map_err(|failure| failure.export(&self.core().name))?;
-        }
+        let point = match image.first_release.point() {
+            Some(point) => point,
+            None => self
+                .submit_first_release(image)
+                .map_err(|failure| failure.export(&self.core().name))?,
+        };
         match timeline.status(point) {
             FenceStatus::Signalled => {
-                image.first_release.0.store(0, Ordering::Release);
+                image.first_release.set_over();
                 Ok(None)
             }
             _ => Ok(Some(timeline.fence(point))),
         }
     }
 
-    fn submit_first_release(&self, image: &Arc<ImageInner>) -> Result<u64, SubmitFailure> {
+    fn submit_first_release(&self, image: &Arc<SharedImage>) -> Result<u64, SubmitFailure> {
         let timeline = self.timeline();
         // The queue's lock decides among threads that come at the same time: it is the only one here,
         // so a thread that has it already is told so and waits for nobody.
         let queue = timeline.lock_queue()?;
-        let point = image.first_release.point();
-        if point != OWED {
+        if let Some(point) = image.first_release.point() {
             return Ok(point);
         }
         let commands = self.commands().begin()?;
@@ -73,7 +52,7 @@ impl Device {
         let buffers: Vec<_> = flight.commands().into_iter().collect();
         let submitted = timeline.submit_locked(&queue, &buffers);
         if let Ok(point) = submitted {
-            image.first_release.0.store(point, Ordering::Release);
+            image.first_release.set_submitted(point);
         }
         // What retires may drop the last handle of the device, which waits for the queue.
         drop(queue);
@@ -85,7 +64,7 @@ impl Device {
 
 fn record(
     core: &DeviceCore,
-    image: &ImageInner,
+    image: &SharedImage,
     commands: &OneTimeCommands,
 ) -> Result<(), Failure> {
     let own = Side {

@@ -30,11 +30,13 @@ pub(crate) fn on_the_device(
     wanted: &AccessConstraint,
 ) -> Result<Allocation, ExportError> {
     let core = device.core();
-    let (plan, supports) = device.exportable(desc)?;
+    let (plan, supports) = device.core().exportable(desc)?;
     let all = || PhysicalDevice::modifier_values(&supports);
     let mut modifiers: Vec<Modifier> = wanted.modifiers.clone().unwrap_or_else(all);
     let exported = loop {
-        let exported = device.create_exported(&plan, &supports, &modifiers, Where::Local)?;
+        let exported = device
+            .core()
+            .create_exported(&plan, &supports, &modifiers, Where::Local)?;
         let Some(stride) = crooked_stride(&exported, wanted) else {
             break exported;
         };
@@ -95,7 +97,9 @@ pub(crate) fn in_host_memory(
     wanted: &AccessConstraint,
 ) -> Result<Allocation, ExportError> {
     let mut allocation = host.allocate_in(desc, wanted)?;
-    let imported = device.import_dmabuf(desc, &allocation.dmabuf, allocation.placement);
+    let imported = device
+        .core()
+        .import_dmabuf(desc, &allocation.dmabuf, allocation.placement);
     allocation.origin = imported.map_err(|error| export_error(&device.core().name, error))?;
     Ok(allocation)
 }

@@ -12,9 +12,9 @@ use dmashare::{
 
 use crate::device::retired::Retired;
 use crate::device::{Device, movable_allocation, move_copy};
-use crate::error::Failure;
-use crate::image::ImageInner;
+use crate::failure::Failure;
 use crate::image::copy_image;
+use crate::image::shared_image::SharedImage;
 
 /// Bytes that wait for their next buffer, unless told otherwise.
 const POOL: u64 = 256 << 20;
@@ -168,7 +168,9 @@ impl MovableImages {
         let device = &self.shared.device;
         let failed = |failure: Failure| failure.export(&device.core().name);
         match &self.shared.host {
-            Some(host) if device.imports_linear(desc).map_err(failed)? => host.placements(desc),
+            Some(host) if device.core().imports_linear(desc).map_err(failed)? => {
+                host.placements(desc)
+            }
             _ => Ok(Placements::empty()),
         }
     }
@@ -207,10 +209,10 @@ impl MovableImages {
     }
 
     /// The device's image of a backing.
-    fn image_of(&self, backing: &Backing) -> Result<Arc<ImageInner>, ExportError> {
+    fn image_of(&self, backing: &Backing) -> Result<Arc<SharedImage>, ExportError> {
         let core = self.shared.device.core();
         let image = backing
-            .origin::<ImageInner>()
+            .origin::<SharedImage>()
             .filter(|image| Arc::ptr_eq(&image.core, core));
         image.ok_or_else(|| ExportError::Device {
             exporter: core.name.clone(),
@@ -256,7 +258,7 @@ impl DynamicExporter for MovableImages {
     fn placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError> {
         let desc = Self::copyable(desc);
         let mut placements = self.host_placements(&desc)?;
-        match self.shared.device.exportable(&desc) {
+        match self.shared.device.core().exportable(&desc) {
             Ok(_) => placements |= Placements::DEVICE,
             // The driver cannot answer, or there is nowhere else.
             Err(error @ ExportError::Device { .. }) => return Err(error),

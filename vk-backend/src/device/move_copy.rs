@@ -8,9 +8,10 @@ use smallvec::SmallVec;
 
 use crate::device::Device;
 use crate::device::retired::{InFlight, Retired};
-use crate::error::Failure;
-use crate::image::ImageInner;
-use crate::image::{Image, copy_image};
+use crate::failure::Failure;
+use crate::image::Image;
+use crate::image::copy_image;
+use crate::image::shared_image::SharedImage;
 use crate::queue::foreign_fence::{Resolved, Waits, hold_used};
 use crate::queue::submit_failure::SubmitFailure;
 use crate::queue::timeline::QueueTimeline;
@@ -19,8 +20,8 @@ use crate::queue::timeline::QueueTimeline;
 /// `after` is over. Nothing is done while a fence is pending that the queue cannot wait for.
 pub(crate) fn copy(
     device: &Device,
-    from: Arc<ImageInner>,
-    to: Arc<ImageInner>,
+    from: Arc<SharedImage>,
+    to: Arc<SharedImage>,
     after: &FenceSet,
     buffer: &str,
 ) -> Result<Copied, ExportError> {

@@ -7,9 +7,9 @@ use dmashare::{Fourcc, Modifier, Party, Placements, Usage};
 
 use crate::device::Device;
 use crate::error::DeviceError;
-use crate::image::import_host_pointer::PLACEMENTS;
 use crate::image::probe_memory_planes;
 use crate::physical_device::format::fourccs;
+use crate::physical_device::host_pointer_support::PLACEMENTS;
 use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 

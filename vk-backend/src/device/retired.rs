@@ -9,7 +9,7 @@ use crate::core::commands::{CommandCache, OneTimeCommands};
 use crate::core::staging::StagingBuffer;
 use crate::device::plain_buffer::PlainBuffer;
 use crate::image::Image;
-use crate::image::ImageInner;
+use crate::image::shared_image::SharedImage;
 
 /// An object that goes once its fences are over. None of them holds the device's handle, so a queue
 /// of them inside the device is no cycle.
@@ -36,14 +36,14 @@ pub(crate) enum Retired {
 pub(crate) struct InFlight {
     commands: Option<OneTimeCommands>,
     home: Weak<CommandCache>,
-    _images: SmallVec<[Arc<ImageInner>; 2]>,
+    _images: SmallVec<[Arc<SharedImage>; 2]>,
 }
 
 impl InFlight {
     pub(crate) fn new(
         commands: OneTimeCommands,
         home: &Arc<CommandCache>,
-        images: impl IntoIterator<Item = Arc<ImageInner>>,
+        images: impl IntoIterator<Item = Arc<SharedImage>>,
     ) -> Self {
         Self {
             commands: Some(commands),

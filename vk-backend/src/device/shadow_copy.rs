@@ -13,7 +13,7 @@ use dmashare::{
 
 use crate::device::Device;
 use crate::device::retired::{InFlight, Retired};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::image::copy_image;
 
 /// How long a copy waits for fences that the queue cannot wait for.

@@ -9,13 +9,48 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::core::queue_lock::QueueLockGuard;
 use crate::device::Device;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::queue::foreign_fence::{Resolved, Unresolved, Waits, hold_used};
 use crate::queue::semaphore_pool::PreparedExport;
 use crate::queue::timeline::QueueTimeline;
 
 /// How often new fences of other devices may turn up while the known ones become semaphores.
 const ROUNDS: usize = 16;
+
+impl Device {
+    /// Begins a piece of work over any number of mappings: of this device, which the work touches,
+    /// each with how ([`Mapping::read`](dmashare::Mapping::read),
+    /// [`Mapping::write`](dmashare::Mapping::write)).
+    ///
+    /// Fences of this device become waits for its timeline. Fences of other devices and sync_files
+    /// become semaphores first, before any reservation is locked; some drivers block there until
+    /// their work is done. In the steady state, with nothing pending elsewhere, this takes no
+    /// allocation for up to eight mappings. Of buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the dma-buf's own fences are among them.
+    ///
+    /// Vulkan does not tell when what it waited for has ended in an error. The fence of this work does:
+    /// if a sync_file of a write that it waited for has failed, it has failed, too.
+    ///
+    /// # Errors
+    /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
+    ///   that adopted the same `VkDevice`.
+    /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
+    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission, on whatever buffers, or is
+    ///   in an invalidate callback.
+    /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
+    ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
+    ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
+    /// - [`SubmitError::Fence`]: the last write to a buffer that the work reads failed, or a fence
+    ///   cannot be converted. (A writer may go on: writing is how the content becomes right again.)
+    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be looked at.
+    /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
+    pub fn submission(
+        &self,
+        uses: impl IntoIterator<Item = MappingUse>,
+    ) -> Result<Submission, SubmitError> {
+        Submission::begin(self.timeline(), uses)
+    }
+}
 
 /// One piece of work that is about to be submitted; see [`Device::submission`](crate::Device::submission).
 ///
@@ -41,7 +76,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    pub(crate) fn begin(
+    fn begin(
         timeline: &Arc<QueueTimeline>,
         uses: impl IntoIterator<Item = MappingUse>,
     ) -> Result<Self, SubmitError> {

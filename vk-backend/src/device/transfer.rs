@@ -12,7 +12,8 @@ use crate::core::staging::StagingBuffer;
 use crate::device::Device;
 use crate::device::retired::Retired;
 use crate::error::TransferError;
-use crate::image::{Image, copy_image};
+use crate::image::Image;
+use crate::image::copy_image;
 use crate::physical_device::format::plane_aspect;
 
 /// How long a transfer waits for its copy, and for the work before it.
@@ -96,11 +97,14 @@ fn layers(aspect: vk::ImageAspectFlags) -> vk::ImageSubresourceLayers {
 
 const COPY: vk::PipelineStageFlags2 = vk::PipelineStageFlags2::COPY;
 
-impl<'a> Transfer<'a> {
-    pub(crate) fn new(device: &'a Device) -> Self {
-        Self { device }
+impl Device {
+    /// Copies between buffers and the CPU, for tests and tools.
+    pub fn transfer(&self) -> Transfer<'_> {
+        Transfer { device: self }
     }
+}
 
+impl Transfer<'_> {
     fn check(
         &self,
         mapping: &Mapping<Device>,

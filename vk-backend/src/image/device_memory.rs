@@ -11,8 +11,8 @@ use ash::{ext, khr, vk};
 use dmashare::MappedMemory;
 
 use crate::core::device_core::DeviceCore;
-use crate::error::Failure;
-use crate::image::import_host_pointer::HOST_ALLOCATION;
+use crate::failure::Failure;
+use crate::physical_device::host_pointer_support::HOST_ALLOCATION;
 
 /// What a memory is dedicated to.
 #[derive(Clone, Copy, Debug)]

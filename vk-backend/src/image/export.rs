@@ -1,40 +1,34 @@
 //! Images made in this device's memory and exported as dma-bufs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ash::vk;
 use dmashare::{
-    Allocation, BufferDesc, DmaBuf, DmaBufMemory, ExportError, Extent, Modifier, Placement,
-    PlaneLayout,
+    BufferDesc, DmaBuf, DmaBufMemory, ExportError, Extent, Modifier, Placement, PlaneLayout,
 };
 use smallvec::SmallVec;
 
-use crate::device::Device;
-use crate::error::Failure;
+use crate::core::device_core::DeviceCore;
+use crate::failure::Failure;
 use crate::image::device_memory::{DeviceMemory, choose_type};
 use crate::image::exported_planes;
-use crate::image::{Arrangement, ImageInner};
+use crate::image::shared_image::{Arrangement, SharedImage};
 use crate::physical_device::PhysicalDevice;
 use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 
-/// How long the export of an image for the CPU waits for the queue to reach its first release.
-const FIRST_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
-
 const LOCAL: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::DEVICE_LOCAL;
 const VISIBLE: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::HOST_VISIBLE;
 
-impl Device {
+impl DeviceCore {
     /// What the device can export for a description; at least one entry, all large enough.
     pub(crate) fn exportable(
         &self,
         desc: &BufferDesc,
     ) -> Result<(ImagePlan, Vec<ModifierSupport>), ExportError> {
         desc.validate()?;
-        let core = self.core();
-        let exporter = || core.name.clone();
-        core.functions
+        let exporter = || self.name.clone();
+        self.functions
             .image_memory()
             .map_err(|missing| ExportError::MissingFeature {
                 exporter: exporter(),
@@ -46,10 +40,10 @@ impl Device {
             usage: desc.usage,
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
-        ImagePlan::check_srgb(desc).map_err(|none| none.export(&core.name))?;
+        ImagePlan::check_srgb(desc).map_err(|none| none.export(&self.name))?;
         plan.check_extent()?;
-        let supports = core.physical.modifier_supports(&plan);
-        let supports = supports.map_err(|failure| failure.export(&core.name))?;
+        let supports = self.physical.modifier_supports(&plan);
+        let supports = supports.map_err(|failure| failure.export(&self.name))?;
         let mut supports: Vec<ModifierSupport> = supports
             .iter()
             .filter(|support| support.exportable)
@@ -69,43 +63,9 @@ impl Device {
         Ok((plan, supports))
     }
 
-    /// Makes an image with one of `modifiers` and exports it. Its first release is owed until it is
-    /// used ([`Exporter::prepare`](dmashare::Exporter::prepare)), but for one that the CPU may touch.
-    pub(crate) fn export_image(
-        &self,
-        desc: &BufferDesc,
-        modifiers: &[Modifier],
-    ) -> Result<Allocation, ExportError> {
-        let (plan, supports) = self.exportable(desc)?;
-        let exported = self.create_exported(&plan, &supports, modifiers, Where::Anywhere)?;
-        if plan.cpu
-            && let Some(fence) = self.release_first(&exported.image)?
-        {
-            // Nobody is told when the CPU comes; what it writes must not be taken for undefined then.
-            let released = fence.wait(FIRST_RELEASE_TIMEOUT);
-            released.map_err(|error| ExportError::Device {
-                exporter: self.core().name.clone(),
-                operation: "vkWaitSemaphores",
-                source: error.into(),
-            })?;
-        }
-        tracing::debug!(
-            device = self.core().name,
-            buffer = desc.name,
-            inode = exported.dmabuf.id().inode(),
-            modifier = %exported.dmabuf.layout().modifier(),
-            "image exported"
-        );
-        Ok(Allocation::new(
-            exported.dmabuf,
-            exported.placement,
-            exported.image,
-        ))
-    }
-
     /// Makes an image with one of `modifiers`, and its dma-buf. The image is in layout `UNDEFINED`.
     pub(crate) fn create_exported(
-        &self,
+        self: &Arc<Self>,
         plan: &ImagePlan,
         supports: &[ModifierSupport],
         modifiers: &[Modifier],
@@ -118,7 +78,7 @@ impl Device {
             .collect();
         if chosen.is_empty() {
             return Err(ExportError::UnsupportedModifier {
-                exporter: self.core().name.clone(),
+                exporter: self.name.clone(),
                 format: plan.fourcc,
                 asked: modifiers.to_vec(),
                 offered: PhysicalDevice::modifier_values(supports),
@@ -136,28 +96,27 @@ impl Device {
 
     /// Makes an image without memory whose modifier and planes are known.
     fn create_planes(
-        &self,
+        self: &Arc<Self>,
         plan: &ImagePlan,
         supports: &[ModifierSupport],
         modifiers: &[u64],
-    ) -> Result<(ImageInner, SmallVec<[PlaneLayout; 4]>), ExportError> {
-        let core = self.core();
-        let failed = |failure: Failure| failure.export(&core.name);
+    ) -> Result<(SharedImage, SmallVec<[PlaneLayout; 4]>), ExportError> {
+        let failed = |failure: Failure| failure.export(&self.name);
         let (_, functions) =
-            core.functions
+            self.functions
                 .image_memory()
                 .map_err(|missing| ExportError::MissingFeature {
-                    exporter: core.name.clone(),
+                    exporter: self.name.clone(),
                     missing,
                 })?;
         let mut image =
-            ImageInner::create(core, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
+            SharedImage::create(self, plan, &Arrangement::AnyOf(modifiers)).map_err(failed)?;
         let mut properties = vk::ImageDrmFormatModifierPropertiesEXT::default();
         // SAFETY: the image is alive and has modifier tiling.
         let result = unsafe {
             functions.get_image_drm_format_modifier_properties(image.raw, &mut properties)
         };
-        core.check("vkGetImageDrmFormatModifierPropertiesEXT", result)
+        self.check("vkGetImageDrmFormatModifierPropertiesEXT", result)
             .map_err(failed)?;
         image.modifier = Modifier::new(properties.drm_format_modifier);
         // The driver chose from our list, so there is an entry; INVALID cannot be in it.
@@ -165,7 +124,7 @@ impl Device {
             .iter()
             .find(|support| support.modifier == image.modifier)
             .ok_or_else(|| ExportError::UnsupportedModifier {
-                exporter: core.name.clone(),
+                exporter: self.name.clone(),
                 format: plan.fourcc,
                 asked: vec![image.modifier],
                 offered: PhysicalDevice::modifier_values(supports),
@@ -177,7 +136,7 @@ impl Device {
                 exported_planes::placed(plan, image).map_err(failed)
             }
             Some(plane) => Err(ExportError::Device {
-                exporter: core.name.clone(),
+                exporter: self.name.clone(),
                 operation: "vkGetImageSubresourceLayout",
                 source: OverlappingPlanes { plane }.into(),
             }),
@@ -186,19 +145,18 @@ impl Device {
 
     /// Steps up to a bound image with its views.
     fn give_memory(
-        &self,
-        mut image: ImageInner,
+        self: &Arc<Self>,
+        mut image: SharedImage,
         place: Where,
-    ) -> Result<(ImageInner, Placement), ExportError> {
-        let core = self.core();
-        let failed = |failure: Failure| failure.export(&core.name);
+    ) -> Result<(SharedImage, Placement), ExportError> {
+        let failed = |failure: Failure| failure.export(&self.name);
         let requirements = image.requirements();
         let preferred: &[_] = match (image.plan.cpu, place) {
             (true, Where::Anywhere) => &[LOCAL | VISIBLE, VISIBLE, LOCAL],
             (true, Where::Local) => &[LOCAL | VISIBLE, LOCAL],
             (false, _) => &[LOCAL],
         };
-        let types = core.physical.memory_types();
+        let types = self.physical.memory_types();
         let memory_type = choose_type(types, requirements.memory_type_bits, preferred)
             .ok_or(Failure {
                 operation: "choosing a memory type",
@@ -208,7 +166,7 @@ impl Device {
         let is_local = usize::try_from(memory_type)
             .is_ok_and(|index| types[index].property_flags.contains(LOCAL));
         let memory =
-            DeviceMemory::exportable(core, requirements.size, memory_type, image.dedicated())
+            DeviceMemory::exportable(self, requirements.size, memory_type, image.dedicated())
                 .map_err(failed)?;
         image.bind(memory).map_err(failed)?;
         image.create_views().map_err(failed)?;
@@ -221,14 +179,17 @@ impl Device {
     }
 
     /// Exports the memory and checks the dma-buf's real size.
-    fn dmabuf_of(&self, image: &ImageInner, planes: &[PlaneLayout]) -> Result<DmaBuf, ExportError> {
-        let core = self.core();
+    fn dmabuf_of(
+        &self,
+        image: &SharedImage,
+        planes: &[PlaneLayout],
+    ) -> Result<DmaBuf, ExportError> {
         let plan = &image.plan;
         let functions =
-            core.functions
+            self.functions
                 .buffer_memory()
                 .map_err(|missing| ExportError::MissingFeature {
-                    exporter: core.name.clone(),
+                    exporter: self.name.clone(),
                     missing,
                 })?;
         let Some(memory) = image.memory() else {
@@ -236,14 +197,14 @@ impl Device {
                 operation: "vkGetMemoryFdKHR",
                 source: vk::Result::ERROR_UNKNOWN,
             }
-            .export(&core.name));
+            .export(&self.name));
         };
         let required = memory.size();
         let fd = memory
             .export_fd(functions)
-            .map_err(|failure| failure.export(&core.name))?;
+            .map_err(|failure| failure.export(&self.name))?;
         let memory = DmaBufMemory::new(fd)?;
-        check_size(&core.name, &memory, required)?;
+        check_size(&self.name, &memory, required)?;
         Ok(DmaBuf::from_memories(
             plan.fourcc,
             plan.extent,
@@ -265,7 +226,7 @@ pub(crate) enum Where {
 
 /// An image that was made and exported just now.
 pub(crate) struct Exported {
-    pub(crate) image: Arc<ImageInner>,
+    pub(crate) image: Arc<SharedImage>,
     pub(crate) dmabuf: DmaBuf,
     pub(crate) placement: Placement,
 }

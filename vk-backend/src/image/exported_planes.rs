@@ -3,15 +3,15 @@
 use dmashare::{Extent, FormatInfo, Modifier, PlaneLayout};
 use smallvec::SmallVec;
 
-use crate::error::Failure;
-use crate::image::{Arrangement, ImageInner, explicit_planes};
+use crate::failure::Failure;
+use crate::image::shared_image::{Arrangement, SharedImage, explicit_planes};
 use crate::physical_device::image_plan::ImagePlan;
 
 /// Rows of a layout of our own are so many bytes apart, which satisfies every GPU that is known to
 /// have a demand.
 const STRIDE_ALIGNMENT: u64 = 256;
 /// The planes as the driver reports them.
-pub(crate) fn reported(image: &ImageInner, count: u32) -> SmallVec<[PlaneLayout; 4]> {
+pub(crate) fn reported(image: &SharedImage, count: u32) -> SmallVec<[PlaneLayout; 4]> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(4);
     let planes = (0..count).map(|plane| {
         let layout = image.memory_plane(plane);
@@ -44,8 +44,8 @@ pub(crate) fn overlap(plan: &ImagePlan, planes: &[PlaneLayout]) -> Option<usize>
 /// telling.
 pub(crate) fn placed(
     plan: &ImagePlan,
-    reported: ImageInner,
-) -> Result<(ImageInner, SmallVec<[PlaneLayout; 4]>), Failure> {
+    reported: SharedImage,
+) -> Result<(SharedImage, SmallVec<[PlaneLayout; 4]>), Failure> {
     let core = reported.core.clone();
     drop(reported);
     let planes = plan
@@ -57,7 +57,7 @@ pub(crate) fn placed(
         modifier: Modifier::LINEAR.as_raw(),
         planes: &explicit_planes(&planes),
     };
-    let image = ImageInner::create(&core, plan, &arrangement)?;
+    let image = SharedImage::create(&core, plan, &arrangement)?;
     Ok((image, planes))
 }
 

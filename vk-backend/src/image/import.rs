@@ -4,50 +4,33 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Backing, BufferDesc, DmaBuf, DmaBufMemory, ImportError, LayoutError, Placement};
+use dmashare::{BufferDesc, DmaBuf, DmaBufMemory, ImportError, LayoutError, Placement};
 use smallvec::SmallVec;
 
 use crate::core::device_core::DeviceCore;
-use crate::device::Device;
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::image::device_memory::{Dedicated, DeviceMemory, choose_type, importable_types};
 use crate::image::probe_memory_planes;
-use crate::image::{Arrangement, Image, ImageInner, explicit_planes};
+use crate::image::shared_image::{Arrangement, SharedImage, explicit_planes};
 use crate::physical_device::PhysicalDevice;
 use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 
-impl Device {
-    /// The device's image for a backing: its own image if it exported the memory, else an import.
-    pub(crate) fn import_image(
-        &self,
-        desc: &BufferDesc,
-        backing: &Backing,
-    ) -> Result<Image, ImportError> {
-        let own = backing
-            .origin::<ImageInner>()
-            .filter(|image| Arc::ptr_eq(&image.core, self.core()));
-        if let Some(inner) = own {
-            return Ok(Image { inner });
-        }
-        let inner = self.import_dmabuf(desc, backing.dmabuf(), backing.placement())?;
-        Ok(Image { inner })
-    }
-
+impl DeviceCore {
     /// Imports memory that another exporter made.
     pub(crate) fn import_dmabuf(
-        &self,
+        self: &Arc<Self>,
         desc: &BufferDesc,
         dmabuf: &DmaBuf,
         placement: Placement,
-    ) -> Result<Arc<ImageInner>, ImportError> {
+    ) -> Result<Arc<SharedImage>, ImportError> {
         let plan = self.check_import(desc, dmabuf)?;
-        let image = match &self.core().functions.memory_host {
+        let image = match &self.functions.memory_host {
             Some(functions) => self.import_host_pointer(functions, &plan, dmabuf, placement)?,
             None => self.import_memory(&plan, dmabuf, placement)?,
         };
         tracing::debug!(
-            device = self.core().name,
+            device = self.name,
             buffer = desc.name,
             inode = dmabuf.id().inode(),
             modifier = %dmabuf.layout().modifier(),
@@ -59,8 +42,7 @@ impl Device {
     /// Whether the device imports images of this description in layout LINEAR, planes and size
     /// included. What the memory itself must be is seen only at import.
     pub(crate) fn imports_linear(&self, desc: &BufferDesc) -> Result<bool, Failure> {
-        let core = self.core();
-        let has_functions = core.functions.image_memory().is_ok();
+        let has_functions = self.functions.image_memory().is_ok();
         let Some(plan) = ImagePlan::new(desc).filter(|_| has_functions) else {
             return Ok(false);
         };
@@ -68,7 +50,7 @@ impl Device {
             return Ok(false);
         }
         let planes = desc.format.info().map_or(0, |info| info.planes.len());
-        let supports = core.physical.modifier_supports(&plan)?;
+        let supports = self.physical.modifier_supports(&plan)?;
         Ok(supports.iter().any(|support| {
             support.importable
                 && support.modifier.is_linear()
@@ -78,11 +60,14 @@ impl Device {
     }
 
     /// Everything that can be known before the driver sees the memory.
-    fn check_import(&self, desc: &BufferDesc, dmabuf: &DmaBuf) -> Result<ImagePlan, ImportError> {
-        let core = self.core();
-        let importer = || core.name.clone();
-        if core.functions.memory_host.is_none() {
-            core.functions
+    fn check_import(
+        self: &Arc<Self>,
+        desc: &BufferDesc,
+        dmabuf: &DmaBuf,
+    ) -> Result<ImagePlan, ImportError> {
+        let importer = || self.name.clone();
+        if self.functions.memory_host.is_none() {
+            self.functions
                 .image_memory()
                 .map_err(|missing| ImportError::MissingFeature {
                     importer: importer(),
@@ -94,13 +79,13 @@ impl Device {
         let unsupported = || ImportError::UnsupportedFormat {
             importer: importer(),
             format,
-            supported: core.physical.formats(desc.usage),
+            supported: self.physical.formats(desc.usage),
         };
         let plan = ImagePlan::new(desc).ok_or_else(unsupported)?;
-        ImagePlan::check_srgb(desc).map_err(|none| none.import(&core.name))?;
+        ImagePlan::check_srgb(desc).map_err(|none| none.import(&self.name))?;
         plan.check_extent()?;
-        let supports = core.physical.modifier_supports(&plan);
-        let supports = supports.map_err(|failure| failure.import(&core.name))?;
+        let supports = self.physical.modifier_supports(&plan);
+        let supports = supports.map_err(|failure| failure.import(&self.name))?;
         let importable = || supports.iter().filter(|support| support.importable);
         if importable().next().is_none() {
             return Err(unsupported());
@@ -135,8 +120,8 @@ impl Device {
                 maximum: support.max_extent,
             });
         }
-        if core.physical.driver_name() == "llvmpipe" {
-            check_room_for_blocks(&core.name, &plan, dmabuf)?;
+        if self.physical.driver_name() == "llvmpipe" {
+            check_room_for_blocks(&self.name, &plan, dmabuf)?;
         }
         Ok(if layout.is_disjoint() {
             plan.disjoint()
@@ -147,23 +132,22 @@ impl Device {
 
     /// Whether the device can be given a memory for each plane.
     fn check_disjoint(
-        &self,
+        self: &Arc<Self>,
         plan: &ImagePlan,
         support: &ModifierSupport,
     ) -> Result<(), ImportError> {
-        let core = self.core();
         let reason = if !plan.is_multi_planar() {
             Some("Vulkan knows this only for formats of several planes, not for a modifier's own")
         } else if !support.disjoint {
             Some("the driver offers no VK_FORMAT_FEATURE_DISJOINT_BIT for such an image")
-        } else if !probe_memory_planes::are_told_apart(core).map_err(|e| e.import(&core.name))? {
+        } else if !probe_memory_planes::are_told_apart(self).map_err(|e| e.import(&self.name))? {
             Some("the driver takes every plane for the first one when memory is bound")
         } else {
             None
         };
         match reason {
             Some(reason) => Err(ImportError::Disjoint {
-                importer: core.name.clone(),
+                importer: self.name.clone(),
                 format: plan.fourcc,
                 reason,
             }),
@@ -173,19 +157,18 @@ impl Device {
 
     /// Makes the image and imports the memory. Every step is undone when a later one fails.
     fn import_memory(
-        &self,
+        self: &Arc<Self>,
         plan: &ImagePlan,
         dmabuf: &DmaBuf,
         placement: Placement,
-    ) -> Result<Arc<ImageInner>, ImportError> {
-        let core = self.core();
-        let failed = |failure: Failure| failure.import(&core.name);
+    ) -> Result<Arc<SharedImage>, ImportError> {
+        let failed = |failure: Failure| failure.import(&self.name);
         let planes = explicit_planes(dmabuf.layout().planes());
         let arrangement = Arrangement::Explicit {
             modifier: dmabuf.layout().modifier().as_raw(),
             planes: &planes,
         };
-        let mut image = ImageInner::create(core, plan, &arrangement).map_err(failed)?;
+        let mut image = SharedImage::create(self, plan, &arrangement).map_err(failed)?;
         let memories = dmabuf.memories();
         let planes = dmabuf.layout().planes();
         if plan.is_disjoint() {
@@ -196,7 +179,7 @@ impl Device {
                 .map(|(index, plane)| {
                     let requirements = image.plane_requirements(index);
                     let memory = &memories[plane.memory];
-                    import_one(core, memory, requirements, None, placement)
+                    import_one(self, memory, requirements, None, placement)
                 })
                 .collect();
             image.bind_planes(imported?).map_err(failed)?;
@@ -204,7 +187,7 @@ impl Device {
             let requirements = image.requirements();
             let dedicated = Some(image.dedicated());
             let memory = &memories[planes[0].memory];
-            let imported = import_one(core, memory, requirements, dedicated, placement)?;
+            let imported = import_one(self, memory, requirements, dedicated, placement)?;
             image.bind(imported).map_err(failed)?;
         }
         image.create_views().map_err(failed)?;

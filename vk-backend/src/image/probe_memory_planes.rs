@@ -6,8 +6,8 @@ use ash::vk;
 use dmashare::{BufferDesc, Extent, Fourcc, Modifier, PlaneLayout, Usage};
 
 use crate::core::device_core::DeviceCore;
-use crate::error::Failure;
-use crate::image::{Arrangement, ImageInner, explicit_planes};
+use crate::failure::Failure;
+use crate::image::shared_image::{Arrangement, SharedImage, explicit_planes};
 use crate::physical_device::image_plan::ImagePlan;
 
 /// Strides of which rows of the probe's planes fit into either, and which no driver finds crooked.
@@ -44,7 +44,7 @@ pub(crate) fn are_told_apart(core: &Arc<DeviceCore>) -> Result<bool, Failure> {
             modifier: Modifier::LINEAR.as_raw(),
             planes: &explicit_planes(&planes),
         };
-        match ImageInner::create(core, &plan.disjoint(), &arrangement) {
+        match SharedImage::create(core, &plan.disjoint(), &arrangement) {
             Ok(image) => (0..)
                 .zip(STRIDES)
                 .all(|(plane, stride)| image.memory_plane(plane).row_pitch == u64::from(stride)),

@@ -5,8 +5,8 @@ use std::fmt;
 use ash::vk;
 use dmashare::{ChromaSiting, Color, ColorRange, Extent, Fourcc, MatrixCoefficients};
 
-use crate::error::Failure;
 use crate::error::YcbcrError;
+use crate::failure::Failure;
 use crate::image::Image;
 
 /// How a device samples an image of luma and chroma as RGB: the create infos of the conversion, its

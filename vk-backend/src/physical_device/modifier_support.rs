@@ -1,4 +1,4 @@
-//! Which modifiers a device can export and import, asked with an image's exact parameters.
+//! What a device can do with one modifier, and the driver's answers about that so far.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,6 @@ use ash::vk;
 use dmashare::{Extent, Modifier};
 use smallvec::SmallVec;
 
-use crate::error::{Failure, Named};
-use crate::physical_device::PhysicalDevice;
 use crate::physical_device::image_plan::ImagePlan;
 
 /// What a device can do with one modifier of a format, for given uses.
@@ -31,20 +29,8 @@ pub struct ModifierSupport {
     pub max_extent: Extent,
 }
 
-/// One answer of `vkGetPhysicalDeviceImageFormatProperties2`.
-struct Answer {
-    features: vk::ExternalMemoryFeatureFlags,
-    max_extent: Extent,
-}
-
-impl Answer {
-    fn allows(&self, feature: vk::ExternalMemoryFeatureFlags) -> bool {
-        self.features.contains(feature)
-    }
-}
-
 /// More combinations of format and usage than a program has; a bound all the same.
-const MOST_ANSWERS: usize = 256;
+pub(crate) const MOST_ANSWERS: usize = 256;
 
 /// What `vkGetPhysicalDeviceImageFormatProperties2` is asked about a plan: all but its extent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +41,7 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    fn of(plan: &ImagePlan) -> Self {
+    pub(crate) fn of(plan: &ImagePlan) -> Self {
         Self {
             usage: plan.usage,
             flags: plan.flags,
@@ -67,180 +53,3 @@ impl Question {
 
 /// The driver's answers so far.
 pub(crate) type Answers = HashMap<Question, Arc<[ModifierSupport]>>;
-
-impl PhysicalDevice {
-    /// `VkDrmFormatModifierPropertiesListEXT` of a format: every modifier that the driver knows.
-    fn modifier_properties(&self, format: vk::Format) -> Vec<vk::DrmFormatModifierPropertiesEXT> {
-        let functions = self.instance().raw();
-        let mut list = vk::DrmFormatModifierPropertiesListEXT::default();
-        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
-        // SAFETY: the device is of this instance, and without an array only the count is written.
-        unsafe {
-            functions.get_physical_device_format_properties2(self.raw(), format, &mut properties);
-        }
-        let count = usize::try_from(list.drm_format_modifier_count).unwrap_or(0);
-        let mut modifiers = vec![vk::DrmFormatModifierPropertiesEXT::default(); count];
-        let mut list = vk::DrmFormatModifierPropertiesListEXT::default()
-            .drm_format_modifier_properties(&mut modifiers);
-        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
-        // SAFETY: as above, and the array has the length that is given with it.
-        unsafe {
-            functions.get_physical_device_format_properties2(self.raw(), format, &mut properties);
-        }
-        let written = usize::try_from(list.drm_format_modifier_count).unwrap_or(0);
-        modifiers.truncate(written);
-        modifiers
-    }
-
-    /// What a format can be used for in one modifier; nothing if the driver does not know it.
-    pub(crate) fn modifier_features(
-        &self,
-        format: vk::Format,
-        modifier: Modifier,
-    ) -> vk::FormatFeatureFlags {
-        let known = self.modifier_properties(format);
-        known
-            .into_iter()
-            .find(|properties| properties.drm_format_modifier == modifier.as_raw())
-            .map(|properties| properties.drm_format_modifier_tiling_features)
-            .unwrap_or_default()
-    }
-
-    /// Everything that the device can do with images of this plan, one entry for each modifier with
-    /// which it can export or import them. The driver is asked once for each plan; its answer holds
-    /// for the life of the instance.
-    pub(crate) fn modifier_supports(
-        &self,
-        plan: &ImagePlan,
-    ) -> Result<Arc<[ModifierSupport]>, Failure> {
-        let question = Question::of(plan);
-        if let Some(known) = self.answers().get(&question) {
-            return Ok(known.clone());
-        }
-        let supports: Arc<[ModifierSupport]> = if self.imports_by_host_pointer() {
-            self.host_pointer_support(plan)?.into_iter().collect()
-        } else {
-            self.dma_buf_supports(plan)?.into()
-        };
-        let mut answers = self.answers();
-        if answers.len() >= MOST_ANSWERS {
-            answers.clear();
-        }
-        answers.insert(question, supports.clone());
-        Ok(supports)
-    }
-
-    /// The same of dma-bufs.
-    fn dma_buf_supports(&self, plan: &ImagePlan) -> Result<Vec<ModifierSupport>, Failure> {
-        let mut supports = Vec::new();
-        for properties in self.modifier_properties(plan.format) {
-            if let Some(support) = self.modifier_support(plan, &properties)?
-                && (support.exportable || support.importable)
-            {
-                supports.push(support);
-            }
-        }
-        Ok(supports)
-    }
-
-    /// What the device can do with a plan in one modifier; `None` where that is nothing.
-    fn modifier_support(
-        &self,
-        plan: &ImagePlan,
-        properties: &vk::DrmFormatModifierPropertiesEXT,
-    ) -> Result<Option<ModifierSupport>, Failure> {
-        let modifier = properties.drm_format_modifier;
-        let Some(together) = self.ask(plan, modifier)? else {
-            return Ok(None);
-        };
-        // Both are demanded: the feature by VUID-VkImageCreateInfo-imageCreateFormatFeatures-02260, the
-        // answer for the flags because they are parameters like all others. A memory of a plane cannot
-        // be dedicated (VUID-VkMemoryDedicatedAllocateInfo-image-01797).
-        let is_possible = plan.is_multi_planar()
-            && properties
-                .drm_format_modifier_tiling_features
-                .contains(vk::FormatFeatureFlags::DISJOINT);
-        let apart = if is_possible {
-            self.ask(&plan.disjoint(), modifier)?
-        } else {
-            None
-        };
-        let disjoint = apart.is_some_and(|apart| {
-            apart.allows(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
-                && !apart.allows(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
-                && together.max_extent.fits(apart.max_extent)
-        });
-        Ok(Some(ModifierSupport {
-            modifier: Modifier::new(modifier),
-            plane_count: properties.drm_format_modifier_plane_count,
-            exportable: together.allows(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
-            importable: together.allows(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
-            disjoint,
-            max_extent: together.max_extent,
-        }))
-    }
-
-    /// How many descriptors one combined image sampler of such an image takes.
-    pub(crate) fn combined_descriptors(
-        &self,
-        plan: &ImagePlan,
-        modifier: Modifier,
-    ) -> Result<u32, Failure> {
-        let mut ycbcr = vk::SamplerYcbcrConversionImageFormatProperties::default();
-        let mut properties = vk::ImageFormatProperties2::default().push_next(&mut ycbcr);
-        self.image_format_properties(plan, modifier.as_raw(), &mut properties)
-            .named("vkGetPhysicalDeviceImageFormatProperties2")?;
-        Ok(ycbcr.combined_image_sampler_descriptor_count.max(1))
-    }
-
-    /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
-    /// parameters; `None` where the driver says that it does not support them.
-    fn ask(&self, plan: &ImagePlan, modifier: u64) -> Result<Option<Answer>, Failure> {
-        let mut external_properties = vk::ExternalImageFormatProperties::default();
-        let mut properties =
-            vk::ImageFormatProperties2::default().push_next(&mut external_properties);
-        match self.image_format_properties(plan, modifier, &mut properties) {
-            Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => return Ok(None),
-            result => result.named("vkGetPhysicalDeviceImageFormatProperties2")?,
-        }
-        let extent = properties.image_format_properties.max_extent;
-        let features = external_properties
-            .external_memory_properties
-            .external_memory_features;
-        Ok(Some(Answer {
-            features,
-            max_extent: Extent::new(extent.width, extent.height),
-        }))
-    }
-
-    fn image_format_properties(
-        &self,
-        plan: &ImagePlan,
-        modifier: u64,
-        properties: &mut vk::ImageFormatProperties2<'_>,
-    ) -> Result<(), vk::Result> {
-        let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
-        let mut external = vk::PhysicalDeviceExternalImageFormatInfo::default()
-            .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
-        let mut modifier_info = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
-            .drm_format_modifier(modifier)
-            .sharing_mode(vk::SharingMode::EXCLUSIVE);
-        let mut info = vk::PhysicalDeviceImageFormatInfo2::default()
-            .format(plan.format)
-            .ty(vk::ImageType::TYPE_2D)
-            .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
-            .usage(plan.usage)
-            .flags(plan.flags)
-            .push_next(&mut external)
-            .push_next(&mut modifier_info);
-        if plan.is_mutable() {
-            info = info.push_next(&mut formats);
-        }
-        // SAFETY: the device is of this instance; all chained structures outlive the call.
-        unsafe {
-            self.instance()
-                .raw()
-                .get_physical_device_image_format_properties2(self.raw(), &info, properties)
-        }
-    }
-}

@@ -9,7 +9,7 @@ use dmashare::{Fence, FenceError, SyncFile};
 use smallvec::SmallVec;
 
 use crate::core::device_core::DeviceCore;
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// So many things may be kept before the queue is made to pass the points that were given up.
 const CROWDED: usize = 32;

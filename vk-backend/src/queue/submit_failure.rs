@@ -3,7 +3,7 @@
 use dmashare::{ExportError, FenceError, SubmitError};
 
 use crate::core::queue_lock::QueueHeld;
-use crate::error::Failure;
+use crate::failure::Failure;
 
 /// Why something was not submitted.
 #[derive(Debug, thiserror::Error)]

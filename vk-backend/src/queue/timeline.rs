@@ -1,25 +1,19 @@
 //! The timeline of a queue: one Vulkan timeline semaphore, whose value grows with every submission.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use std::os::fd::{FromRawFd, OwnedFd};
-
 use ash::vk;
-use dmashare::{
-    Fence, FenceError, FenceStatus, MappingUse, Submission, SubmitError, SyncFile, Timeline,
-    TimelineId,
-};
+use dmashare::{Fence, FenceError, FenceStatus, MappingUse, Submission, SubmitError, TimelineId};
 use nix::errno::Errno;
 
 use crate::core::device_core::DeviceCore;
 use crate::core::queue_lock::{QueueHeld, QueueLockGuard};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::queue::failed_inputs::Inputs;
-use crate::queue::semaphore_pool::{Held, SemaphorePool};
+use crate::queue::semaphore_pool::SemaphorePool;
 use crate::queue::submit_failure::SubmitFailure;
 
 /// How long a drop waits for the device's last work before it leaves everything behind.
@@ -35,7 +29,7 @@ const WAIT_SLICE: Duration = Duration::from_millis(200);
 /// work. So a point is given out only under the queue's lock, and the lock is kept until the work
 /// was submitted or given up. A point that was given up is never used again: a later one passes it.
 pub(crate) struct QueueTimeline {
-    id: TimelineId,
+    pub(super) id: TimelineId,
     core: Arc<DeviceCore>,
     semaphore: vk::Semaphore,
     pool: Arc<SemaphorePool>,
@@ -76,13 +70,6 @@ impl QueueTimeline {
 
     pub(crate) fn pool(&self) -> &Arc<SemaphorePool> {
         &self.pool
-    }
-
-    /// What a point that was reached has come to.
-    fn outcome(&self, point: u64) -> FenceStatus {
-        let reached = self.reached.load(Ordering::Acquire);
-        let failure = self.inputs.failure(point, reached);
-        failure.map_or(FenceStatus::Signalled, FenceStatus::Failed)
     }
 
     pub(crate) fn lock_queue(&self) -> Result<QueueLockGuard, QueueHeld> {
@@ -144,6 +131,28 @@ impl QueueTimeline {
             self.reached.fetch_max(value, Ordering::AcqRel);
         }
         Ok(self.reached.load(Ordering::Acquire))
+    }
+
+    /// What a point that was reached has come to.
+    pub(super) fn outcome(&self, point: u64) -> FenceStatus {
+        let reached = self.reached.load(Ordering::Acquire);
+        let failure = self.inputs.failure(point, reached);
+        failure.map_or(FenceStatus::Signalled, FenceStatus::Failed)
+    }
+
+    /// Whether a point was reached, and what it has come to. A lost device reaches none any more.
+    pub(super) fn point_status(&self, point: u64) -> FenceStatus {
+        if self.reached.load(Ordering::Acquire) >= point {
+            return self.outcome(point);
+        }
+        if !self.core.is_lost() {
+            match self.counter() {
+                Ok(reached) if reached >= point => return self.outcome(point),
+                _ if !self.core.is_lost() => return FenceStatus::Pending,
+                _ => {}
+            }
+        }
+        FenceStatus::Failed(Errno::ENODEV)
     }
 
     /// Frees the semaphores of work that is over. Does not block.
@@ -232,7 +241,7 @@ impl QueueTimeline {
     }
 
     /// Waits until the queue has reached `point`, whatever its work has come to.
-    fn wait_reached(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
+    pub(super) fn wait_reached(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
         const OPERATION: &str = "vkWaitSemaphores";
         // Counted in slices rather than by the clock: no system call besides the driver's own.
         let mut left = timeout;
@@ -273,128 +282,12 @@ impl QueueTimeline {
         }
     }
 
-    fn lost(&self, operation: &'static str) -> FenceError {
+    pub(super) fn lost(&self, operation: &'static str) -> FenceError {
         Failure {
             operation,
             source: vk::Result::ERROR_DEVICE_LOST,
         }
         .fence(&self.core.name)
-    }
-
-    fn export(&self, point: u64) -> Result<Option<SyncFile>, SubmitFailure> {
-        let Some(functions) = &self.core.functions.semaphore_fd else {
-            return Ok(None);
-        };
-        let (semaphore, signal_point) = match self.pool.take_offered(point) {
-            Some(semaphore) => (semaphore, point),
-            None => self.signal_after(point)?,
-        };
-        let info = vk::SemaphoreGetFdInfoKHR::default()
-            .semaphore(semaphore)
-            .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-        // SAFETY: the semaphore was made for this handle type, and its signal has been submitted
-        // (VUID-VkSemaphoreGetFdInfoKHR-handleType-03254).
-        let result = unsafe { functions.get_semaphore_fd(&info) };
-        self.pool.hold(signal_point, Held::Exported(semaphore));
-        let fd = self.core.check("vkGetSemaphoreFdKHR", result)?;
-        if fd < 0 {
-            // The driver's way to say that the semaphore has signalled.
-            return Ok(None);
-        }
-        // SAFETY: the driver has just made the descriptor and gives it to the caller.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // The kernel made it for the driver, which was asked for a sync_file.
-        Ok(Some(SyncFile::from_kernel(fd)))
-    }
-
-    /// Submits the signal of a semaphore that waits for `point`. Gives the semaphore, and the point until
-    /// which it is to be held.
-    fn signal_after(&self, point: u64) -> Result<(vk::Semaphore, u64), SubmitFailure> {
-        let semaphore = self.pool.create_for_export()?;
-        // Until the signal was submitted the semaphore is as it was.
-        let submitted = self
-            .lock_queue()
-            .map_err(SubmitFailure::from)
-            .and_then(|queue| {
-                let signal_point = self.next_point(&queue);
-                let waits = [self.submit_info(point)];
-                let signals = [
-                    vk::SemaphoreSubmitInfo::default()
-                        .semaphore(semaphore)
-                        .stage_mask(vk::PipelineStageFlags2::ALL_COMMANDS),
-                    self.submit_info(signal_point),
-                ];
-                let submit = vk::SubmitInfo2::default()
-                    .wait_semaphore_infos(&waits)
-                    .signal_semaphore_infos(&signals);
-                self.queue_submit(&queue, &submit)?;
-                self.submitted(signal_point);
-                Ok(signal_point)
-            });
-        let signal_point = submitted.inspect_err(|_| {
-            self.pool.hold(0, Held::Exported(semaphore));
-        })?;
-        Ok((semaphore, signal_point))
-    }
-}
-
-impl Timeline for QueueTimeline {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
-    fn producer(&self) -> &str {
-        &self.core.name
-    }
-
-    fn status(&self, point: u64) -> FenceStatus {
-        if self.reached.load(Ordering::Acquire) >= point {
-            return self.outcome(point);
-        }
-        if !self.core.is_lost() {
-            match self.counter() {
-                Ok(reached) if reached >= point => return self.outcome(point),
-                _ if !self.core.is_lost() => return FenceStatus::Pending,
-                _ => {}
-            }
-        }
-        FenceStatus::Failed(Errno::ENODEV)
-    }
-
-    fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
-        self.wait_reached(point, timeout)?;
-        match self.outcome(point) {
-            FenceStatus::Failed(errno) => Err(FenceError::Failed {
-                producer: self.core.name.clone(),
-                source: errno.into(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// [`FenceError::NoSyncFile`] not only where the device has no sync_files: also where `point` has
-    /// signalled already (the driver may give the descriptor -1 then, `vkGetSemaphoreFdKHR`), and
-    /// where its work was not submitted yet. [`Timeline::status`] tells which it is.
-    fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError> {
-        if self.core.is_lost() {
-            return Err(self.lost("vkGetSemaphoreFdKHR"));
-        }
-        // A signal that was not submitted cannot become a sync_file.
-        let exportable = self.core.sync_fd.export && point <= self.last_submitted();
-        let exported = if exportable {
-            self.export(point)
-                .map_err(|failure| failure.fence(&self.core.name))?
-        } else {
-            None
-        };
-        self.recycle();
-        exported.ok_or_else(|| FenceError::NoSyncFile {
-            producer: self.core.name.clone(),
-        })
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 
