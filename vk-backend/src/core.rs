@@ -1,4 +1,4 @@
-//! The `VkDevice` with its queue, and what is recorded and staged on it.
+//! The `VkDevice` and its queue, and the command buffers, barriers and staging memory used on it.
 
 pub(crate) mod barrier;
 pub(crate) mod commands;

@@ -1,4 +1,4 @@
-//! A Vulkan device as exporter and importer.
+//! A Vulkan device: its queue, its timeline, and what it has retired.
 
 pub(crate) mod application_sync;
 pub(crate) mod exporter;
@@ -36,28 +36,28 @@ use crate::physical_device::instance::Instance;
 use crate::queue::QueueGuard;
 use crate::queue::timeline::{DROP_TIMEOUT, QueueTimeline};
 
-/// How long after something was retired the device's descriptor becomes readable, and again while
-/// something is left. Work on a frame takes about that long.
+/// The device's descriptor becomes readable this long after something was retired, and again while
+/// something is left. Work on a frame takes about as long.
 const DISPATCH_AFTER: Duration = Duration::from_millis(4);
 
 struct Shared {
     retired: RetireQueue<Retired>,
-    /// For what the library records by itself.
+    /// For the commands that the library records itself.
     commands: Arc<CommandCache>,
     timer: TimerFd,
     timeline: Arc<QueueTimeline>,
     core: Arc<DeviceCore>,
 }
 
-/// An open Vulkan device with one queue: it exports images and buffers, imports them, and submits.
-/// Clones share it.
+/// An open Vulkan device with one queue. It exports and imports images and buffers, and submits
+/// work. Clones share it.
 ///
-/// When the last handle is dropped (mappings and buffers that it exported hold one, too), the last
-/// work is waited for, ten seconds at most, and everything is destroyed; for retired objects that
-/// includes the work of other [`Device`]s that adopted the same `VkDevice`. If the work has not ended
-/// by then, what it may use is left behind, and an error event says so. A `VkDevice` that
-/// [`Device::open`] made goes when the last fence of it has gone as well; what the application made
-/// on it by itself, it destroys before it drops its handle.
+/// Dropping the last handle (mappings and exported buffers hold one, too) waits up to ten seconds
+/// for the last work, then destroys everything. For retired objects, this includes work of other
+/// [`Device`]s that adopted the same `VkDevice`. If the work has not ended by then, the objects it
+/// may use are leaked, and an error event says so. A `VkDevice` made by [`Device::open`] is
+/// destroyed when its last fence is gone as well. The application destroys the objects it made on
+/// the device before it drops its handle.
 #[derive(Clone)]
 pub struct Device {
     shared: Arc<Shared>,
@@ -104,7 +104,7 @@ impl Device {
         &self.core().raw
     }
 
-    /// The instance.
+    /// The instance the device belongs to.
     pub fn instance(&self) -> &Instance {
         &self.core().instance
     }
@@ -119,32 +119,32 @@ impl Device {
         self.core().queue_family
     }
 
-    /// Locks the queue, for submissions that touch no shared buffer and for presentation.
+    /// Locks the queue for presentation and for submissions that touch no shared buffer.
     ///
     /// # Errors
-    /// - [`SubmitError::Device`]: this thread holds the queue already, through another guard or an
+    /// - [`SubmitError::Device`]: this thread already holds the queue, through another guard or an
     ///   open [`Submission`](crate::Submission).
-    /// - [`SubmitError::WouldDeadlock`]: this thread has a submission of another device or display, or
-    ///   is in an invalidate callback.
+    /// - [`SubmitError::WouldDeadlock`]: this thread has an open submission of another device or
+    ///   display, or is in an invalidate callback.
     pub fn queue(&self) -> Result<QueueGuard, SubmitError> {
         let lock = self.timeline().lock_queue_to_submit(&[])?;
         Ok(QueueGuard::new(self.core().queue, lock))
     }
 
-    /// How many bytes of pixels this library has copied on this device, by [`Transfer`](crate::Transfer) and for shadows
-    /// ([`dmashare::route`]).
+    /// How many bytes of pixels this library has copied on this device, through
+    /// [`Transfer`](crate::Transfer) and for shadows ([`dmashare::route`]).
     pub fn bytes_copied(&self) -> u64 {
         self.core().bytes_copied.load(Ordering::Relaxed)
     }
 
-    /// Destroys what was retired and whose work is over, and returns how many objects that were.
-    /// Call it when the descriptor ([`AsFd`]) is readable, or once a frame. Does not wait, except
-    /// for a lost device to let go of its work; while that cannot be known (this thread holds the
-    /// queue), nothing is destroyed.
+    /// Destroys retired objects whose work is over, and returns how many there were. Call it when
+    /// the descriptor ([`AsFd`]) is readable, or once a frame. It does not block, except to wait
+    /// until a lost device has stopped its work. If it cannot know that, because this thread holds
+    /// the queue, it destroys nothing.
     pub fn dispatch(&self) -> usize {
         let shared = &*self.shared;
         shared.timeline.recycle();
-        // A lost device's fences are over, which says nothing about its work.
+        // The fences of a lost device are over, but its work may still run.
         let has_let_go =
             !shared.core.is_lost() || shared.retired.is_empty() || shared.core.wait_queue_idle();
         let collected = if has_let_go {
@@ -152,7 +152,7 @@ impl Device {
         } else {
             0
         };
-        // In this order: what another thread retires after the look arms the timer after the unset.
+        // Unset first: an object retired by another thread after this check arms the timer again.
         let mut timer = shared.timer.unset();
         if !shared.retired.is_empty() {
             timer = shared.arm();
@@ -163,13 +163,14 @@ impl Device {
         collected
     }
 
-    /// How many retired objects wait for their work.
+    /// How many retired objects are waiting for their work.
     pub fn retired(&self) -> usize {
         self.shared.retired.len()
     }
 
     pub(crate) fn retire_object(&self, object: Retired, after: FenceSet) {
-        // A lost device's fences are over before its work has let go: `dispatch` waits for that.
+        // The fences of a lost device are over before its work has stopped. `dispatch` waits for
+        // that.
         if after.status() == FenceStatus::Signalled && !self.core().is_lost() {
             drop(object);
             return;
@@ -180,13 +181,13 @@ impl Device {
         }
     }
 
-    /// Whether the device was lost. Then its fences have ended in an error, and nothing can be made
-    /// or submitted any more.
+    /// Whether the device was lost. Its fences have then ended in an error, and no more objects or
+    /// submissions can be made.
     pub fn is_lost(&self) -> bool {
         self.core().is_lost()
     }
 
-    /// The application's own Vulkan command returned `ERROR_DEVICE_LOST`.
+    /// Tells the library that a Vulkan command of the application returned `ERROR_DEVICE_LOST`.
     pub fn mark_lost(&self) {
         self.core().mark_lost();
     }
@@ -207,8 +208,8 @@ impl Shared {
         )
     }
 
-    /// Whether the work on this `VkDevice` that an object was retired after is over, waiting until
-    /// `deadline` for what other timelines of it still do. That of its own is over already.
+    /// Whether all work on this `VkDevice` that the object was retired after is over. Waits until
+    /// `deadline` for other timelines of the same `VkDevice`; this one has already finished.
     fn neighbours_let_go(&self, after: &FenceSet, deadline: Instant) -> bool {
         after.iter().all(|fence| {
             if let Fence::Point { timeline, point } = fence
@@ -228,13 +229,13 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let deadline = Instant::now() + DROP_TIMEOUT;
         self.timeline.finish(DROP_TIMEOUT);
-        // Fences of other timelines of the same `VkDevice` may be among what is kept, and theirs may
-        // keep this one.
+        // The pool may hold fences of other timelines of the same `VkDevice`, and theirs may hold
+        // this one.
         if !self.core.is_stuck() {
             self.timeline.pool().recycle(u64::MAX);
         }
         for (object, after) in self.retired.drain() {
-            // A stuck device destroys nothing, and says so for each object.
+            // A stuck device destroys nothing, and reports each object.
             if self.core.is_stuck() || self.neighbours_let_go(&after, deadline) {
                 drop(object);
             } else {
@@ -243,7 +244,7 @@ impl Drop for Shared {
                     ?object,
                     "left behind: an object that another queue's unfinished work may use"
                 );
-                // It keeps the device, too.
+                // The leaked object keeps the device alive, too.
                 std::mem::forget(object);
             }
         }
@@ -252,8 +253,8 @@ impl Drop for Shared {
 }
 
 impl AsFd for Device {
-    /// A timer that becomes readable when something was retired some milliseconds ago, and again
-    /// while something is left: then [`Device::dispatch`] is worth a call, which resets it.
+    /// A timer that becomes readable some milliseconds after something was retired, and again while
+    /// something is left. Call [`Device::dispatch`] then, which also resets it.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.timer.as_fd()
     }

@@ -1,11 +1,11 @@
-//! A Vulkan command that failed, on its way to the error of what was asked for.
+//! A failed Vulkan command, and its conversion into the public errors.
 
 use ash::vk;
 use dmashare::{ExportError, FenceError, ImportError, SubmitError};
 
 use crate::error::{DeviceError, TransferError};
 
-/// A Vulkan command that failed; becomes the error of whatever was asked for.
+/// A Vulkan command that failed. It becomes the error type of the operation that needed it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{operation} failed")]
 pub(crate) struct Failure {
@@ -30,8 +30,7 @@ impl Failure {
         }
     }
 
-    /// Results that say that the driver does not take this image or memory, whenever it is asked, are a
-    /// refusal.
+    /// Results by which the driver rejects this image or memory for good become `Refused`.
     pub(crate) fn import(self, importer: &str) -> ImportError {
         let (importer, operation) = (importer.to_owned(), self.operation);
         let source = self.source.into();
@@ -80,9 +79,9 @@ impl From<Failure> for TransferError {
     }
 }
 
-/// Names the command of a failed call.
+/// Attaches the name of a Vulkan command to its result.
 pub(crate) trait Named<T> {
-    /// The result with the name of the Vulkan command that gave it.
+    /// Attaches `operation` to the error.
     fn named(self, operation: &'static str) -> Result<T, Failure>;
 }
 

@@ -19,35 +19,35 @@ use dmashare::{Extent, Fourcc, Modifier};
 use crate::core::barrier::{Side, acquire_image, release_image};
 use crate::image::shared_image::SharedImage;
 
-/// A shared image as a [`Device`](crate::Device) sees it: `mapping.object()`.
+/// A shared image as a [`Device`](crate::Device) sees it; this is what `mapping.object()` returns.
 ///
-/// It has one level and one layer. Between submissions it belongs to nobody: every command buffer
-/// that touches it, to read or to write, begins with [`acquire`](Self::acquire) and ends with
-/// [`release`](Self::release), and in between the image is in layout `GENERAL`. The attachments of
-/// the device that exported it share one `VkImage`.
+/// It has one mip level and one array layer. Between submissions, the foreign queue family owns it:
+/// every command buffer that reads or writes it begins with [`acquire`](Self::acquire) and ends
+/// with [`release`](Self::release). In between, the image is in layout `GENERAL`. All attachments
+/// of the device that exported it share one `VkImage`.
 #[derive(Debug)]
 pub struct Image {
     pub(crate) inner: Arc<SharedImage>,
 }
 
 impl Image {
-    /// The `VkImage`. It is this library's to destroy. The application makes its own views of it in
-    /// the view formats of the description, and with `srgb_views` in
+    /// The `VkImage`, which this library destroys. The application may create its own views of it
+    /// in the view formats of the description and, with `srgb_views`, in
     /// [`vk_srgb_format`](crate::vk_srgb_format).
     pub fn raw(&self) -> vk::Image {
         self.inner.raw
     }
 
-    /// A view of the whole image in its own format with the identity swizzle, as attachments and
-    /// storage images need it. `None` where the usage allows no view (copies only), and for formats
-    /// of luma and chroma, whose conversion the application chooses.
+    /// A view of the whole image in its own format, with the identity swizzle, as attachments and
+    /// storage images need it. `None` if the usage allows no view (copies only), and for formats of
+    /// luma and chroma, for which the application chooses the conversion.
     pub fn view(&self) -> Option<vk::ImageView> {
         let view = self.inner.view;
         (view != vk::ImageView::null()).then_some(view)
     }
 
-    /// A view to sample from: that of [`view`](Self::view), or for formats whose fourth component is
-    /// unused (`XRGB8888`) one that reads 1 as alpha.
+    /// A view to sample from. It is [`view`](Self::view), except for formats whose fourth component
+    /// is unused (`XRGB8888`), where it reads 1 as alpha.
     pub fn sampled_view(&self) -> Option<vk::ImageView> {
         let view = self.inner.sampled_view;
         (view != vk::ImageView::null())
@@ -55,27 +55,27 @@ impl Image {
             .or_else(|| self.view())
     }
 
-    /// Pixel format.
+    /// The pixel format.
     pub fn format(&self) -> Fourcc {
         self.inner.plan.fourcc
     }
 
-    /// Pixel format in Vulkan's words.
+    /// The Vulkan format.
     pub fn vk_format(&self) -> vk::Format {
         self.inner.plan.format
     }
 
-    /// What the image may be used for.
+    /// The usage the image was created with.
     pub fn usage(&self) -> vk::ImageUsageFlags {
         self.inner.plan.usage
     }
 
-    /// Size in pixels.
+    /// The size in pixels.
     pub fn extent(&self) -> Extent {
         self.inner.plan.extent
     }
 
-    /// How its pixels are arranged.
+    /// The DRM format modifier.
     pub fn modifier(&self) -> Modifier {
         self.inner.modifier
     }
@@ -88,8 +88,8 @@ impl Image {
         }
     }
 
-    /// The barrier with which a command buffer takes the image, before the given stages access it.
-    /// The content is kept.
+    /// The barrier with which a command buffer acquires the image before the given stages access
+    /// it. It preserves the content.
     pub fn acquire(
         &self,
         dst_stage: vk::PipelineStageFlags2,
@@ -99,8 +99,8 @@ impl Image {
         acquire_image(self.inner.raw, foreign, self.side(dst_stage, dst_access))
     }
 
-    /// The barrier with which a command buffer gives the image back, after the given stages accessed
-    /// it.
+    /// The barrier with which a command buffer releases the image after the given stages have
+    /// accessed it.
     pub fn release(
         &self,
         src_stage: vk::PipelineStageFlags2,

@@ -11,8 +11,8 @@ use ash::vk;
 
 use crate::core::queue_lock::QueueLockGuard;
 
-/// The device's queue with its lock held: for work that touches no shared buffer, and for
-/// presentation. Drop it before a [`Submission`](crate::Submission) is begun.
+/// The device's queue with its lock held, for presentation and for work that touches no shared
+/// buffer. Drop it before beginning a [`Submission`](crate::Submission).
 #[derive(Debug)]
 pub struct QueueGuard {
     raw: vk::Queue,
@@ -24,7 +24,7 @@ impl QueueGuard {
         Self { raw, _lock: lock }
     }
 
-    /// The queue, which nobody else uses while the guard lives.
+    /// The queue. No other user of the lock touches it while the guard lives.
     pub fn raw(&self) -> vk::Queue {
         self.raw
     }

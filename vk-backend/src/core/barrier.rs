@@ -1,8 +1,8 @@
-//! The barriers that take memory from the world outside the device and give it back.
+//! Queue family ownership transfers of shared memory: acquire barriers and release barriers.
 
 use ash::vk;
 
-/// Every plane and the one level and layer that a shared image has.
+/// Every plane of the single level and layer that a shared image has.
 pub(crate) const WHOLE_IMAGE: vk::ImageSubresourceRange = vk::ImageSubresourceRange {
     aspect_mask: vk::ImageAspectFlags::COLOR,
     base_mip_level: 0,
@@ -11,7 +11,7 @@ pub(crate) const WHOLE_IMAGE: vk::ImageSubresourceRange = vk::ImageSubresourceRa
     layer_count: 1,
 };
 
-/// The stages and accesses on the device's own side of a transfer of ownership.
+/// This device's side of an ownership transfer: its queue family, stages and accesses.
 #[derive(Clone, Copy)]
 pub(crate) struct Side {
     pub(crate) family: u32,
@@ -19,10 +19,10 @@ pub(crate) struct Side {
     pub(crate) access: vk::AccessFlags2,
 }
 
-/// Acquires an image from `foreign`. Its source stage is every stage, which chains it to the
-/// submission's semaphore waits and to earlier releases on the same queue; the source access of an
-/// acquire is ignored ("Queue Family Ownership Transfer"). The layout is `GENERAL` on both sides:
-/// `UNDEFINED` would allow the driver to discard the content.
+/// Acquires an image from `foreign`. The source stage is all commands, which chains the barrier to
+/// the submission's semaphore waits and to earlier releases on the same queue; the source access of
+/// an acquire is ignored ("Queue Family Ownership Transfer"). The layout is `GENERAL` on both
+/// sides: `UNDEFINED` would allow the driver to discard the content.
 pub(crate) fn acquire_image(
     image: vk::Image,
     foreign: u32,
@@ -40,7 +40,7 @@ pub(crate) fn acquire_image(
         .subresource_range(WHOLE_IMAGE)
 }
 
-/// Releases an image to `foreign`, from layout `old`.
+/// Releases an image to `foreign` from layout `old`.
 pub(crate) fn release_image(
     image: vk::Image,
     foreign: u32,

@@ -1,4 +1,4 @@
-//! Command buffers that are recorded, submitted once, and thrown away or recorded anew.
+//! Command buffers that are recorded and submitted once, then freed or recorded again.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +8,8 @@ use ash::vk;
 use crate::core::device_core::DeviceCore;
 use crate::failure::Failure;
 
-/// A command buffer of its own pool, in the recording state until [`finish`](Self::finish). Whoever
-/// submits it keeps it until the work is over.
+/// A command buffer in a pool of its own, in the recording state until [`finish`](Self::finish).
+/// The caller that submits it keeps it until the work is over.
 pub(crate) struct OneTimeCommands {
     core: Arc<DeviceCore>,
     pool: vk::CommandPool,
@@ -26,7 +26,7 @@ impl OneTimeCommands {
             .queue_family_index(core.queue_family);
         // SAFETY: the device is alive and has this queue family.
         let result = unsafe { core.raw.create_command_pool(&info, None) };
-        // From here on dropping `this` destroys the pool, and the buffer with it.
+        // From here on, dropping `this` destroys the pool and the buffer with it.
         let mut this = Self {
             core: core.clone(),
             pool: core.check("vkCreateCommandPool", result)?,
@@ -36,14 +36,14 @@ impl OneTimeCommands {
             .command_pool(this.pool)
             .level(vk::CommandBufferLevel::PRIMARY)
             .command_buffer_count(1);
-        // SAFETY: the pool was made just now and is used by this thread only.
+        // SAFETY: the pool is new and is used by this thread only.
         let result = unsafe { core.raw.allocate_command_buffers(&info) };
         this.buffer = core.check("vkAllocateCommandBuffers", result)?[0];
         this.start()?;
         Ok(this)
     }
 
-    /// `vkBeginCommandBuffer`, which resets a buffer that was used before.
+    /// Calls `vkBeginCommandBuffer`, which resets a buffer that was used before.
     fn start(&self) -> Result<(), Failure> {
         let info = vk::CommandBufferBeginInfo::default()
             .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
@@ -58,7 +58,7 @@ impl OneTimeCommands {
         self.buffer
     }
 
-    /// Records barriers between images.
+    /// Records image barriers.
     pub(crate) fn image_barriers(&self, barriers: &[vk::ImageMemoryBarrier2<'_>]) {
         let info = vk::DependencyInfo::default().image_memory_barriers(barriers);
         // SAFETY: the buffer is recording; synchronization2 is enabled; the barriers name images of
@@ -66,7 +66,7 @@ impl OneTimeCommands {
         unsafe { self.core.raw.cmd_pipeline_barrier2(self.buffer, &info) };
     }
 
-    /// Records barriers between the device and the host.
+    /// Records a memory barrier between the device and the host.
     pub(crate) fn memory_barrier(&self, barrier: vk::MemoryBarrier2<'_>) {
         let barriers = [barrier];
         let info = vk::DependencyInfo::default().memory_barriers(&barriers);
@@ -85,7 +85,7 @@ impl OneTimeCommands {
 impl Drop for OneTimeCommands {
     fn drop(&mut self) {
         if self.core.may_destroy() {
-            // SAFETY: the work is over, or was never submitted: whoever submitted it has kept this
+            // SAFETY: the work is over or was never submitted: the submitter keeps this object
             // until then.
             unsafe { self.core.raw.destroy_command_pool(self.pool, None) };
         }
@@ -98,10 +98,10 @@ impl fmt::Debug for OneTimeCommands {
     }
 }
 
-/// So many command buffers wait for their next use, at most.
+/// How many free command buffers are kept.
 const KEPT: usize = 8;
 
-/// Command buffers whose work is over, to be recorded anew.
+/// Command buffers whose work is over, to be recorded again.
 #[derive(Debug)]
 pub(crate) struct CommandCache {
     core: Arc<DeviceCore>,

@@ -1,4 +1,4 @@
-//! What everything made on a device holds on to: the `VkDevice`, its queue, its functions.
+//! The `VkDevice`, its queue and its functions, which every object of the device holds.
 
 use std::any::Any;
 use std::fmt;
@@ -14,40 +14,40 @@ use crate::physical_device::PhysicalDevice;
 use crate::physical_device::extensions::Functions;
 use crate::physical_device::instance::Instance;
 
-/// Whether a binary semaphore, or a `VkFence`, can be imported from, or exported as, a sync_file.
+/// Whether a binary semaphore or a `VkFence` can be imported from and exported as a sync_file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SyncFdSupport {
     pub(crate) import: bool,
     pub(crate) export: bool,
 }
 
-/// The bottom of a device. Images, buffers and timelines hold it, so it goes last.
+/// The innermost part of a device. Images, buffers and timelines hold it, so it is dropped last.
 pub(crate) struct DeviceCore {
-    /// "Vulkan llvmpipe (...)": who this is in reports.
+    /// The name in reports: "Vulkan llvmpipe (...)".
     pub(crate) name: String,
     pub(crate) physical: PhysicalDevice,
     pub(crate) raw: ash::Device,
-    /// Whether the `VkDevice` is destroyed with this; an adopted one is not.
+    /// Whether dropping this destroys the `VkDevice`; false for an adopted one.
     pub(crate) owned: bool,
     pub(crate) functions: Functions,
     pub(crate) queue: vk::Queue,
     pub(crate) queue_family: u32,
     pub(crate) queue_lock: QueueLock,
-    /// What binary semaphores can do with sync_files here.
+    /// The sync_file support of binary semaphores.
     pub(crate) sync_fd: SyncFdSupport,
     /// Whether the feature `samplerYcbcrConversion` is enabled.
     pub(crate) sampler_ycbcr_conversion: bool,
-    /// What a `VkFence` can do with them.
+    /// The sync_file support of `VkFence`s.
     pub(crate) fence_fd: SyncFdSupport,
     pub(crate) lost: AtomicBool,
-    /// Set when work did not end in time at the end: then nothing that it may use is destroyed.
+    /// Set when the last work did not end in time. Nothing it may use is destroyed then.
     pub(crate) stuck: AtomicBool,
-    /// For staging memory; made at the first transfer.
+    /// For staging memory; created by the first transfer.
     pub(crate) allocator: Mutex<Option<Allocator>>,
     pub(crate) bytes_copied: AtomicU64,
-    /// What `memory_planes` has found out, once it was asked.
+    /// The cached answer of `probe_memory_planes`.
     pub(crate) memory_planes_told_apart: OnceLock<bool>,
-    // Last: the instance, and what an adopting application asked to be kept.
+    // Last: the instance, and what an adopting application asked to keep alive.
     pub(crate) instance: Instance,
     pub(crate) _keep_alive: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -67,7 +67,7 @@ impl DeviceCore {
         self.stuck.load(Ordering::Acquire)
     }
 
-    /// Names the command of a failed call, and remembers a lost device.
+    /// Attaches the command's name to a failure, and remembers a lost device.
     pub(crate) fn check<T>(
         &self,
         operation: &'static str,
@@ -82,7 +82,7 @@ impl DeviceCore {
         })
     }
 
-    /// The queue family that stands for "someone outside this device".
+    /// The queue family that stands for users outside this device.
     pub(crate) fn foreign_family(&self) -> u32 {
         if self.functions.foreign {
             vk::QUEUE_FAMILY_FOREIGN_EXT
@@ -91,9 +91,9 @@ impl DeviceCore {
         }
     }
 
-    /// Waits until the queue works on nothing any more, and tells whether that is so. Only for a
-    /// lost device, where the specification promises that the call ends in finite time ("Lost
-    /// Device"), and where a bounded wait is not to be had.
+    /// Waits until the queue is idle, and returns whether it is. Only for a lost device, for which
+    /// the specification guarantees that the call returns in finite time ("Lost Device"), and which
+    /// no bounded wait covers.
     pub(crate) fn wait_queue_idle(&self) -> bool {
         let Ok(_guard) = self.queue_lock.lock() else {
             return false;
@@ -101,7 +101,7 @@ impl DeviceCore {
         // SAFETY: the queue is of this device, and its lock is held.
         match unsafe { self.raw.queue_wait_idle(self.queue) } {
             Ok(()) => true,
-            // Then nothing is executed any more.
+            // A lost device executes nothing any more.
             Err(vk::Result::ERROR_DEVICE_LOST) => {
                 self.mark_lost();
                 true
@@ -135,7 +135,7 @@ impl Drop for DeviceCore {
             .take();
         if !self.may_destroy() {
             std::mem::forget(allocator);
-            // The device lives on, so its instance does.
+            // The device stays, so its instance must stay, too.
             std::mem::forget(self.instance.clone());
             return;
         }
@@ -143,14 +143,15 @@ impl Drop for DeviceCore {
         if !self.owned {
             return;
         }
-        // What is left is work that the application submitted by itself; it must end before the
-        // device goes (VUID-vkDestroyDevice-device-05137).
-        // SAFETY: nobody else has this device or its queue any more.
+        // Work that the application has submitted on its own must end before the device is destroyed
+        // (VUID-vkDestroyDevice-device-05137).
+        // SAFETY: no other owner of this device or its queue is left.
         if let Err(source) = unsafe { self.raw.device_wait_idle() } {
             tracing::debug!(device = self.name, %source, "vkDeviceWaitIdle");
         }
-        // SAFETY: everything that this library made on the device holds this object, so all of it
-        // is gone; the application destroyed its own objects before it dropped its handle.
+        // SAFETY: every object that this library made on the device holds a reference to this one,
+        // so all of them are gone; the application destroyed its own objects before it dropped its
+        // handle.
         unsafe { self.raw.destroy_device(None) };
         tracing::debug!(device = self.name, "device destroyed");
     }

@@ -1,11 +1,11 @@
-//! The lock around a `VkQueue`, which Vulkan wants externally synchronised.
+//! The lock around a `VkQueue`, which Vulkan requires to be externally synchronized.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// The thread already holds the lock: waiting for it would never end.
+/// The thread already holds the lock, so waiting for it would never end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this thread already holds the queue's lock: commit or drop its submission, or drop its guard, first"
@@ -15,7 +15,7 @@ pub struct QueueHeld;
 #[derive(Debug, Default)]
 struct State {
     holder: Option<ThreadId>,
-    /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
+    /// How many threads wait for the lock. Waking one is a system call, made only if there are any.
     waiting: usize,
 }
 
@@ -25,7 +25,7 @@ struct Inner {
     released: Condvar,
 }
 
-/// A lock that everyone takes who calls a Vulkan command with the queue: this library, and the
+/// A lock held around every Vulkan command that uses the queue, by this library and by an
 /// application that shares its queue with it ([`Device::adopt`](crate::Device::adopt)). Clones are
 /// the same lock.
 ///
@@ -36,7 +36,7 @@ pub struct QueueLock {
 }
 
 impl QueueLock {
-    /// A lock that nobody holds.
+    /// A new, free lock.
     pub fn new() -> Self {
         Self::default()
     }
@@ -44,7 +44,7 @@ impl QueueLock {
     /// Waits for the lock.
     ///
     /// # Errors
-    /// [`QueueHeld`]: this thread has it already.
+    /// [`QueueHeld`]: this thread already holds it.
     pub fn lock(&self) -> Result<QueueLockGuard, QueueHeld> {
         let thread = thread::current().id();
         let mut state = self
@@ -79,10 +79,10 @@ impl QueueLock {
     }
 }
 
-/// Holds a [`QueueLock`] until it is dropped, on the thread that took it.
+/// Holds a [`QueueLock`] until it is dropped, on the thread that locked it.
 pub struct QueueLockGuard {
     inner: Arc<Inner>,
-    // The lock tells threads apart to refuse a second lock, so a guard stays on its thread.
+    // The lock compares thread ids to reject a second lock, so a guard must stay on its thread.
     _of_this_thread: PhantomData<*const ()>,
 }
 
@@ -130,7 +130,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..1000 {
                         let _guard = lock.lock().unwrap();
-                        // Held by one at a time, so the mutex is always free.
+                        // Only one thread holds the lock, so the mutex is always free.
                         *counter.try_lock().unwrap() += 1;
                     }
                 });

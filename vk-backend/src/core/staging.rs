@@ -1,4 +1,4 @@
-//! Host-visible buffers through which pixels go between an image and the CPU.
+//! Host-visible buffers for transfers between images and the CPU.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -12,10 +12,10 @@ use gpu_allocator::{AllocationSizes, AllocatorDebugSettings, MemoryLocation};
 use crate::core::device_core::DeviceCore;
 use crate::error::TransferError;
 
-/// Staging memory comes in blocks of this size; larger buffers get a block of their own.
+/// Staging memory is allocated in blocks of this size; a larger buffer gets a block of its own.
 const BLOCK: u64 = 8 << 20;
 
-/// A mapped buffer of gpu-allocator's memory, which is host-coherent.
+/// A mapped buffer in host-coherent memory from gpu-allocator.
 pub(crate) struct StagingBuffer {
     core: Arc<DeviceCore>,
     raw: vk::Buffer,
@@ -47,7 +47,7 @@ impl StagingBuffer {
             raw: core.check("vkCreateBuffer", result)?,
             allocation: None,
         };
-        // SAFETY: the buffer was made just now.
+        // SAFETY: the buffer is new and alive.
         let requirements = unsafe { core.raw.get_buffer_memory_requirements(this.raw) };
         let mut allocator = core
             .allocator
@@ -79,7 +79,7 @@ impl StagingBuffer {
         let Some(allocation) = allocation.transpose().map_err(allocator_error)? else {
             return Ok(this);
         };
-        // SAFETY: the memory stays until this buffer was destroyed.
+        // SAFETY: the memory outlives this buffer.
         let memory = unsafe { allocation.memory() };
         let offset = allocation.offset();
         this.allocation = Some(allocation);
@@ -93,7 +93,7 @@ impl StagingBuffer {
         self.raw
     }
 
-    /// The bytes. Only while no submitted work writes them.
+    /// The bytes. Call it only while no submitted work writes them.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.allocation
             .as_ref()
@@ -101,7 +101,7 @@ impl StagingBuffer {
             .unwrap_or_default()
     }
 
-    /// The bytes, to be filled. Only while no submitted work reads them.
+    /// The bytes, for writing. Call it only while no submitted work reads them.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.allocation
             .as_mut()

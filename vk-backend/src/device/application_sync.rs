@@ -1,4 +1,4 @@
-//! The application's own semaphores and fences, to and from fences of buffers.
+//! Conversion between the application's own semaphores and fences and the fences of buffers.
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
@@ -8,8 +8,8 @@ use dmashare::{Fence, FenceError, FenceStatus, SyncFile};
 use crate::device::Device;
 use crate::failure::Failure;
 
-/// What `VkImportSemaphoreFdInfoKHR` and `VkImportFenceFdInfoKHR` take for a sync_file that has
-/// signalled, and the exports give for one.
+/// The descriptor that stands for a sync_file that has already signalled, in imports
+/// (`VkImportSemaphoreFdInfoKHR`, `VkImportFenceFdInfoKHR`) and exports.
 const SIGNALLED: i32 = -1;
 
 impl Device {
@@ -19,19 +19,19 @@ impl Device {
         }
     }
 
-    /// A fence that signals with a binary semaphore of the application (`vkGetSemaphoreFdKHR`,
-    /// SYNC_FD), such as another part of the application signals it; `None` if it has signalled. The
-    /// semaphore is unsignalled afterwards, as by a wait. Some drivers block here until the work is
-    /// done.
+    /// Converts a binary semaphore of the application into a fence that signals with it
+    /// (`vkGetSemaphoreFdKHR`, SYNC_FD), for work that another part of the application submits.
+    /// Returns `None` if it has already signalled. The semaphore is unsignalled afterwards, as
+    /// after a wait. Some drivers block here until the work is done.
     ///
     /// # Safety
-    /// The semaphore must be a binary one of this `VkDevice`, made for export as
-    /// `VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT`, with its signal submitted and nobody else
-    /// waiting for it (VUID-VkSemaphoreGetFdInfoKHR-handleType-03253, -03254), and not in use by
-    /// another thread.
+    /// The semaphore must be a binary semaphore of this `VkDevice`, created for export as
+    /// `VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT`. Its signal must have been submitted, with
+    /// no other wait for it pending (VUID-VkSemaphoreGetFdInfoKHR-handleType-03253, -03254), and no
+    /// other thread may use it meanwhile.
     ///
     /// # Errors
-    /// - [`FenceError::NoSyncFile`]: the device cannot export them.
+    /// - [`FenceError::NoSyncFile`]: the device cannot export sync_files.
     /// - [`FenceError::Device`]: the command failed.
     pub unsafe fn fence_of_semaphore(
         &self,
@@ -44,18 +44,19 @@ impl Device {
         let info = vk::SemaphoreGetFdInfoKHR::default()
             .semaphore(semaphore)
             .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees it.
         let result = unsafe { functions.get_semaphore_fd(&info) };
         self.take("vkGetSemaphoreFdKHR", result)
     }
 
-    /// A fence that signals with a `VkFence` of the application (`vkGetFenceFdKHR`, SYNC_FD); `None` if
-    /// it has signalled. The `VkFence` is reset. Some drivers block here until the work is done.
+    /// Converts a `VkFence` of the application into a fence that signals with it
+    /// (`vkGetFenceFdKHR`, SYNC_FD). Returns `None` if it has already signalled. The `VkFence` is
+    /// reset. Some drivers block here until the work is done.
     ///
     /// # Safety
-    /// The fence must be of this `VkDevice`, made for export as
-    /// `VK_EXTERNAL_FENCE_HANDLE_TYPE_SYNC_FD_BIT`, signalled or with its signal submitted
-    /// (VUID-VkFenceGetFdInfoKHR-handleType-01454), and not in use by another thread.
+    /// The fence must be of this `VkDevice`, created for export as
+    /// `VK_EXTERNAL_FENCE_HANDLE_TYPE_SYNC_FD_BIT`, and be signalled or have its signal submitted
+    /// (VUID-VkFenceGetFdInfoKHR-handleType-01454). No other thread may use it meanwhile.
     ///
     /// # Errors
     /// As [`fence_of_semaphore`](Self::fence_of_semaphore).
@@ -67,12 +68,12 @@ impl Device {
         let info = vk::FenceGetFdInfoKHR::default()
             .fence(fence)
             .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
-        // SAFETY: the caller's.
+        // SAFETY: the caller guarantees it.
         let result = unsafe { functions.get_fence_fd(&info) };
         self.take("vkGetFenceFdKHR", result)
     }
 
-    /// Takes a descriptor that the driver has given.
+    /// Takes ownership of a descriptor that the driver has returned.
     fn take(
         &self,
         operation: &'static str,
@@ -84,23 +85,26 @@ impl Device {
         if fd < 0 {
             return Ok(None);
         }
-        // SAFETY: the driver has just made the descriptor and gives it to the caller.
+        // SAFETY: the driver has just created the descriptor and gives it to the caller.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Some(SyncFile::new(fd)?.into()))
     }
 
-    /// Has a binary semaphore of the application signal with a fence of any kind that has a sync_file
-    /// (`vkImportSemaphoreFdKHR`, temporary). One wait consumes it; then the semaphore is what it was.
+    /// Imports a fence of any kind that has a sync_file into a binary semaphore of the application
+    /// (`vkImportSemaphoreFdKHR`, temporary). The first wait consumes it and restores the
+    /// semaphore's previous state.
     ///
     /// # Safety
-    /// The semaphore must be a binary one of this `VkDevice` that no submitted work waits for or
-    /// signals (VUID-vkImportSemaphoreFdKHR-semaphore-01142), and not in use by another thread.
+    /// The semaphore must be a binary semaphore of this `VkDevice` that no pending work waits for
+    /// or signals (VUID-vkImportSemaphoreFdKHR-semaphore-01142), and no other thread may use it
+    /// meanwhile.
     ///
     /// # Errors
-    /// - [`FenceError::NoSyncFile`]: the fence has none, or the device cannot import them.
-    /// - [`FenceError::Failed`]: the fence has ended in an error. Vulkan would take that for a signal.
+    /// - [`FenceError::NoSyncFile`]: the fence has no sync_file, or the device cannot import one.
+    /// - [`FenceError::Failed`]: the fence has ended in an error, which Vulkan would take for a
+    ///   signal.
     /// - [`FenceError::Device`]: the command failed.
-    /// - The others of [`Fence::export_sync_file`].
+    /// - The other errors of [`Fence::export_sync_file`].
     pub unsafe fn import_into_semaphore(
         &self,
         semaphore: vk::Semaphore,
@@ -116,18 +120,18 @@ impl Device {
             .flags(vk::SemaphoreImportFlags::TEMPORARY)
             .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD)
             .fd(raw(fd.as_ref()));
-        // SAFETY: the semaphore is the caller's business; the descriptor is a sync_file's, checked
-        // when `SyncFile` was made, or -1.
+        // SAFETY: the caller vouches for the semaphore; the descriptor is -1 or that of a
+        // sync_file, checked when `SyncFile` was made.
         let result = unsafe { functions.import_semaphore_fd(&info) };
         self.given("vkImportSemaphoreFdKHR", result, fd)
     }
 
-    /// Has a `VkFence` of the application signal with a fence of any kind that has a sync_file
-    /// (`vkImportFenceFdKHR`, temporary). A reset takes it out again.
+    /// Imports a fence of any kind that has a sync_file into a `VkFence` of the application
+    /// (`vkImportFenceFdKHR`, temporary). A reset restores its previous state.
     ///
     /// # Safety
-    /// The `VkFence` must be of this `VkDevice`, not be associated with submitted work that is not over
-    /// (VUID-vkImportFenceFdKHR-fence-01463), and not be in use by another thread.
+    /// The `VkFence` must be of this `VkDevice` and not be associated with pending work
+    /// (VUID-vkImportFenceFdKHR-fence-01463), and no other thread may use it meanwhile.
     ///
     /// # Errors
     /// As [`import_into_semaphore`](Self::import_into_semaphore).
@@ -151,7 +155,7 @@ impl Device {
         self.given("vkImportFenceFdKHR", result, fd)
     }
 
-    /// Lets go of a descriptor that the driver owns now; on error it is closed here.
+    /// Releases a descriptor that the driver owns now; on error, closes it.
     fn given(
         &self,
         operation: &'static str,
@@ -168,7 +172,7 @@ impl Device {
     }
 }
 
-/// A descriptor of a fence's sync_file; `None` if it has signalled.
+/// A descriptor of a fence's sync_file; `None` if the fence has signalled.
 fn sync_fd(fence: &Fence) -> Result<Option<OwnedFd>, FenceError> {
     let over = || match fence.status() {
         FenceStatus::Pending => Ok(false),
@@ -183,7 +187,7 @@ fn sync_fd(fence: &Fence) -> Result<Option<OwnedFd>, FenceError> {
     }
     match fence.export_sync_file() {
         Ok(file) => Ok(Some(file.into_fd())),
-        // It has signalled meanwhile.
+        // It has signalled in the meantime.
         Err(FenceError::NoSyncFile { .. }) if over()? => Ok(None),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! The device as exporter of images.
+//! The device as an exporter of images.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,13 @@ use crate::image::export::Where;
 use crate::image::shared_image::SharedImage;
 use crate::physical_device::PhysicalDevice;
 
-/// How long the export of an image for the CPU waits for the queue to reach its first release.
+/// How long the export of an image for the CPU waits for its first release.
 const FIRST_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Device {
-    /// Makes an image with one of `modifiers` and exports it. Its first release is owed until it is
-    /// used ([`Exporter::prepare`](dmashare::Exporter::prepare)), but for one that the CPU may touch.
+    /// Creates an image with one of `modifiers` and exports it. Its first release happens at its
+    /// first use ([`Exporter::prepare`](dmashare::Exporter::prepare)), or here if the CPU may
+    /// access it.
     fn export_image(
         &self,
         desc: &BufferDesc,
@@ -28,7 +29,8 @@ impl Device {
         if plan.cpu
             && let Some(fence) = self.release_first(&exported.image)?
         {
-            // Nobody is told when the CPU comes; what it writes must not be taken for undefined then.
+            // CPU accesses are not announced. The release must come before the first one, or it
+            // could discard what the CPU has written.
             let released = fence.wait(FIRST_RELEASE_TIMEOUT);
             released.map_err(|error| ExportError::Device {
                 exporter: self.core().name.clone(),
@@ -51,9 +53,9 @@ impl Device {
     }
 }
 
-/// An export submits nothing: see [`Exporter::prepare`] here. But if the description names the CPU among
-/// its uses, the image is released at once, and that is waited for (ten seconds at most), because nobody
-/// is told when the CPU comes.
+/// An export submits nothing: see [`Exporter::prepare`] here. Only if the description names the CPU
+/// among its uses is the image released at once, with a wait of up to ten seconds, because CPU
+/// accesses are not announced.
 impl Exporter for Device {
     fn name(&self) -> &str {
         &self.core().name
@@ -77,9 +79,9 @@ impl Exporter for Device {
         self.export_image(desc, modifiers)
     }
 
-    /// A new image leaves layout `UNDEFINED` here, at its first use, and is released to everyone: a
-    /// submission of its own, which is not waited for. A thread that holds the queue
-    /// ([`Device::queue`]) cannot be the first to use an image.
+    /// At its first use, a new image leaves layout `UNDEFINED` and is released to all other
+    /// devices. This is a submission of its own, which this call does not wait for. A thread that
+    /// holds the queue ([`Device::queue`]) cannot be the first to use an image.
     fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
         match backing.origin::<SharedImage>() {
             Some(image) if Arc::ptr_eq(&image.core, self.core()) => self.release_first(&image),

@@ -1,4 +1,4 @@
-//! A new image leaves layout `UNDEFINED`, once, and is released to everyone.
+//! The first release of a new image, out of layout `UNDEFINED`, to all other devices.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::image::shared_image::SharedImage;
 use crate::queue::submit_failure::SubmitFailure;
 
 impl Device {
-    /// Takes an image that this device has exported out of layout `UNDEFINED` and releases it to
-    /// everyone, so that the first acquire, whoever does it, finds what every later one finds. Does
-    /// not wait: until the work is over, every caller gets its fence. The work keeps the image.
+    /// Transitions an image exported by this device out of layout `UNDEFINED` and releases it, so
+    /// that the first acquire, on any device, finds the same state as every later one. Does not
+    /// wait: every caller gets the fence until the work is over. The work keeps the image alive.
     pub(crate) fn release_first(
         &self,
         image: &Arc<SharedImage>,
@@ -40,8 +40,8 @@ impl Device {
 
     fn submit_first_release(&self, image: &Arc<SharedImage>) -> Result<u64, SubmitFailure> {
         let timeline = self.timeline();
-        // The queue's lock decides among threads that come at the same time: it is the only one here,
-        // so a thread that has it already is told so and waits for nobody.
+        // The queue's lock decides between threads that arrive at the same time. It is the only
+        // lock taken here, so a thread that already holds it gets an error and waits for nothing.
         let queue = timeline.lock_queue()?;
         if let Some(point) = image.first_release.point() {
             return Ok(point);
@@ -54,7 +54,7 @@ impl Device {
         if let Ok(point) = submitted {
             image.first_release.set_submitted(point);
         }
-        // What retires may drop the last handle of the device, which waits for the queue.
+        // Retiring may drop the last handle of the device, and that waits for the queue.
         drop(queue);
         let after = submitted.iter().map(|point| timeline.fence(*point));
         self.retire_object(Retired::InFlight(flight), after.collect());

@@ -1,4 +1,4 @@
-//! The device as importer of images.
+//! The device as an importer of images.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::image::Image;
 use crate::image::shared_image::SharedImage;
 
 impl Device {
-    /// The device's image for a backing: its own image if it exported the memory, else an import.
+    /// The device's image for a backing: the image it exported if it made the memory, otherwise an
+    /// import.
     fn import_image(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {
         let own = backing
             .origin::<SharedImage>()
@@ -32,9 +33,9 @@ impl Importer for Device {
         &self.core().name
     }
 
-    /// No demand, but of a device without dma-bufs
-    /// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)): linear images in host memory, with the stride that
-    /// its driver lays them out with.
+    /// No demand, except for a device without dma-bufs
+    /// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)),
+    /// which demands linear images in host memory with its driver's stride.
     fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
         self.core().host_pointer_constraint(desc)
     }

@@ -1,38 +1,37 @@
-//! What the driver says that this process may use (`VK_EXT_memory_budget`).
+//! The memory that this process may use according to the driver (`VK_EXT_memory_budget`).
 
 use ash::{ext, vk};
 use dmashare::Placement;
 
 use crate::device::Device;
 
-/// What a driver says of one place.
+/// The driver's figures for one placement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlaceBudget {
-    /// Bytes that this process may use there, with what it uses now, before allocations fail or
-    /// everything gets slow (`heapBudget`).
+    /// Bytes this process may use there, including what it uses now, before allocations fail or
+    /// performance drops (`heapBudget`).
     pub limit: u64,
-    /// Bytes that it uses now (`heapUsage`), whoever allocated them: this library's images, the
-    /// application's own, the driver's.
+    /// Bytes this process uses there now (`heapUsage`), whether allocated by this library, the
+    /// application or the driver.
     pub used: u64,
 }
 
-/// What this process may use of a device's memory, as the driver guesses now; see
+/// The driver's current estimate of how much device memory this process may use; see
 /// [`Device::memory_budget`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryBudget {
-    /// [`Placement::Device`]: all heaps of memory that is the device's own.
+    /// [`Placement::Device`]: all device-local heaps.
     pub device: Option<PlaceBudget>,
-    /// [`Placement::Host`]: all heaps of host memory that the device reaches. A device that has none
-    /// of its own, or none but its own, has one of the two only.
+    /// [`Placement::Host`]: all other heaps. A device may have heaps of one kind only.
     pub host: Option<PlaceBudget>,
 }
 
 impl MemoryBudget {
-    /// The limit of one place, as
-    /// [`Residency::set_reported_limit`](dmashare::Residency::set_reported_limit) takes it; `None`
-    /// where the driver says nothing.
+    /// The limit of one placement, for
+    /// [`Residency::set_reported_limit`](dmashare::Residency::set_reported_limit); `None` if the
+    /// driver reports none.
     pub fn limit(&self, placement: Placement) -> Option<u64> {
         let place = match placement {
             Placement::Device => self.device,
@@ -59,14 +58,14 @@ impl MemoryBudget {
 }
 
 impl Device {
-    /// Asks the driver how much memory this process may use (`VK_EXT_memory_budget`), for each place
-    /// the sum of its heaps; `None` if the driver does not say. For
-    /// [`Residency::set_reported_limit`](dmashare::Residency::set_reported_limit), polled off the hot
-    /// path: once a second is plenty.
+    /// Queries the driver for the memory this process may use (`VK_EXT_memory_budget`), summed over
+    /// the heaps of each placement; `None` if the driver does not report it. Pass it to
+    /// [`Residency::set_reported_limit`](dmashare::Residency::set_reported_limit), outside the hot
+    /// path: once a second is enough.
     ///
-    /// It is a hint. Drivers tell it late, and some of them for the whole system; it counts what the
-    /// application allocates by itself, which `Residency` does not know of. So it lowers a budget
-    /// that the application has set, and takes the place of none.
+    /// It is a hint. Drivers update it late, and some report figures for the whole system. It
+    /// includes the application's own allocations, which `Residency` does not know of. So it can
+    /// only lower a budget that the application has set, never replace it.
     ///
     /// ```no_run
     /// # use dmashare::{Placement, Residency};

@@ -1,4 +1,4 @@
-//! Making the memory of images that move: on the device, or in host memory that it imports.
+//! Allocating memory for images that move: on the device, or in host memory that it imports.
 
 use dmashare::{
     AccessConstraint, Allocation, BufferDesc, DynamicExporter, ExportError, ImportError, Modifier,
@@ -10,10 +10,10 @@ use crate::error::StrideMisaligned;
 use crate::image::export::{Exported, Where};
 use crate::physical_device::PhysicalDevice;
 
-/// What has been found to fit nothing that was wanted, as opposed to what failed.
+/// The operation named in an error that means no layout fits, as opposed to a failure.
 const LAYING_OUT: &str = "laying out an image";
 
-/// Whether it is the layout that could not be had: another place may have it.
+/// Whether the error means that no layout fits here: another placement may have one.
 pub(crate) fn is_misfit(error: &ExportError) -> bool {
     match error {
         ExportError::UnsupportedModifier { .. } | ExportError::NoPlacement { .. } => true,
@@ -22,8 +22,8 @@ pub(crate) fn is_misfit(error: &ExportError) -> bool {
     }
 }
 
-/// An image in the device's own memory that fits `wanted`. It is released to everyone by work that
-/// is in flight: [`Allocation::usable_after`].
+/// Makes an image in the device's own memory that fits `wanted`. The work that releases it may
+/// still be in flight: [`Allocation::usable_after`].
 pub(crate) fn on_the_device(
     device: &Device,
     desc: &BufferDesc,
@@ -40,7 +40,7 @@ pub(crate) fn on_the_device(
         let Some(stride) = crooked_stride(&exported, wanted) else {
             break exported;
         };
-        // The driver chose this modifier; it may lay the others out differently.
+        // The driver chose this modifier; with another, the stride may fit.
         let chosen = exported.dmabuf.layout().modifier();
         modifiers.retain(|modifier| *modifier != chosen);
         let is_left = |support: &crate::physical_device::modifier_support::ModifierSupport| {
@@ -66,8 +66,8 @@ pub(crate) fn on_the_device(
             offered: exported.placement.into(),
         });
     }
-    // The copy that follows finds a released image, and does not wait for the queue here, which may be
-    // busy for long: a buffer that moves would hold its users up.
+    // Release the image now, so that the copy that follows does not have to. Do not wait for it:
+    // the queue may be busy for long, and a buffer that is moving would block its users.
     let released = device.release_first(&exported.image)?;
     tracing::debug!(
         device = core.name,
@@ -81,7 +81,7 @@ pub(crate) fn on_the_device(
     Ok(allocation)
 }
 
-/// The first stride that is not wanted.
+/// The first stride that does not fit `wanted`.
 fn crooked_stride(exported: &Exported, wanted: &AccessConstraint) -> Option<u32> {
     let planes = exported.dmabuf.layout().planes().iter();
     planes
@@ -89,7 +89,7 @@ fn crooked_stride(exported: &Exported, wanted: &AccessConstraint) -> Option<u32>
         .find(|stride| !wanted.takes_stride(*stride))
 }
 
-/// A linear image in host memory that fits `wanted`, imported into the device.
+/// Makes a linear image in host memory that fits `wanted`, and imports it into the device.
 pub(crate) fn in_host_memory(
     device: &Device,
     host: &HostMemory,
@@ -104,7 +104,7 @@ pub(crate) fn in_host_memory(
     Ok(allocation)
 }
 
-/// The device cannot use memory that was made for it.
+/// Converts the error of importing memory that was allocated for this device.
 fn export_error(exporter: &str, error: ImportError) -> ExportError {
     match error {
         ImportError::Device {

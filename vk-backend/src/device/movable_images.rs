@@ -1,4 +1,4 @@
-//! Images that move between the device's memory and the host's.
+//! Images that move between device memory and host memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::failure::Failure;
 use crate::image::copy_image;
 use crate::image::shared_image::SharedImage;
 
-/// Bytes that wait for their next buffer, unless told otherwise.
+/// Default size of the pool in bytes.
 const POOL: u64 = 256 << 20;
 
 struct Shared {
     pool: BackingPool,
     bytes_moved: AtomicU64,
     host: Option<HostMemory>,
-    // Last: what was pooled goes to its retire queue.
+    // Last: the drop of the pool uses its retire queue.
     device: Device,
 }
 
@@ -36,10 +36,10 @@ impl Drop for Shared {
     }
 }
 
-/// An exporter of images that can move: between the device's own memory ([`Placement::Device`]) and
+/// An exporter of images that can move between the device's own memory ([`Placement::Device`]) and
 /// host memory that the device imports ([`Placement::Host`] from a dma-heap, [`Placement::Shmem`]
-/// from a memfd through udmabuf). The device copies, on its queue, behind the fences of everyone who
-/// used the buffer before; nobody waits on the CPU.
+/// from a memfd through udmabuf). The device copies them on its queue, after the fences of all
+/// previous users; no CPU thread waits.
 ///
 /// ```no_run
 /// # use dmashare::{AccessConstraint, BufferDesc, Extent, Fourcc, Placements, SharedBuffer, Usage};
@@ -61,50 +61,50 @@ impl Drop for Shared {
 ///
 /// # What it makes
 ///
-/// - On the device: an image as [`Device`]'s own exporter makes it, with one of the wanted modifiers.
-///   If the driver's strides are no multiple of the wanted alignment with any of them, that is
-///   [`StrideMisaligned`](crate::StrideMisaligned). A buffer also moves within the device's memory,
-///   from one modifier to another.
+/// - On the device: an image as made by [`Device`]'s own exporter, with one of the wanted
+///   modifiers. If no modifier gives a stride that is a multiple of the wanted alignment, the error
+///   is [`StrideMisaligned`](crate::StrideMisaligned). A buffer also moves within the device's
+///   memory, from one modifier to another.
 /// - In host memory: a linear image whose strides are multiples of 256 bytes and of the wanted
-///   alignment. It is imported when it is made, so a copy imports nothing, and the attachments of
+///   alignment. It is imported when it is made, so a copy needs no import, and the attachments of
 ///   this device share that image.
 ///
-/// Every image can be copied from and to, whatever the description says.
+/// Every image can be a copy source and destination, whatever the usage in the description.
 ///
 /// # Who owns what
 ///
-/// Memory that a buffer has left is kept for the next buffer of the same shape, with what it last
-/// held: a buffer's first content is whatever was there before. 256 MiB are kept at most, unless
-/// [`with_pool`](Self::with_pool) says otherwise. What is freed, and what copies in flight use,
-/// goes through the device's retire queue: call [`Device::dispatch`]. The device lives as long as
-/// the last clone, buffer or mapping of this; clones share everything.
+/// Memory that a buffer has left is pooled for the next buffer of the same shape and not cleared: a
+/// new buffer may show what the memory last held. The pool keeps at most 256 MiB, unless
+/// [`with_pool`](Self::with_pool) sets another size. Freed memory and what copies in flight use go
+/// through the device's retire queue: call [`Device::dispatch`]. The last clone, buffer or mapping
+/// keeps the device alive; clones share everything.
 ///
 /// # Locks
 ///
-/// Making memory on the device and copying take the device's queue: a thread that holds it
-/// ([`Device::queue`]) moves nothing and gets an error.
+/// Allocating device memory and copying lock the device's queue. On a thread that already holds it
+/// ([`Device::queue`]), they fail.
 ///
 /// # A lost device
 ///
-/// Nothing is made or copied any more; buffers stay where they are.
+/// Allocations and copies fail; buffers stay where they are.
 #[derive(Clone)]
 pub struct MovableImages {
     shared: Arc<Shared>,
 }
 
 impl MovableImages {
-    /// An exporter over the device's memory and, if given, host memory.
+    /// An exporter of device memory and, if given, host memory.
     pub fn new(device: &Device, host: Option<HostMemory>) -> Self {
         Self::with_pool(device, host, POOL)
     }
 
-    /// An exporter over the device's memory and that of the heap "system" and udmabuf, as far as they
-    /// can be opened. Without either, its buffers move within the device's memory only.
+    /// An exporter of device memory and of as much of the heap "system" and udmabuf as can be
+    /// opened. Without either, its buffers move within device memory only.
     pub fn open(device: &Device) -> Self {
         Self::new(device, HostMemory::open().ok())
     }
 
-    /// The same as [`new`](Self::new), keeping `bytes` of memory at most for its next buffers.
+    /// Like [`new`](Self::new), with a pool of at most `bytes`.
     pub fn with_pool(device: &Device, host: Option<HostMemory>, bytes: u64) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -121,22 +121,22 @@ impl MovableImages {
         &self.shared.device
     }
 
-    /// Bytes of pixels, without padding, that moves have copied or are about to copy. They are not
-    /// among [`Device::bytes_copied`].
+    /// Bytes of pixels, without padding, that moves have copied or are about to copy.
+    /// [`Device::bytes_copied`] does not include them.
     pub fn bytes_moved(&self) -> u64 {
         self.shared.bytes_moved.load(Ordering::Relaxed)
     }
 
-    /// Bytes of a place that wait for their next buffer.
+    /// Bytes in the pool for a placement.
     pub fn pooled(&self, placement: Placement) -> u64 {
         self.shared.pool.bytes(placement)
     }
 
-    /// Frees memory of a place that waits for its next buffer, `bytes` at least if there is as much,
-    /// and returns how many bytes that were. Memory whose fences are pending stays. A
-    /// [`Residency`](dmashare::Residency) does this by itself.
+    /// Frees at least `bytes` of pooled memory of a placement, or all there is, and returns how
+    /// many bytes were freed. Memory with pending fences stays. A
+    /// [`Residency`](dmashare::Residency) does this on its own.
     pub fn shrink(&self, placement: Placement, bytes: u64) -> u64 {
-        // Work that is over keeps its images until it is collected.
+        // Finished work keeps its images until it is collected.
         self.shared.device.dispatch();
         let freed = self.shared.pool.shrink(placement, bytes);
         freed.iter().map(Allocation::bytes).sum()
@@ -152,7 +152,7 @@ impl MovableImages {
     fn may_work(&self, operation: &'static str) -> Result<(), ExportError> {
         let device = &self.shared.device;
         if !device.is_lost() {
-            // Frees what is over, command buffers among it.
+            // Frees what is finished, including command buffers.
             device.dispatch();
             return Ok(());
         }
@@ -163,7 +163,7 @@ impl MovableImages {
         Err(failure.export(&device.core().name))
     }
 
-    /// Where in host memory the device can use such an image.
+    /// The host placements in which the device can use such an image.
     fn host_placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError> {
         let device = &self.shared.device;
         let failed = |failure: Failure| failure.export(&device.core().name);
@@ -195,7 +195,7 @@ impl MovableImages {
             (_, Some(host)) => {
                 movable_allocation::in_host_memory(&shared.device, host, &desc, &here)
             }
-            // Such a place is not offered.
+            // Not reached: such a placement is not offered.
             (_, None) => Err(self.no_placement(wanted.placements, Placements::empty())),
         }
     }
@@ -217,7 +217,7 @@ impl MovableImages {
         image.ok_or_else(|| ExportError::Device {
             exporter: core.name.clone(),
             operation: "copying",
-            source: "the memory is another exporter's".into(),
+            source: "the memory belongs to another exporter".into(),
         })
     }
 }
@@ -227,7 +227,7 @@ impl Exporter for MovableImages {
         &self.shared.device.core().name
     }
 
-    /// Those of the device, and LINEAR where host memory can be used.
+    /// The modifiers of the device, and LINEAR where host memory can be used.
     fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
         let desc = Self::copyable(desc);
         let linear = !self.host_placements(&desc)?.is_empty();
@@ -260,7 +260,7 @@ impl DynamicExporter for MovableImages {
         let mut placements = self.host_placements(&desc)?;
         match self.shared.device.core().exportable(&desc) {
             Ok(_) => placements |= Placements::DEVICE,
-            // The driver cannot answer, or there is nowhere else.
+            // The driver cannot answer, or there is no other placement.
             Err(error @ ExportError::Device { .. }) => return Err(error),
             Err(error) if placements.is_empty() => return Err(error),
             Err(_) => {}
@@ -268,8 +268,8 @@ impl DynamicExporter for MovableImages {
         Ok(placements)
     }
 
-    /// The first place of device, host and shmem that is wanted and can have such a layout; from the
-    /// pool if that has it.
+    /// Tries device, host and shmem in this order, as far as they are wanted, and takes the first
+    /// with a fitting layout, from the pool if it has one.
     fn allocate_in(
         &self,
         desc: &BufferDesc,
@@ -292,10 +292,10 @@ impl DynamicExporter for MovableImages {
         Err(misfit.unwrap_or_else(|| self.no_placement(wanted.placements, offered)))
     }
 
-    /// Submits `vkCmdCopyImage` behind every fence that the queue can wait for: points of this
-    /// device, and sync_files and other devices' points as semaphores. A pending fence that is none of
-    /// those (software's) makes it [`Copied::NotYet`]; one that failed counts as over. Making a
-    /// semaphore of another device's fence may block in that device's driver.
+    /// Submits `vkCmdCopyImage` after every fence that the queue can wait for: points of this
+    /// device, and sync_files and points of other devices as semaphores. If a fence of another kind
+    /// (a software fence) is pending, the result is [`Copied::NotYet`]; a failed fence counts as
+    /// over. Converting another device's fence to a semaphore may block in that device's driver.
     ///
     /// # Errors
     /// [`ExportError::Device`]: a Vulkan command failed, the device is lost, or this thread holds its

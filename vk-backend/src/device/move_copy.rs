@@ -1,4 +1,4 @@
-//! The copy of a move: on the device's queue, behind the fences of everyone before it.
+//! The copy of a move: on the device's queue, after the fences of all previous users.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::queue::foreign_fence::{Resolved, Waits, hold_used};
 use crate::queue::submit_failure::SubmitFailure;
 use crate::queue::timeline::QueueTimeline;
 
-/// Copies an image's content to another of the same format and extent, both of this device, once
-/// `after` is over. Nothing is done while a fence is pending that the queue cannot wait for.
+/// Copies an image's content to another of the same format and extent on this device, once `after`
+/// is over. Does nothing while a fence is pending that the queue cannot wait for.
 pub(crate) fn copy(
     device: &Device,
     from: Arc<SharedImage>,
@@ -45,15 +45,15 @@ pub(crate) fn copy(
         }
         Ok(None) => Ok(Copied::NotYet),
         Err(failure) => {
-            // A lost device may work on it all the same; otherwise it goes at once.
+            // A lost device may still work on it; otherwise it is dropped at once.
             device.retire_object(Retired::InFlight(flight), FenceSet::new());
             Err(failure.export(&core.name))
         }
     }
 }
 
-/// Makes semaphores of the fences of others. They may block in their drivers: nothing is locked.
-/// `None` if one is pending that cannot become a semaphore.
+/// Converts the fences of other devices to semaphores. That may block in their drivers, so nothing
+/// is locked here. `None` if a pending one cannot be converted.
 fn resolve(
     timeline: &QueueTimeline,
     after: &FenceSet,
@@ -64,7 +64,7 @@ fn resolve(
         waits.add(fence, FenceUsage::Bookkeep, buffer)?;
     }
     let mut unresolved = waits.take_unresolved();
-    // Those that most likely cannot come first: finding that out last would waste the others.
+    // Those that most likely cannot be converted come first, so that no other conversion is wasted.
     unresolved.sort_by_key(|fence| match fence.fence() {
         Fence::SyncFile(_) => 2,
         Fence::Point { timeline, .. } if timeline.as_any().is::<QueueTimeline>() => 1,
@@ -75,7 +75,7 @@ fn resolve(
         let fence = unresolved.fence().clone();
         match unresolved.resolve(timeline.pool()) {
             Ok(semaphore) => resolved.extend(semaphore),
-            // A fence that has failed holds up nobody.
+            // A failed fence blocks no one.
             Err(_) if fence.status().is_over() => {}
             Err(SubmitError::NotReady { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -84,7 +84,7 @@ fn resolve(
     Ok(Some(resolved))
 }
 
-/// Submits the commands behind the fences; `None` if one of them is neither over nor a semaphore.
+/// Submits the commands after the fences; `None` if one of them is pending and is no semaphore.
 fn submit(
     timeline: &Arc<QueueTimeline>,
     flight: &InFlight,

@@ -1,4 +1,4 @@
-//! What a device takes and makes, for a negotiation.
+//! The device as a party of a negotiation.
 
 use dmashare::negotiation::{
     DisjointPlanes, FormatSupport, LayoutControl, LayoutDemands, MemoryKinds,
@@ -13,17 +13,17 @@ use crate::physical_device::host_pointer_support::PLACEMENTS;
 use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 
-/// llvmpipe draws whole blocks of so many pixels in both directions.
+/// llvmpipe draws whole blocks of this many pixels in both directions.
 const BLOCK: u32 = 4;
 
 impl Device {
-    /// The device as the one that makes the memory, and uses it for `usage`, in a
-    /// [`Negotiation`](dmashare::Negotiation): the formats and modifiers with which it exports images
-    /// for these uses, up to their maximum extent. Its driver lays them out, and promises nothing about
+    /// The device as the exporter of the memory, which also uses it for `usage`, in a
+    /// [`Negotiation`](dmashare::Negotiation): the formats and modifiers it can export for these
+    /// uses, up to their maximum extent. Its driver chooses the layout and makes no promise about
     /// strides.
     ///
-    /// `formats` are those that are of interest, in order; none of them stands for all that Vulkan has
-    /// names for. What the driver has answered once it is not asked again.
+    /// `formats` are the formats of interest, in order; an empty slice means all that have a Vulkan
+    /// format. The driver is asked only once about each.
     ///
     /// # Errors
     /// [`DeviceError::Vulkan`]: the driver cannot answer.
@@ -39,14 +39,14 @@ impl Device {
             .with_memory(MemoryKinds::scattered(Placements::DEVICE)))
     }
 
-    /// The device as one that imports the memory for `usage`: the formats and modifiers with which it
-    /// can, and what its driver is known to need besides. Where it reaches memory, only an import
-    /// tells.
+    /// The device as an importer of the memory for `usage`: the formats and modifiers it can
+    /// import, and any further needs its driver is known to have. Which memory it can reach shows
+    /// only at import.
     ///
-    /// `formats` and errors as with [`exporter_party`](Self::exporter_party).
+    /// `formats` is as for [`exporter_party`](Self::exporter_party).
     ///
     /// # Errors
-    /// [`DeviceError::Vulkan`].
+    /// [`DeviceError::Vulkan`]: the driver cannot answer.
     pub fn importer_party(&self, formats: &[Fourcc], usage: Usage) -> Result<Party, DeviceError> {
         let mut supports = self.format_supports(formats, usage, |support| support.importable)?;
         let core = self.core();
@@ -59,7 +59,7 @@ impl Device {
         }
         let mut layout = LayoutDemands::default();
         if usage.contains(Usage::RENDER) && self.physical_device().driver_name() == "llvmpipe" {
-            // It writes past the right and the lower edge; see `check_room_for_blocks`.
+            // It writes past the right and lower edges; see `check_room_for_blocks`.
             let pixels = supports.iter().filter_map(|support| {
                 let planes = support.format.info()?.planes;
                 Some(u32::from(planes.first()?.bytes_per_sample))
@@ -71,7 +71,7 @@ impl Device {
             .with_formats(supports)
             .with_layout(layout);
         Ok(match self.core().functions.memory_host {
-            // The stride that its driver wants depends on the width: only the import looks at it.
+            // The driver's stride depends on the width, so only the import checks it.
             Some(_) => party.with_memory(MemoryKinds::any(PLACEMENTS)),
             None => party,
         })
@@ -107,7 +107,7 @@ fn format_support(format: Fourcc, usage: Usage, support: &ModifierSupport) -> Fo
     let mut entry = FormatSupport::new(format, support.modifier, usage)
         .with_maximum_extent(support.max_extent)
         .with_extent_alignment(ImagePlan::whole_samples(format));
-    // More than four planes fit nothing: any such number says so.
+    // No format has more than four memory planes, so the exact number above that does not matter.
     if support.disjoint {
         entry.disjoint = DisjointPlanes::Allowed;
     }

@@ -1,4 +1,4 @@
-//! Opening a `VkDevice`, or adopting one that the application has made.
+//! Opening a `VkDevice`, or adopting one from the application.
 
 use std::any::Any;
 use std::ffi::{CStr, CString};
@@ -17,17 +17,17 @@ use crate::physical_device::PhysicalDevice;
 use crate::physical_device::extensions::{EXTERNAL_MEMORY_HOST, Functions};
 use crate::physical_device::instance::Instance;
 
-/// A device that the application has made, with what it enabled on it; for [`Device::adopt`].
+/// A device created by the application, with what it enabled; for [`Device::adopt`].
 pub struct AdoptedDevice {
     /// The loader's entry points.
     pub entry: ash::Entry,
-    /// The instance, made for Vulkan 1.3.
+    /// The instance, created for Vulkan 1.3.
     pub instance: ash::Instance,
     /// The physical device.
     pub physical_device: vk::PhysicalDevice,
     /// The device.
     pub device: ash::Device,
-    /// The device extensions that were enabled.
+    /// The enabled device extensions.
     pub enabled_extensions: Vec<CString>,
     /// Whether the feature `timelineSemaphore` was enabled; it must be.
     pub timeline_semaphore: bool,
@@ -40,10 +40,10 @@ pub struct AdoptedDevice {
     pub queue_family: u32,
     /// The queue that this library submits to.
     pub queue: vk::Queue,
-    /// The lock that the application takes, too, whenever it uses the queue.
+    /// The lock that the application also takes whenever it uses the queue.
     pub queue_lock: QueueLock,
-    /// Dropped when this library has let go of the device: after the last handle, image, buffer and
-    /// fence. The application may destroy the device from then on.
+    /// Dropped when this library no longer uses the device: after the last handle, image, buffer
+    /// and fence. The application may destroy the device after that.
     pub keep_alive: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Debug for AdoptedDevice {
     }
 }
 
-/// Destroys a new `VkDevice` unless it got its owner.
+/// Destroys a new `VkDevice` unless something has taken ownership of it.
 struct NewDevice(Option<ash::Device>);
 
 impl Drop for NewDevice {
@@ -125,15 +125,15 @@ fn missing(physical: &PhysicalDevice, missing: &'static str) -> DeviceError {
 }
 
 impl Device {
-    /// Opens a device with one queue that can draw (or compute, where none can draw). Of the
-    /// extensions for sharing, those that the device offers are enabled, with the features
-    /// `timelineSemaphore` and `synchronization2` and, where they are offered, `dynamicRendering` and
-    /// `samplerYcbcrConversion` (to sample luma and chroma). What is missing shows when something
-    /// needs it: [`PhysicalDevice::missing_for_export`],
+    /// Opens a device with one graphics queue (or a compute queue, if it has no graphics queue).
+    /// Enables the sharing extensions that the device supports, the features `timelineSemaphore`
+    /// and `synchronization2` and, if supported, `dynamicRendering` and `samplerYcbcrConversion`
+    /// (to sample luma and chroma). A missing extension is reported when something needs it:
+    /// [`PhysicalDevice::missing_for_export`],
     /// [`ExportError::MissingFeature`](dmashare::ExportError::MissingFeature).
     ///
     /// # Errors
-    /// - [`DeviceError::MissingFeature`]: the device has no Vulkan 1.3 or no suitable queue.
+    /// - [`DeviceError::MissingFeature`]: the device lacks Vulkan 1.3 or a suitable queue.
     /// - [`DeviceError::Vulkan`], [`DeviceError::Os`]: a command or a system call failed.
     pub fn open(physical: &PhysicalDevice) -> Result<Self, DeviceError> {
         if physical.api_version() < vk::API_VERSION_1_3 {
@@ -175,12 +175,12 @@ impl Device {
             .push_next(&mut features_11)
             .push_next(&mut features_12)
             .push_next(&mut features_13);
-        // SAFETY: only what the device offers is enabled; `info` outlives the call.
+        // SAFETY: only what the device supports is enabled; `info` outlives the call.
         let raw = unsafe { functions.create_device(physical.raw(), &info, None) }
             .named("vkCreateDevice")
             .map_err(|failure| failure.device(physical.name()))?;
         let mut new = NewDevice(Some(raw.clone()));
-        // SAFETY: the family was given one queue at creation.
+        // SAFETY: the device was created with one queue of this family.
         let queue = unsafe { raw.get_device_queue(queue_family, 0) };
         let functions = Functions::load(functions, &raw, is_enabled);
         let core = DeviceCore {
@@ -208,24 +208,24 @@ impl Device {
         Self::with_core(Arc::new(core))
     }
 
-    /// Uses a device that the application has made. It stays the application's: this library
-    /// destroys only what it makes on it.
+    /// Adopts a device created by the application. It stays the application's: this library
+    /// destroys only its own objects on it.
     ///
     /// # Safety
-    /// - The handles must be valid and belong together, and the lists must tell what was really
+    /// - The handles must be valid and belong together, and the lists must state what was really
     ///   enabled.
-    /// - The instance and the device must stay until `keep_alive` was dropped (or, without one,
-    ///   until every handle, mapping, buffer and fence of this device was dropped).
-    /// - Whoever uses the queue must hold `queue_lock` meanwhile; that includes
+    /// - The instance and the device must stay alive until `keep_alive` is dropped (or, without
+    ///   one, until every handle, mapping, buffer and fence of this device is dropped).
+    /// - The application must hold `queue_lock` whenever it uses the queue; that includes
     ///   `vkDeviceWaitIdle`.
     ///
     /// # Errors
     /// - [`DeviceError::MissingFeature`]: Vulkan 1.3, `timelineSemaphore` or `synchronization2` is
-    ///   missing. Missing extensions for sharing show when something needs them.
+    ///   missing. A missing sharing extension is reported when something needs it.
     /// - [`DeviceError::Vulkan`], [`DeviceError::Os`]: a command or a system call failed.
     pub unsafe fn adopt(adopted: AdoptedDevice) -> Result<Self, DeviceError> {
         let instance = Instance::adopt(adopted.entry, adopted.instance, adopted.keep_alive.clone());
-        // SAFETY: the caller promises that the handles belong together.
+        // SAFETY: the caller guarantees that the handles belong together.
         let physical = unsafe { PhysicalDevice::new(&instance, adopted.physical_device) }?;
         if physical.api_version() < vk::API_VERSION_1_3 {
             return Err(missing(&physical, "Vulkan 1.3"));
@@ -237,7 +237,7 @@ impl Device {
             return Err(missing(&physical, "the feature synchronization2, enabled"));
         }
         let functions = Functions::load(instance.raw(), &adopted.device, |name| {
-            // The application may have uses of its own for it.
+            // The application may have enabled it for its own purposes.
             let is_used = name != EXTERNAL_MEMORY_HOST.name || physical.imports_by_host_pointer();
             is_used
                 && adopted
@@ -269,7 +269,7 @@ impl Device {
     }
 }
 
-/// The first queue family that can draw, else the first that can compute; both can copy.
+/// The first graphics queue family, otherwise the first compute family; both support transfers.
 fn queue_family(physical: &PhysicalDevice) -> Result<u32, DeviceError> {
     // SAFETY: the device is of this instance.
     let families = unsafe {

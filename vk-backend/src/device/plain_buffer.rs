@@ -11,10 +11,10 @@ use crate::core::device_core::DeviceCore;
 use crate::failure::Failure;
 use crate::image::device_memory::DeviceMemory;
 
-/// A `VkBuffer` whose memory is a dma-buf: exported by this device, or imported into it.
+/// A `VkBuffer` whose memory is a dma-buf, exported by this device or imported into it.
 ///
-/// It has no reservation: who uses it when is the application's to order. Dropping it destroys the
-/// buffer at once, so it is dropped when no submitted work uses it any more, or given to
+/// It has no reservation: the application orders its uses. Dropping it destroys the buffer at once,
+/// so drop it only when no submitted work uses it any more, or give it to
 /// [`Device::retire_buffer`](crate::Device::retire_buffer) with the fences of that work.
 pub struct PlainBuffer {
     core: Arc<DeviceCore>,
@@ -68,12 +68,12 @@ impl PlainBuffer {
         self.core.check("vkBindBufferMemory", result)
     }
 
-    /// The `VkBuffer`. It is this library's to destroy.
+    /// The `VkBuffer`, which this library destroys.
     pub fn raw(&self) -> vk::Buffer {
         self.raw
     }
 
-    /// Its size in bytes.
+    /// The size in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -82,7 +82,7 @@ impl PlainBuffer {
     pub fn memory(&self) -> &DmaBufMemory {
         match &self.dmabuf {
             Some(dmabuf) => dmabuf,
-            // Both ways to make a buffer set it before they give the buffer away.
+            // Both constructors set it before they return the buffer.
             None => unreachable!("a finished plain buffer has its dma-buf"),
         }
     }
@@ -95,7 +95,8 @@ impl PlainBuffer {
         }
     }
 
-    /// The barrier with which a command buffer takes the buffer, before the given stages access it.
+    /// The barrier with which a command buffer acquires the buffer before the given stages access
+    /// it.
     pub fn acquire(
         &self,
         dst_stage: vk::PipelineStageFlags2,
@@ -105,7 +106,7 @@ impl PlainBuffer {
         acquire_buffer(self.raw, foreign, self.side(dst_stage, dst_access))
     }
 
-    /// The barrier with which a command buffer gives the buffer back, after the given stages
+    /// The barrier with which a command buffer releases the buffer after the given stages have
     /// accessed it.
     pub fn release(
         &self,

@@ -1,4 +1,4 @@
-//! What waits for its last work before it is destroyed.
+//! Objects that wait for their last work before they are destroyed.
 
 use std::sync::{Arc, Weak};
 
@@ -11,27 +11,27 @@ use crate::device::plain_buffer::PlainBuffer;
 use crate::image::Image;
 use crate::image::shared_image::SharedImage;
 
-/// An object that goes once its fences are over. None of them holds the device's handle, so a queue
-/// of them inside the device is no cycle.
+/// An object that is dropped once its fences are over. None holds the device's handle, so a queue
+/// of them in the device makes no reference cycle.
 #[derive(Debug)]
 pub(crate) enum Retired {
     /// An image that no mapping holds any more.
     Image(#[expect(dead_code, reason = "held to be dropped later")] Image),
     /// A plain buffer.
     Buffer(#[expect(dead_code, reason = "held to be dropped later")] PlainBuffer),
-    /// Commands that were not waited for to the end, with their staging memory.
+    /// Commands whose wait failed, with their staging memory.
     Commands(
         #[expect(dead_code, reason = "held to be dropped later")] OneTimeCommands,
         #[expect(dead_code, reason = "held to be dropped later")] Option<StagingBuffer>,
     ),
-    /// Commands that touch images of nobody but the exporter, with the images.
+    /// Commands that touch only the exporter's own images, with the images.
     InFlight(#[expect(dead_code, reason = "held to be dropped later")] InFlight),
-    /// Memory that no buffer has any more, and that no pool keeps.
+    /// Memory that no buffer uses and no pool keeps.
     Allocation(#[expect(dead_code, reason = "held to be dropped later")] Allocation),
 }
 
-/// Commands that were submitted, and the images that they touch. When it is dropped, which is when
-/// the work is over, the command buffer goes back to where it came from.
+/// Submitted commands and the images they touch. It is dropped when the work is over; the command
+/// buffer then returns to its cache.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     commands: Option<OneTimeCommands>,
@@ -52,7 +52,7 @@ impl InFlight {
         }
     }
 
-    /// The command buffer, to be submitted.
+    /// The command buffer to submit.
     pub(crate) fn commands(&self) -> Option<ash::vk::CommandBuffer> {
         self.commands.as_ref().map(OneTimeCommands::raw)
     }

@@ -1,4 +1,4 @@
-//! The device's queue as what copies buffers to their shadows.
+//! The device's queue as the engine that copies buffers to their shadows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::device::retired::{InFlight, Retired};
 use crate::failure::Failure;
 use crate::image::copy_image;
 
-/// How long a copy waits for fences that the queue cannot wait for.
+/// How long a copy waits on the CPU for fences that the queue cannot wait for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Copies are `vkCmdCopyImage` of the damaged parts on the device's queue, behind the fences of everyone
-/// who uses the two buffers. They are queued, not waited for; only for a fence that the device cannot
-/// wait for (one that a program signals: a display's, a CPU copy's) the calling thread waits, five
-/// seconds at most. The buffer needs the usage `TRANSFER_SOURCE`.
+/// Copies are `vkCmdCopyImage` of the damaged parts on the device's queue, after the fences of all
+/// users of the two buffers. They are queued and not waited for. Only for a fence that the device
+/// cannot wait for (a software fence, such as a display's or a CPU copy's) does the calling thread
+/// wait, five seconds at most. The buffer needs the usage `TRANSFER_SOURCE`.
 impl CopyEngine for Device {
     fn name(&self) -> &str {
         &self.core().name
@@ -44,7 +44,7 @@ impl CopyEngine for Device {
                 usage,
             });
         }
-        // Mappings carry their generation, so nobody needs to be told.
+        // A mapping carries its generation, so no callback is needed.
         let attach =
             |buffer: &SharedBuffer| buffer.attach_dynamic(self, Arc::new(AtomicBool::new(false)));
         let connected = Connected {
@@ -53,7 +53,7 @@ impl CopyEngine for Device {
             buffers: (source.clone(), shadow.clone()),
             device: self.clone(),
         };
-        // What the device does not take is found out now.
+        // Try both imports now, to fail early.
         drop((connected.source.map()?, connected.shadow.map()?));
         Ok(Box::new(connected))
     }
@@ -75,7 +75,7 @@ impl Connected {
         }
     }
 
-    /// Submits one copy of the buffers as they are now.
+    /// Submits one copy of the buffers in their current memory.
     fn submit(&self, damage: &Damage) -> Result<u64, CopyError> {
         let core = self.device.core();
         let (from, to) = (self.source.map()?, self.shadow.map()?);
@@ -99,7 +99,7 @@ impl Connected {
         // SAFETY: the command buffer is executable and of this device's queue family; it and the images
         // stay with `flight` until the fence is over.
         let submitted = unsafe { submission.submit(&infos) };
-        // A lost device may work on it all the same: what was refused is retired, too.
+        // A lost device may still work on it, so it is retired even if the submit failed.
         let after = submitted.iter().cloned().collect();
         self.device.retire_object(Retired::InFlight(flight), after);
         submitted?;
@@ -118,7 +118,7 @@ impl Copier for Connected {
                     self.buffers.0.wait_ready(Access::Read, left())?;
                     self.buffers.1.wait_ready(Access::Write, left())?;
                 }
-                // It moved between its mapping and the submission.
+                // The buffer moved between the mapping and the submission.
                 Err(CopyError::Submit(SubmitError::Stale { .. })) if !left().is_zero() => {}
                 copied => return copied,
             }

@@ -1,4 +1,4 @@
-//! Plain buffers that the device exports and imports.
+//! Export and import of plain buffers.
 
 use std::os::fd::AsFd;
 
@@ -14,14 +14,14 @@ use crate::image::device_memory::{Dedicated, DeviceMemory, choose_type, importab
 use crate::image::export::check_size;
 
 impl Device {
-    /// `vkGetPhysicalDeviceExternalBufferProperties` for dma-bufs.
+    /// Queries `vkGetPhysicalDeviceExternalBufferProperties` for dma-bufs.
     fn buffer_features(&self, usage: vk::BufferUsageFlags) -> vk::ExternalMemoryFeatureFlags {
         let core = self.core();
         let info = vk::PhysicalDeviceExternalBufferInfo::default()
             .usage(usage)
             .handle_type(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT);
         let mut properties = vk::ExternalBufferProperties::default();
-        // SAFETY: the device is of this instance, and offers dma-buf handles.
+        // SAFETY: the device is of this instance, and supports dma-buf handles.
         unsafe {
             core.instance
                 .raw()
@@ -36,7 +36,8 @@ impl Device {
             .external_memory_features
     }
 
-    /// What can be known before the driver sees the size: one near 2^64 wraps in some of them.
+    /// Checks what can be checked before the driver sees the size: a size near 2^64 overflows in
+    /// some drivers.
     fn check_plain(&self, size: u64, usage: vk::BufferUsageFlags) -> Result<(), PlainBufferError> {
         if size == 0 {
             return Err(PlainBufferError::EmptySize);
@@ -55,7 +56,7 @@ impl Device {
         Ok(())
     }
 
-    /// The requirements of a new buffer, which cannot be less than its size.
+    /// The memory requirements of a new buffer, which must not be smaller than the buffer.
     fn checked_requirements(
         &self,
         buffer: &PlainBuffer,
@@ -71,19 +72,19 @@ impl Device {
         Ok(requirements)
     }
 
-    /// Makes a buffer of `size` bytes in memory that is exported as a dma-buf, and names the dma-buf
-    /// in the kernel's lists.
+    /// Creates a buffer of `size` bytes in memory that is exported as a dma-buf, and sets the
+    /// dma-buf's name, which shows in the kernel's lists.
     ///
     /// # Errors
     /// - [`PlainBufferError::EmptySize`], [`PlainBufferError::EmptyUsage`],
-    ///   [`PlainBufferError::TooLarge`], [`PlainBufferError::Requirements`]: no buffer of this device
-    ///   can be so.
+    ///   [`PlainBufferError::TooLarge`], [`PlainBufferError::Requirements`]: the device cannot make
+    ///   such a buffer.
     /// - [`ExportError::Layout`]: the name is empty.
     /// - [`ExportError::MissingFeature`]: the device cannot export buffers for these uses.
     /// - [`ExportError::MemoryTooSmall`]: the driver exported less than the buffer needs.
     /// - [`ExportError::Device`], [`ExportError::DmaBuf`]: a Vulkan command or a system call failed.
     ///
-    /// Nothing is left behind on any of them.
+    /// An error leaves nothing behind.
     pub fn export_buffer(
         &self,
         name: &str,
@@ -127,19 +128,19 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Makes a buffer of the first `size` bytes of a dma-buf that someone else made.
+    /// Creates a buffer in the first `size` bytes of another exporter's dma-buf.
     ///
     /// # Errors
     /// - [`PlainBufferError::EmptySize`], [`PlainBufferError::EmptyUsage`],
-    ///   [`PlainBufferError::TooLarge`], [`PlainBufferError::Requirements`]: no buffer of this device
-    ///   can be so.
+    ///   [`PlainBufferError::TooLarge`], [`PlainBufferError::Requirements`]: the device cannot make
+    ///   such a buffer.
     /// - [`ImportError::MissingFeature`]: the device cannot import buffers for these uses.
     /// - [`ImportError::MemoryTooSmall`]: the dma-buf is smaller than `size`, or than the device
     ///   needs for a buffer of this size.
     /// - [`ImportError::Unreachable`]: no memory type of the device can hold this dma-buf.
     /// - [`ImportError::Device`], [`ImportError::DmaBuf`]: a Vulkan command or a system call failed.
     ///
-    /// Nothing is left behind on any of them; the caller's descriptor stays the caller's.
+    /// An error leaves nothing behind. The caller keeps its descriptor.
     pub fn import_buffer(
         &self,
         memory: &DmaBufMemory,
@@ -198,7 +199,7 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Takes a buffer back, to be destroyed once the fences are over. Does not block.
+    /// Takes a buffer back and destroys it once the fences are over. Does not block.
     pub fn retire_buffer(&self, buffer: PlainBuffer, after: FenceSet) {
         self.retire_object(Retired::Buffer(buffer), after);
     }

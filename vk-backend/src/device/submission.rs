@@ -14,36 +14,39 @@ use crate::queue::foreign_fence::{Resolved, Unresolved, Waits, hold_used};
 use crate::queue::semaphore_pool::PreparedExport;
 use crate::queue::timeline::QueueTimeline;
 
-/// How often new fences of other devices may turn up while the known ones become semaphores.
+/// In how many rounds new fences of other devices may turn up while the known ones become
+/// semaphores.
 const ROUNDS: usize = 16;
 
 impl Device {
-    /// Begins a piece of work over any number of mappings: of this device, which the work touches,
-    /// each with how ([`Mapping::read`](dmashare::Mapping::read),
-    /// [`Mapping::write`](dmashare::Mapping::write)).
+    /// Begins a piece of work that uses any number of this device's mappings, each for reading
+    /// ([`Mapping::read`](dmashare::Mapping::read)) or writing
+    /// ([`Mapping::write`](dmashare::Mapping::write)).
     ///
-    /// Fences of this device become waits for its timeline. Fences of other devices and sync_files
-    /// become semaphores first, before any reservation is locked; some drivers block there until
-    /// their work is done. In the steady state, with nothing pending elsewhere, this takes no
-    /// allocation for up to eight mappings. Of buffers with foreign holders
-    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the dma-buf's own fences are among them.
+    /// Fences of this device become waits for its timeline. Before any reservation is locked,
+    /// fences of other devices and sync_files become semaphores; some drivers block there until
+    /// their work is done. In the steady state, with nothing pending elsewhere, this makes no
+    /// allocation for up to eight mappings. For buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)), the fences include the dma-buf's
+    /// own.
     ///
-    /// Vulkan does not tell when what it waited for has ended in an error. The fence of this work does:
-    /// if a sync_file of a write that it waited for has failed, it has failed, too.
+    /// Vulkan does not report that something it waited for ended in an error. The fence of this
+    /// work does: it fails if a sync_file of a write that the work waited for has failed.
     ///
     /// # Errors
-    /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
-    ///   that adopted the same `VkDevice`.
+    /// - [`SubmitError::ForeignMapping`]: a mapping belongs to another importer, which may be
+    ///   another `Device` that adopted the same `VkDevice`.
     /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
-    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission, on whatever buffers, or is
-    ///   in an invalidate callback.
-    /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
-    ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
-    ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
+    /// - [`SubmitError::WouldDeadlock`]: this thread has another open submission, of any buffers,
+    ///   or is in an invalidate callback.
+    /// - [`SubmitError::NotReady`]: a fence is pending that Vulkan cannot wait for (a display's):
+    ///   wait for `SharedBuffer::ready` first. Or new fences of other devices turned up in each of
+    ///   sixteen rounds in which the known ones became semaphores: try again.
     /// - [`SubmitError::Fence`]: the last write to a buffer that the work reads failed, or a fence
-    ///   cannot be converted. (A writer may go on: writing is how the content becomes right again.)
-    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be looked at.
-    /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
+    ///   cannot be converted. (A writer may proceed after a failed write, because it replaces the
+    ///   content.)
+    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be read.
+    /// - [`SubmitError::Device`]: this thread already holds the queue, or the device is lost.
     pub fn submission(
         &self,
         uses: impl IntoIterator<Item = MappingUse>,
@@ -52,17 +55,17 @@ impl Device {
     }
 }
 
-/// One piece of work that is about to be submitted; see [`Device::submission`](crate::Device::submission).
+/// A piece of work about to be submitted; see [`Device::submission`](crate::Device::submission).
 ///
-/// While it exists, the reservations of all its buffers and the device's queue are locked: nobody
-/// else can submit to the queue, so its timeline grows in submission order, and no buffer can gain a
-/// fence that this work does not know. Between it and its commit the caller submits and does nothing
-/// else that waits.
+/// While it exists, the reservations of all its buffers and the device's queue are locked. No other
+/// thread can submit to the queue, so its timeline grows in submission order, and no buffer can
+/// gain a fence that this work does not know. Until the commit, the caller submits and must not
+/// wait for anything else.
 ///
-/// Dropping it without a commit adds no fence. If the work was submitted nevertheless, the buffers'
+/// Dropping it without a commit adds no fence. If the work was submitted all the same, the buffers'
 /// other users do not wait for it.
 pub struct Submission {
-    // In this order: the reservations are unlocked first.
+    // The order matters: the reservations are unlocked first.
     inner: dmashare::Submission,
     queue: QueueLockGuard,
     timeline: Arc<QueueTimeline>,
@@ -70,8 +73,8 @@ pub struct Submission {
     waits: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 8]>,
     signals: SmallVec<[vk::SemaphoreSubmitInfo<'static>; 2]>,
     export: Option<PreparedExport>,
-    // Last: they keep the images. When no other mapping does, these are destroyed, and with the last
-    // handle the device, for which nobody should wait at the queue.
+    // Last: they keep the images alive. Dropping the last mapping destroys them, and the last
+    // handle destroys the device; other threads should not wait for the queue meanwhile.
     _uses: SmallVec<[MappingUse; 8]>,
 }
 
@@ -93,7 +96,7 @@ impl Submission {
                 });
             }
         }
-        // Once for all rounds: each asking gives other sync_files.
+        // Once for all rounds, because each call returns new sync_files.
         let implicit = ImplicitFences::collect(&uses)?;
         let mut resolved = SmallVec::<[Resolved; 4]>::new();
         let mut last: Option<Unresolved> = None;
@@ -106,8 +109,8 @@ impl Submission {
                 }
                 .into());
             }
-            // The queue before the reservations: whoever waits for the queue keeps no buffer from
-            // anyone. And nobody waits for a buffer with the queue locked.
+            // The queue is locked before the reservations: a thread that waits for the queue holds
+            // no buffer, and no thread waits for a buffer with the queue locked.
             let queue = timeline.lock_queue_to_submit(&uses)?;
             let begun = dmashare::Submission::try_begin_with(uses.iter().cloned(), &implicit);
             let inner = match begun {
@@ -126,8 +129,8 @@ impl Submission {
             if unresolved.is_empty() {
                 let point = timeline.next_point(&queue);
                 let (waits, used) = waits.finish(point);
-                // Kept by point and not by this object: even work that was submitted and then
-                // dropped without a commit does not lose a semaphore that it waits for.
+                // The pool holds them by point, not this object: work that was submitted and then
+                // dropped without a commit must not lose a semaphore it waits for.
                 hold_used(timeline, resolved, &used, point);
                 let mut this = Self {
                     inner,
@@ -156,7 +159,7 @@ impl Submission {
         }
         Err(match last {
             Some(fence) => fence.not_ready(),
-            // Every round that ends has had an unresolved fence.
+            // Every finished round had an unresolved fence.
             None => Failure {
                 operation: "waiting for other devices",
                 source: vk::Result::TIMEOUT,
@@ -165,16 +168,16 @@ impl Submission {
         })
     }
 
-    /// The work's fence will leave as a sync_file: to another process, a display, an encoder. Then the
-    /// work signals a semaphore for that itself, and the first
-    /// [`export_sync_file`](Fence::export_sync_file) of the fence needs no submission of its own. Call it
-    /// before [`signals`](Self::signals) is looked at. Where the device makes no sync_files, this does
-    /// nothing. Work on buffers with foreign holders
-    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) is exportable anyway.
+    /// Prepares the fence of this work for a sync_file, which another process, a display or an
+    /// encoder will get. The work then signals a semaphore for it, so that the first
+    /// [`export_sync_file`](Fence::export_sync_file) of the fence needs no extra submission. Call
+    /// it before reading [`signals`](Self::signals). If the device does not support sync_files, it
+    /// does nothing. Work on buffers with foreign holders
+    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) is always exportable.
     ///
     /// # Errors
-    /// [`SubmitError::Device`]: a semaphore could not be made. Nothing was submitted, and the submission
-    /// is gone.
+    /// [`SubmitError::Device`]: a semaphore could not be created. Nothing was submitted, and the submission
+    /// is dropped.
     pub fn exportable(mut self) -> Result<Self, SubmitError> {
         self.signal_for_export()?;
         Ok(self)
@@ -189,56 +192,57 @@ impl Submission {
         Ok(())
     }
 
-    /// What the work must wait for: into `VkSubmitInfo2::pWaitSemaphoreInfos`, all of them, once. The
-    /// semaphores are this library's; it uses them again when the queue has passed this submission's
-    /// point.
+    /// The semaphores the work must wait for. Put all of them into
+    /// `VkSubmitInfo2::pWaitSemaphoreInfos`, once. They belong to this library, which reuses them
+    /// when the queue has passed this submission's point.
     pub fn waits(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
         &self.waits
     }
 
-    /// What the work must signal: into `VkSubmitInfo2::pSignalSemaphoreInfos`. They belong to the
-    /// last batch if there are several.
+    /// The semaphores the work must signal, for `VkSubmitInfo2::pSignalSemaphoreInfos` of the last
+    /// batch.
     pub fn signals(&self) -> &[vk::SemaphoreSubmitInfo<'static>] {
         &self.signals
     }
 
-    /// The queue to submit to. Its lock is held by this object.
+    /// The queue to submit to. This object holds its lock.
     pub fn queue(&self) -> vk::Queue {
         self.timeline.core().queue
     }
 
-    /// The work was submitted with [`waits`](Self::waits) and [`signals`](Self::signals): adds its
-    /// fence to every buffer's reservation and unlocks them and the queue. The fence signals with the
-    /// work, so a commit of work that was not submitted leaves the buffers' other users waiting until
-    /// this device submits something else. If the submit failed, drop the submission instead, and call
-    /// [`Device::mark_lost`](crate::Device::mark_lost) if it failed with `ERROR_DEVICE_LOST`.
+    /// Commits after the work was submitted with [`waits`](Self::waits) and
+    /// [`signals`](Self::signals): adds its fence to every buffer's reservation, and unlocks them
+    /// and the queue. The fence signals with the work, so committing work that was not submitted
+    /// leaves the buffers' other users waiting until this device submits something else. If the
+    /// submit failed, drop the submission instead, and call
+    /// [`Device::mark_lost`](crate::Device::mark_lost) if the result was `ERROR_DEVICE_LOST`.
     ///
-    /// Of buffers with foreign holders ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the fence
-    /// goes into the dma-buf, as a sync_file. Some drivers make one only when the work is done: then
-    /// this takes as long, with nothing locked.
+    /// For buffers with foreign holders ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)), the
+    /// fence is also added to the dma-buf, as a sync_file. Some drivers create one only when the
+    /// work is done: then this call takes that long, with nothing locked.
     pub fn commit(self) -> Fence {
         self.timeline.submitted(self.point);
-        // Before anyone has the fence.
+        // Before any other thread can get the fence.
         if let Some(export) = self.export {
             export.offer();
         }
         let fence = self.timeline.fence(self.point);
         let unpublished = self.inner.commit_unpublished(&fence);
         drop(self.queue);
-        // Making a sync_file of the fence may block, and be a submission of its own.
+        // Making a sync_file of the fence may block and may need a submission of its own.
         unpublished.publish();
         fence
     }
 
-    /// Submits the command buffers in one batch with the waits and signals, and commits. On error
+    /// Submits the command buffers in one batch with the waits and signals, and commits. On error,
     /// nothing was submitted and no fence was added.
     ///
     /// # Safety
-    /// The command buffers must be valid to submit to the device's queue as `vkQueueSubmit2` demands
-    /// (executable, of its queue family), and must stay until the fence is over.
+    /// The command buffers must be valid to submit to the device's queue with `vkQueueSubmit2`
+    /// (executable, of its queue family), and must stay alive until the fence is over.
     ///
     /// # Errors
-    /// [`SubmitError::Device`]: `vkQueueSubmit2` failed; a lost device is remembered.
+    /// [`SubmitError::Device`]: `vkQueueSubmit2` failed. If the device was lost, it is marked as lost.
     pub unsafe fn submit(
         self,
         commands: &[vk::CommandBufferSubmitInfo<'_>],

@@ -16,24 +16,24 @@ use crate::image::Image;
 use crate::image::copy_image;
 use crate::physical_device::format::plane_aspect;
 
-/// How long a transfer waits for its copy, and for the work before it.
+/// How long a transfer waits for its copy, including the work before it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Planes begin at multiples of this in staging memory, which is one of every texel size and of 4
+/// The alignment of planes in staging memory: a multiple of every texel size and of 4
 /// (VUID-vkCmdCopyBufferToImage-dstImage-07975, -07978).
 const PLANE_ALIGNMENT: u64 = 16;
 
-/// Copies pixels between buffers and the CPU, and between buffers. Blocks until the copy is done;
-/// meant for tests, tools and screenshots. Every byte of pixels counts in
-/// [`Device::bytes_copied`].
+/// Copies pixels between buffers and the CPU, and from buffer to buffer. Blocks until the copy is
+/// done; meant for tests, tools and screenshots. [`Device::bytes_copied`] counts every byte of
+/// pixels.
 ///
-/// On the CPU's side an image is its rows without padding, plane after plane.
+/// On the CPU, an image is its rows without padding, plane after plane.
 #[derive(Clone, Copy, Debug)]
 pub struct Transfer<'a> {
     device: &'a Device,
 }
 
-/// Where one plane lies in packed rows and in staging memory.
+/// One plane's place in packed rows and in staging memory.
 struct PlaneRegion {
     copy: vk::BufferImageCopy,
     packed: std::ops::Range<usize>,
@@ -54,7 +54,7 @@ impl Regions {
             packed_size: 0,
             staged_size: 0,
         };
-        // Every format of an image is in the table (`vk_format`).
+        // Every image has a format in the table (`vk_format`).
         let infos = format.info().map_or(&[][..], |info| info.planes);
         for (index, info) in infos.iter().enumerate() {
             let rows = info.rows(extent.height);
@@ -128,8 +128,8 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Submits the commands, waits for them, and gives the staging memory back. When the wait fails,
-    /// both go to the retire queue: the work may still run.
+    /// Submits the commands, waits for them, and returns the staging memory. If the wait fails,
+    /// both go to the retire queue, because the work may still run.
     fn run(
         &self,
         commands: OneTimeCommands,
@@ -159,10 +159,11 @@ impl Transfer<'_> {
     /// Writes an image's pixels. The buffer needs the usage `TRANSFER_DESTINATION`.
     ///
     /// # Errors
-    /// - [`TransferError::Length`]: `pixels` is not as long as all rows.
-    /// - [`TransferError::Usage`], [`TransferError::ForeignMapping`]: the mapping is not for this.
-    /// - [`TransferError::Submit`]: among others, someone else still uses the buffer, with a fence
-    ///   that the device cannot wait for.
+    /// - [`TransferError::Length`]: `pixels` does not have the length of all rows.
+    /// - [`TransferError::Usage`], [`TransferError::ForeignMapping`]: the mapping does not allow
+    ///   the copy.
+    /// - [`TransferError::Submit`]: for example, another user's pending fence is one that the
+    ///   device cannot wait for.
     /// - [`TransferError::Fence`], [`TransferError::Device`]: the copy failed.
     pub fn upload(&self, mapping: &Mapping<Device>, pixels: &[u8]) -> Result<(), TransferError> {
         self.check(mapping, vk::ImageUsageFlags::TRANSFER_DST)?;
@@ -214,7 +215,7 @@ impl Transfer<'_> {
     /// Reads an image's pixels. The buffer needs the usage `TRANSFER_SOURCE`.
     ///
     /// # Errors
-    /// As [`upload`](Self::upload), without the length.
+    /// As [`upload`](Self::upload), except `Length`.
     pub fn download(&self, mapping: &Mapping<Device>) -> Result<Vec<u8>, TransferError> {
         self.check(mapping, vk::ImageUsageFlags::TRANSFER_SRC)?;
         let image = mapping.object();

@@ -1,4 +1,4 @@
-//! Copying one image to another, or parts of it, in all planes.
+//! Copies of whole images and of their damaged parts, in all planes.
 
 use ash::vk;
 use dmashare::{Damage, Extent, Fourcc};
@@ -10,9 +10,9 @@ use crate::physical_device::format::plane_aspect;
 
 const COPY: vk::PipelineStageFlags2 = vk::PipelineStageFlags2::COPY;
 
-/// The damaged samples of every plane, of an image of this format and extent.
+/// One region for each plane of each damaged rectangle, for an image of this format and extent.
 fn regions(format: Fourcc, extent: Extent, damage: &Damage) -> SmallVec<[vk::ImageCopy; 4]> {
-    // Every format of an image is in the table (`vk_format`).
+    // Every image has a format in the table (`vk_format`).
     let infos = format.info().map_or(&[][..], |info| info.planes);
     let pieces = damage.within(extent);
     let copies = pieces.flat_map(|piece| {
@@ -59,13 +59,13 @@ pub(crate) fn damaged_bytes(format: Fourcc, extent: Extent, damage: &Damage) -> 
         .sum()
 }
 
-/// Records the copy of all of `from` to `to`, as [`record_damage`].
+/// Records a copy of all of `from` to `to`, like [`record_damage`].
 pub(crate) fn record(device: &ash::Device, commands: &OneTimeCommands, from: &Image, to: &Image) {
     record_damage(device, commands, from, to, &Damage::whole());
 }
 
-/// Records the copy of the damaged parts of `from` to `to`, which have one format and extent: both are
-/// acquired from the world outside, and released to it afterwards.
+/// Records a copy of the damaged parts of `from` to `to`, two images of the same format and extent.
+/// Acquires both from the foreign queue family and releases them afterwards.
 pub(crate) fn record_damage(
     device: &ash::Device,
     commands: &OneTimeCommands,
@@ -83,8 +83,8 @@ pub(crate) fn record_damage(
         vk::AccessFlags2::TRANSFER_WRITE,
     );
     commands.image_barriers(&[from.acquire(COPY, read), to.acquire(COPY, write)]);
-    // SAFETY: the command buffer is recording; both images are of this device, of one format and
-    // extent, and in layout GENERAL after the barriers; the regions are inside both.
+    // SAFETY: the command buffer is recording; both images are of this device, have the same format
+    // and extent, and are in layout GENERAL after the barriers; the regions are inside both.
     unsafe {
         device.cmd_copy_image(
             commands.raw(),

@@ -1,6 +1,6 @@
-//! Device memory that is exported or imported: as a dma-buf, dedicated to one image or buffer, except
-//! where it holds one plane of an image whose planes lie in several dma-bufs, or by a pointer to host
-//! memory.
+//! Device memory that is exported as a dma-buf, or imported from one or by a pointer to host
+//! memory. A dma-buf's memory is dedicated to one image or buffer, unless it holds one plane of an
+//! image whose planes lie in several dma-bufs.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -14,7 +14,7 @@ use crate::core::device_core::DeviceCore;
 use crate::failure::Failure;
 use crate::physical_device::host_pointer_support::HOST_ALLOCATION;
 
-/// What a memory is dedicated to.
+/// The image or buffer that memory is dedicated to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Dedicated {
     Image(vk::Image),
@@ -36,7 +36,7 @@ pub(crate) struct DeviceMemory {
     raw: vk::DeviceMemory,
     /// Bytes that were allocated or imported.
     size: u64,
-    /// What it was imported from by pointer; unmapped after it was freed.
+    /// The mapping it was imported from by pointer; unmapped after the memory is freed.
     mapping: Option<MappedMemory>,
 }
 
@@ -55,8 +55,8 @@ impl DeviceMemory {
         })
     }
 
-    /// Memory that can be exported as a dma-buf, of exactly the size that its image or buffer
-    /// requires (VUID-VkMemoryDedicatedAllocateInfo-image-02964).
+    /// Allocates memory that can be exported as a dma-buf, of exactly the size that its image or
+    /// buffer requires (VUID-VkMemoryDedicatedAllocateInfo-image-02964).
     pub(crate) fn exportable(
         core: &Arc<DeviceCore>,
         size: u64,
@@ -74,8 +74,8 @@ impl DeviceMemory {
         Self::allocate(core, &info)
     }
 
-    /// Memory of a dma-buf, for a plane of an image (which allows no dedication) or dedicated. The
-    /// driver owns `fd` from the moment that the import has succeeded; on error it is closed here.
+    /// Imports a dma-buf, either dedicated or for a plane of an image, which cannot be dedicated.
+    /// The driver owns `fd` once the import has succeeded; on error, it is closed here.
     pub(crate) fn imported(
         core: &Arc<DeviceCore>,
         fd: OwnedFd,
@@ -99,9 +99,9 @@ impl DeviceMemory {
         Ok(memory)
     }
 
-    /// The first `size` bytes of a mapping, whole pages of the device's
-    /// (`minImportedHostPointerAlignment`), which the memory keeps mapped. Not dedicated: such memory has
-    /// the image's size, which need not be whole pages.
+    /// Imports the first `size` bytes of a mapping, whole pages of the device
+    /// (`minImportedHostPointerAlignment`), and keeps it mapped. The memory is not dedicated:
+    /// dedicated memory has the image's size, which need not be whole pages.
     pub(crate) fn of_pointer(
         core: &Arc<DeviceCore>,
         mapping: MappedMemory,
@@ -129,7 +129,7 @@ impl DeviceMemory {
         self.size
     }
 
-    /// A dma-buf of the memory.
+    /// Exports the memory as a dma-buf.
     pub(crate) fn export_fd(
         &self,
         functions: &khr::external_memory_fd::Device,
@@ -140,7 +140,7 @@ impl DeviceMemory {
         // SAFETY: the memory was allocated for export with this handle type.
         let result = unsafe { functions.get_memory_fd(&info) };
         let fd = self.core.check("vkGetMemoryFdKHR", result)?;
-        // SAFETY: the driver has just made the descriptor and gives it to the caller.
+        // SAFETY: the driver has just created the descriptor and gives it to the caller.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 }
@@ -148,7 +148,7 @@ impl DeviceMemory {
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
         if self.core.may_destroy() {
-            // SAFETY: what was bound to it is destroyed by its owner before this field is dropped.
+            // SAFETY: the owner destroys what is bound to the memory before it drops this field.
             unsafe { self.core.raw.free_memory(self.raw, None) };
         } else {
             // Unfinished work may still use the pages.
@@ -165,15 +165,15 @@ impl fmt::Debug for DeviceMemory {
 
 /// The memory types in which the device can import this dma-buf.
 ///
-/// Drivers answer this for descriptors that are no dma-bufs, too, so it is asked only after
-/// `DmaBufMemory` has checked what the descriptor is.
+/// Some drivers also answer for descriptors that are not dma-bufs, so call it only after
+/// `DmaBufMemory` has checked the descriptor.
 pub(crate) fn importable_types(
     core: &DeviceCore,
     functions: &khr::external_memory_fd::Device,
     fd: BorrowedFd<'_>,
 ) -> Result<u32, Failure> {
     let mut properties = vk::MemoryFdPropertiesKHR::default();
-    // SAFETY: the descriptor is an open dma-buf, which stays its owner's.
+    // SAFETY: the descriptor is an open dma-buf and stays its owner's.
     let result = unsafe {
         functions.get_memory_fd_properties(
             vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT,
@@ -185,7 +185,7 @@ pub(crate) fn importable_types(
     Ok(properties.memory_type_bits)
 }
 
-/// The memory types in which the device can import host memory that begins at `pointer`.
+/// The memory types in which the device can import host memory at `pointer`.
 pub(crate) fn types_of_pointer(
     core: &DeviceCore,
     functions: &ext::external_memory_host::Device,
@@ -206,10 +206,10 @@ pub(crate) fn types_of_pointer(
     Ok(properties.memory_type_bits)
 }
 
-/// The memory type to use among `allowed`: the first that has all properties of the first of
-/// `preferred`, else of the second, and so on, else any. Types that need a feature which is not
-/// enabled are left out. Nothing is demanded: importers that insist on device-local memory refuse
-/// what they could use.
+/// Chooses a memory type among `allowed`: the first one with all properties of the first entry of
+/// `preferred`, else of the second, and so on, else any. Skips types that need a feature which is
+/// not enabled. The preferences are no requirement: an importer that insists on device-local memory
+/// would refuse memory it can use.
 pub(crate) fn choose_type(
     types: &[vk::MemoryType],
     allowed: u32,

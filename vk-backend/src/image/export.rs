@@ -1,4 +1,4 @@
-//! Images made in this device's memory and exported as dma-bufs.
+//! Images in this device's memory, exported as dma-bufs.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ const LOCAL: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::DEVICE_LOCAL;
 const VISIBLE: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::HOST_VISIBLE;
 
 impl DeviceCore {
-    /// What the device can export for a description; at least one entry, all large enough.
+    /// What the device can export for a description: at least one entry, each with a sufficient
+    /// maximum extent.
     pub(crate) fn exportable(
         &self,
         desc: &BufferDesc,
@@ -58,12 +59,13 @@ impl DeviceCore {
                 maximum: largest,
             });
         }
-        // Drivers list LINEAR first as often as last; it is the layout that performs worst.
+        // Some drivers list LINEAR first, but it performs worst.
         supports.sort_by_key(|support| support.modifier.is_linear());
         Ok((plan, supports))
     }
 
-    /// Makes an image with one of `modifiers`, and its dma-buf. The image is in layout `UNDEFINED`.
+    /// Creates an image with one of `modifiers`, and its dma-buf. The image is in layout
+    /// `UNDEFINED`.
     pub(crate) fn create_exported(
         self: &Arc<Self>,
         plan: &ImagePlan,
@@ -94,7 +96,7 @@ impl DeviceCore {
         })
     }
 
-    /// Makes an image without memory whose modifier and planes are known.
+    /// Creates an image without memory, and determines its modifier and planes.
     fn create_planes(
         self: &Arc<Self>,
         plan: &ImagePlan,
@@ -143,7 +145,7 @@ impl DeviceCore {
         }
     }
 
-    /// Steps up to a bound image with its views.
+    /// Allocates and binds the image's memory, and creates its views.
     fn give_memory(
         self: &Arc<Self>,
         mut image: SharedImage,
@@ -178,7 +180,7 @@ impl DeviceCore {
         Ok((image, placement))
     }
 
-    /// Exports the memory and checks the dma-buf's real size.
+    /// Exports the memory and checks the real size of the dma-buf.
     fn dmabuf_of(
         &self,
         image: &SharedImage,
@@ -215,31 +217,33 @@ impl DeviceCore {
     }
 }
 
-/// Which of the device's memory an exported image may be in.
+/// Which memory an exported image may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Where {
-    /// What suits its uses best.
+    /// The memory that suits its uses best.
     Anywhere,
-    /// Memory of the device itself, where it has any for such an image.
+    /// Device-local memory, if the device has any for such an image.
     Local,
 }
 
-/// An image that was made and exported just now.
+/// A newly exported image.
 pub(crate) struct Exported {
     pub(crate) image: Arc<SharedImage>,
     pub(crate) dmabuf: DmaBuf,
     pub(crate) placement: Placement,
 }
 
-/// The driver says that a plane lies where the one before it does. Importers would read the wrong
-/// bytes, and nobody but the driver can lay out an image with such a modifier.
+/// The driver reports a plane at the place of the one before it. Importers would read the wrong
+/// bytes, and only the driver knows the layout of an image with such a modifier.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the driver reports plane {plane} inside the plane before it, so nobody could import it")]
+#[error(
+    "the driver reports plane {plane} inside the plane before it, so no device could import it"
+)]
 struct OverlappingPlanes {
     plane: usize,
 }
 
-/// The largest extent among them, by area; `None` if there are none.
+/// The largest maximum extent by area; `None` if there are no entries.
 pub(crate) fn largest(supports: &[ModifierSupport]) -> Option<Extent> {
     supports
         .iter()
@@ -247,7 +251,7 @@ pub(crate) fn largest(supports: &[ModifierSupport]) -> Option<Extent> {
         .max_by_key(|extent| u64::from(extent.width) * u64::from(extent.height))
 }
 
-/// A driver that exports less than the image needs would let its importers read past the end.
+/// Refuses a dma-buf smaller than the image needs, because importers would access it past the end.
 pub(crate) fn check_size(
     exporter: &str,
     memory: &DmaBufMemory,

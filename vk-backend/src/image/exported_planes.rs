@@ -1,4 +1,4 @@
-//! Where the planes of an exported image are.
+//! The layout of an exported image's planes.
 
 use dmashare::{Extent, FormatInfo, Modifier, PlaneLayout};
 use smallvec::SmallVec;
@@ -7,10 +7,10 @@ use crate::failure::Failure;
 use crate::image::shared_image::{Arrangement, SharedImage, explicit_planes};
 use crate::physical_device::image_plan::ImagePlan;
 
-/// Rows of a layout of our own are so many bytes apart, which satisfies every GPU that is known to
-/// have a demand.
+/// The stride alignment in bytes of a layout made by this library. It satisfies every GPU whose
+/// requirement is known.
 const STRIDE_ALIGNMENT: u64 = 256;
-/// The planes as the driver reports them.
+/// The planes as reported by the driver.
 pub(crate) fn reported(image: &SharedImage, count: u32) -> SmallVec<[PlaneLayout; 4]> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(4);
     let planes = (0..count).map(|plane| {
@@ -18,18 +18,18 @@ pub(crate) fn reported(image: &SharedImage, count: u32) -> SmallVec<[PlaneLayout
         PlaneLayout {
             memory: 0,
             offset: layout.offset,
-            // A row longer than 4 GiB fits no image; 0 is refused as too small.
+            // A stride above 4 GiB fits no image; 0 is refused as too small.
             stride: u32::try_from(layout.row_pitch).unwrap_or(0),
         }
     });
     planes.collect()
 }
 
-/// The first plane that begins before the end of the one before it. Only of format planes, whose
-/// sizes are known; a modifier's own planes may lie anywhere.
+/// The first plane that begins before the end of the one before it. Checks only format planes,
+/// whose sizes are known; the additional planes of a modifier may lie anywhere.
 ///
-/// Mesa's lavapipe up to 26.1 answers for the first plane whichever is asked for: importers would read
-/// the wrong bytes.
+/// Mesa's lavapipe up to 26.1 reports the first plane for every plane, so importers would read the
+/// wrong bytes.
 pub(crate) fn overlap(plan: &ImagePlan, planes: &[PlaneLayout]) -> Option<usize> {
     let infos = plan.fourcc.info()?.planes;
     (1..planes.len().min(infos.len())).find(|&plane| {
@@ -40,8 +40,8 @@ pub(crate) fn overlap(plan: &ImagePlan, planes: &[PlaneLayout]) -> Option<usize>
     })
 }
 
-/// An image whose linear planes lie where we say, and not where the driver would have put them without
-/// telling.
+/// Replaces the image by one whose linear planes lie where this library says, for a driver that
+/// does not report its own layout.
 pub(crate) fn placed(
     plan: &ImagePlan,
     reported: SharedImage,
@@ -61,8 +61,8 @@ pub(crate) fn placed(
     Ok((image, planes))
 }
 
-/// Planes one behind the other, without gaps: lavapipe does not count a gap when it says how much
-/// memory the image needs, and the memory of an export has exactly that size.
+/// Lays out planes one after the other without gaps. lavapipe does not count gaps in an image's
+/// memory requirements, and exported memory has exactly that size.
 fn linear(info: &FormatInfo, extent: Extent) -> SmallVec<[PlaneLayout; 4]> {
     let mut offset = 0;
     let planes = info.planes.iter().map(|plane| {
@@ -72,7 +72,7 @@ fn linear(info: &FormatInfo, extent: Extent) -> SmallVec<[PlaneLayout; 4]> {
         let layout = PlaneLayout {
             memory: 0,
             offset,
-            // The extent is within the driver's limits, which are far below 4 GiB for a row.
+            // The extent is within the driver's limits, so a row is far below 4 GiB.
             stride: u32::try_from(stride).unwrap_or(0),
         };
         offset += stride * u64::from(plane.rows(extent.height));

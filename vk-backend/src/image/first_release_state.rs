@@ -1,14 +1,14 @@
-//! How far an image is on its way out of layout `UNDEFINED`.
+//! The state of an image's transition out of layout `UNDEFINED`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// No timeline has this point.
+/// Marks a release that is still owed. No timeline has this point.
 const OWED: u64 = u64::MAX;
 
-/// Every timeline has reached this point.
+/// Marks a finished release. Every timeline has reached this point.
 const OVER: u64 = 0;
 
-/// The state of an image's first release: owed, submitted with a point of its exporter's timeline, or
+/// Whether an image's first release is owed, submitted with a point of its exporter's timeline, or
 /// over.
 #[derive(Debug)]
 pub(crate) struct FirstRelease(AtomicU64);
@@ -19,7 +19,7 @@ impl FirstRelease {
         Self(AtomicU64::new(OWED))
     }
 
-    /// For an imported image, whose content others have made.
+    /// For an imported image, which its exporter has released.
     pub(crate) fn over() -> Self {
         Self(AtomicU64::new(OVER))
     }

@@ -1,4 +1,4 @@
-//! Images of dma-bufs that someone else made.
+//! Images in dma-bufs of other exporters.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 
 impl DeviceCore {
-    /// Imports memory that another exporter made.
+    /// Imports memory from another exporter.
     pub(crate) fn import_dmabuf(
         self: &Arc<Self>,
         desc: &BufferDesc,
@@ -39,8 +39,8 @@ impl DeviceCore {
         Ok(image)
     }
 
-    /// Whether the device imports images of this description in layout LINEAR, planes and size
-    /// included. What the memory itself must be is seen only at import.
+    /// Whether the device can import images of this description with modifier LINEAR, by the number
+    /// of planes and the size. The memory itself is checked only at import.
     pub(crate) fn imports_linear(&self, desc: &BufferDesc) -> Result<bool, Failure> {
         let has_functions = self.functions.image_memory().is_ok();
         let Some(plan) = ImagePlan::new(desc).filter(|_| has_functions) else {
@@ -59,7 +59,7 @@ impl DeviceCore {
         }))
     }
 
-    /// Everything that can be known before the driver sees the memory.
+    /// Checks everything that can be checked before the driver sees the memory.
     fn check_import(
         self: &Arc<Self>,
         desc: &BufferDesc,
@@ -91,7 +91,7 @@ impl DeviceCore {
             return Err(unsupported());
         }
         let modifier = layout.modifier();
-        // INVALID, which no driver lists, has been refused when the dma-buf was described.
+        // The dma-buf's constructor has already refused INVALID, which no driver lists.
         let support = importable()
             .find(|support| support.modifier == modifier)
             .ok_or_else(|| ImportError::UnsupportedModifier {
@@ -130,18 +130,20 @@ impl DeviceCore {
         })
     }
 
-    /// Whether the device can be given a memory for each plane.
+    /// Checks that each plane can have a memory of its own.
     fn check_disjoint(
         self: &Arc<Self>,
         plan: &ImagePlan,
         support: &ModifierSupport,
     ) -> Result<(), ImportError> {
         let reason = if !plan.is_multi_planar() {
-            Some("Vulkan knows this only for formats of several planes, not for a modifier's own")
+            Some(
+                "Vulkan supports this only for the planes of a format, not for those added by a modifier",
+            )
         } else if !support.disjoint {
-            Some("the driver offers no VK_FORMAT_FEATURE_DISJOINT_BIT for such an image")
+            Some("the driver does not support VK_FORMAT_FEATURE_DISJOINT_BIT for such an image")
         } else if !probe_memory_planes::are_told_apart(self).map_err(|e| e.import(&self.name))? {
-            Some("the driver takes every plane for the first one when memory is bound")
+            Some("the driver binds the memory of every plane to the first plane")
         } else {
             None
         };
@@ -155,7 +157,7 @@ impl DeviceCore {
         }
     }
 
-    /// Makes the image and imports the memory. Every step is undone when a later one fails.
+    /// Creates the image and imports the memory. A failed step undoes the previous ones.
     fn import_memory(
         self: &Arc<Self>,
         plan: &ImagePlan,
@@ -172,8 +174,8 @@ impl DeviceCore {
         let memories = dmabuf.memories();
         let planes = dmabuf.layout().planes();
         if plan.is_disjoint() {
-            // A dma-buf that holds several of the planes is imported for each of them: an import is
-            // bound at its beginning, from where the plane's offset counts.
+            // A dma-buf that holds several planes is imported once for each: the memory is bound at
+            // its start, and the plane's offset counts from there.
             let imported: Result<SmallVec<[DeviceMemory; 1]>, ImportError> = (0..)
                 .zip(planes)
                 .map(|(index, plane)| {
@@ -195,7 +197,7 @@ impl DeviceCore {
     }
 }
 
-/// Imports one dma-buf for an image, or for a plane of one, that has these requirements.
+/// Imports one dma-buf for an image or a plane with these requirements.
 fn import_one(
     core: &Arc<DeviceCore>,
     memory: &DmaBufMemory,
@@ -233,15 +235,15 @@ fn import_one(
         ),
     })?;
     let fd = memory.duplicate_fd()?;
-    // Some drivers need nothing for a plane that holds nothing of its own, and no memory is empty
-    // (VUID-VkMemoryAllocateInfo-allocationSize-07899).
+    // Some drivers require 0 bytes for a plane that needs no memory of its own, but an allocation
+    // cannot be empty (VUID-VkMemoryAllocateInfo-allocationSize-07899).
     let size = requirements.size.max(1);
     DeviceMemory::imported(core, fd, size, memory_type, dedicated).map_err(failed)
 }
 
-/// llvmpipe draws whole blocks of 4x4 pixels, also past the right and lower edge. It pads memory of
-/// its own for that, but asks no more of imported memory than the image takes, and then writes past
-/// its end (a crash) or into the next row. Seen with Mesa up to 26.1; reading is not affected.
+/// llvmpipe draws whole blocks of 4x4 pixels, also past the right and lower edges. It pads its own
+/// memory for that, but for imported memory it requires only the size of the image, and then writes
+/// past the end (a crash) or into the next row. Seen with Mesa up to 26.1; reading is not affected.
 fn check_room_for_blocks(
     importer: &str,
     plan: &ImagePlan,
@@ -268,7 +270,7 @@ fn check_room_for_blocks(
         .into());
     }
     let rows = u64::from(extent.height.next_multiple_of(4));
-    // The plane fits its memory, so the sum is far from overflowing.
+    // The plane fits its memory, so the sum cannot overflow.
     let required = plane.offset + (rows - 1) * stride + row;
     let actual = dmabuf.memories()[plane.memory].size();
     if actual < required {

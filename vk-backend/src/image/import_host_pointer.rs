@@ -1,15 +1,15 @@
-//! Images in host memory, for a driver that takes pointers and no dma-bufs.
+//! Images in host memory, for a driver that imports pointers but no dma-bufs.
 //!
-//! A renderer on the CPU may lack `VK_EXT_external_memory_dma_buf` and have
-//! `VK_EXT_external_memory_host` (SwiftShader does). For it a linear dma-buf is mapped into the process
-//! and imported by its address ([`MappedMemory`]). There is no `VkSubresourceLayout` to give along: the
-//! driver lays a linear image out in its own way, and the buffer must lie just so. [`Device::constraint`]
-//! demands that, so that a buffer that moves is moved there, and another gets a shadow
-//! ([`dmashare::route`]) whose rows lie as the driver wants them.
+//! A CPU renderer may lack `VK_EXT_external_memory_dma_buf` and have `VK_EXT_external_memory_host`,
+//! as SwiftShader does. For such a driver, a linear dma-buf is mapped into the process and imported
+//! by its address ([`MappedMemory`]). The import cannot pass a `VkSubresourceLayout`: the driver
+//! uses its own layout for a linear image, and the buffer must have the same.
+//! [`Device::constraint`] demands that. A buffer that can move is moved to fit, and any other gets
+//! a shadow ([`dmashare::route`]) with the driver's stride.
 //!
-//! Nobody calls `DMA_BUF_IOCTL_SYNC` for the driver. So this is for devices of the type CPU only, for
-//! pages of the host only, and on machines only where all devices see the CPU's caches: elsewhere what
-//! a device has written may not be seen.
+//! There is no `DMA_BUF_IOCTL_SYNC` around the driver's accesses. So this is only for devices of
+//! type CPU, for host pages, and for machines where all devices snoop the CPU's caches: elsewhere
+//! the driver might not see what a device has written.
 //!
 //! [`Device::constraint`]: dmashare::Importer::constraint
 
@@ -33,8 +33,8 @@ use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 
 impl DeviceCore {
-    /// What memory must be for the driver to take a pointer to it; no demand of a device that imports
-    /// dma-bufs. Makes an image, without memory, to see how the driver lays it out.
+    /// The constraint on memory that the driver imports by pointer; no demand for a device that
+    /// imports dma-bufs. Creates an image without memory to query the driver's layout.
     pub(crate) fn host_pointer_constraint(self: &Arc<Self>, desc: &BufferDesc) -> AccessConstraint {
         if self.functions.memory_host.is_none() {
             return AccessConstraint::default();
@@ -43,19 +43,19 @@ impl DeviceCore {
         constraint.modifiers = Some(vec![Modifier::LINEAR]);
         constraint.stride = self.linear_stride(desc);
         let rows = match constraint.stride {
-            Some(stride) => format!(", with rows exactly {stride} bytes apart"),
+            Some(stride) => format!(", with a stride of exactly {stride} bytes"),
             None => String::new(),
         };
         let because = format!(
-            "{} lacks {} and takes a pointer to linear images in {PLACEMENTS} instead{rows}",
+            "{} lacks {} and imports linear images in {PLACEMENTS} by pointer instead{rows}",
             self.name, EXTERNAL_MEMORY_DMA_BUF.text,
         );
         constraint.because = Some(because.into());
         constraint
     }
 
-    /// Bytes between the rows of a linear image as the driver lays it out; `None` if it makes no such
-    /// image, or cannot now: the import looks again, and says what is wrong.
+    /// The driver's stride for a linear image in bytes; `None` if it cannot make such an image. The
+    /// import tries again and reports the error.
     fn linear_stride(self: &Arc<Self>, desc: &BufferDesc) -> Option<u32> {
         let plan = ImagePlan::new(desc)?;
         let supports = self.physical.modifier_supports(&plan).ok()?;
@@ -66,8 +66,8 @@ impl DeviceCore {
         u32::try_from(image.linear_layout().row_pitch).ok()
     }
 
-    /// Maps the memory, makes the image and imports the pages. Every step is undone when a later one
-    /// fails.
+    /// Maps the memory, creates the image and imports the pages. A failed step undoes the previous
+    /// ones.
     pub(crate) fn import_host_pointer(
         self: &Arc<Self>,
         functions: &ash::ext::external_memory_host::Device,
@@ -81,7 +81,7 @@ impl DeviceCore {
             return Err(ImportError::Unreachable {
                 importer: self.name.clone(),
                 placement,
-                reason: format!("it takes pointers, and only to {PLACEMENTS}"),
+                reason: format!("it imports by pointer, and only from {PLACEMENTS}"),
             });
         }
         let (memory, plane) = (&dmabuf.memories()[0], dmabuf.layout().planes()[0]);
@@ -109,10 +109,10 @@ impl DeviceCore {
         if !mapping.address().addr().get().is_multiple_of(page) {
             return Err(unfit(UnfitForPointer::Address { alignment: page }));
         }
-        // VUID-VkMemoryAllocateInfo-allocationSize-01745: whole pages, of which the last may not be
-        // there.
+        // Imports whole pages only (VUID-VkMemoryAllocateInfo-allocationSize-01745). The mapping
+        // may end within the last page.
         let size = mapping.size().get() / page * page;
-        // The plane fits its memory, so the sum is far from overflowing.
+        // The plane fits its memory, so the sum cannot overflow.
         let required = offset + requirements.size;
         if usize::try_from(required).map_or(true, |required| size < required) {
             return Err(ImportError::MemoryTooSmall {
@@ -143,8 +143,8 @@ impl DeviceCore {
     }
 }
 
-/// Maps a memory. That it cannot be mapped, or not for writing, is a refusal; that there is no room may
-/// pass.
+/// Maps a memory. A dma-buf that does not support mmap, or not for writing, is refused for good; a
+/// lack of room may pass.
 fn map(importer: &str, memory: &DmaBufMemory) -> Result<MappedMemory, ImportError> {
     MappedMemory::new(memory).map_err(|error| match error {
         DmaBufError::Os { operation, source } if is_unmappable(&source) => ImportError::Refused {
@@ -156,7 +156,8 @@ fn map(importer: &str, memory: &DmaBufMemory) -> Result<MappedMemory, ImportErro
     })
 }
 
-/// What `dma_buf_mmap_internal` and mmap(2) say of a dma-buf that has no mmap, or is open for reading.
+/// Whether `dma_buf_mmap_internal` or mmap(2) says that a dma-buf does not support mmap or is open
+/// read-only.
 fn is_unmappable(error: &io::Error) -> bool {
     [Errno::EINVAL, Errno::EACCES, Errno::EPERM, Errno::ENODEV]
         .iter()

@@ -1,4 +1,4 @@
-//! Whether a driver knows the planes of an image in memory by their aspects.
+//! Whether a driver tells the memory planes of an image apart by their aspects.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use crate::failure::Failure;
 use crate::image::shared_image::{Arrangement, SharedImage, explicit_planes};
 use crate::physical_device::image_plan::ImagePlan;
 
-/// Strides of which rows of the probe's planes fit into either, and which no driver finds crooked.
+/// Strides for the probe's planes. Each fits the rows of either plane, and every driver accepts it.
 const STRIDES: [u32; 2] = [256, 512];
 
 /// Whether the driver tells the planes of an image apart by `VK_IMAGE_ASPECT_MEMORY_PLANE_i_BIT_EXT`.
 ///
-/// One that does not (Mesa's lavapipe up to 26.1) answers for the first plane whichever it is asked
-/// about, and binds the memory of every plane to the first: the others stay without memory, and the
-/// first access to them is a crash. An image with two different strides shows it. It has no memory, and
-/// is made once for a device. Ask only a device that offers disjoint images.
+/// A driver that does not (Mesa's lavapipe up to 26.1) reports the first plane for every aspect,
+/// and binds the memory of every plane to the first. The other planes stay without memory, and the
+/// first access to them crashes. The probe is an image with two different strides and without
+/// memory, created once for each device. Call this only for a device that supports disjoint images.
 pub(crate) fn are_told_apart(core: &Arc<DeviceCore>) -> Result<bool, Failure> {
     if let Some(known) = core.memory_planes_told_apart.get() {
         return Ok(*known);
@@ -48,7 +48,7 @@ pub(crate) fn are_told_apart(core: &Arc<DeviceCore>) -> Result<bool, Failure> {
             Ok(image) => (0..)
                 .zip(STRIDES)
                 .all(|(plane, stride)| image.memory_plane(plane).row_pitch == u64::from(stride)),
-            // A driver that wants other strides has looked at them.
+            // A driver that rejects these strides has looked at both.
             Err(Failure {
                 source: vk::Result::ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT,
                 ..

@@ -16,7 +16,7 @@ use crate::physical_device::format::has_unused_alpha;
 use crate::physical_device::host_pointer_support::HOST_ALLOCATION;
 use crate::physical_device::image_plan::ImagePlan;
 
-/// The planes of an image in memory, whatever its format says of planes.
+/// The memory planes of an image, whatever its format.
 const MEMORY_PLANE_ASPECTS: [vk::ImageAspectFlags; 4] = [
     vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
     vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
@@ -24,20 +24,20 @@ const MEMORY_PLANE_ASPECTS: [vk::ImageAspectFlags; 4] = [
     vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
 ];
 
-/// How the planes of an image that is about to be made are arranged.
+/// The arrangement of the planes of an image to be created.
 pub(crate) enum Arrangement<'a> {
     /// The driver chooses among these modifiers.
     AnyOf(&'a [u64]),
-    /// As someone else has laid them out.
+    /// The given layout, as made by another exporter.
     Explicit {
         modifier: u64,
         planes: &'a [vk::SubresourceLayout],
     },
-    /// As the driver lays linear images out, for memory that is imported by pointer.
+    /// The driver's own linear layout, for memory imported by pointer.
     HostPointer,
 }
 
-/// Planes in Vulkan's words, for [`Arrangement::Explicit`].
+/// Converts planes to Vulkan's structures, for [`Arrangement::Explicit`].
 pub(crate) fn explicit_planes(planes: &[PlaneLayout]) -> SmallVec<[vk::SubresourceLayout; 4]> {
     let planes = planes.iter().map(|plane| vk::SubresourceLayout {
         offset: plane.offset,
@@ -50,8 +50,8 @@ pub(crate) fn explicit_planes(planes: &[PlaneLayout]) -> SmallVec<[vk::Subresour
     planes.collect()
 }
 
-/// A `VkImage` with its memory and views. Dropping it at any stage of its making leaves nothing
-/// behind.
+/// A `VkImage` with its memory and views. It may be dropped at any stage of its construction
+/// without leaving anything behind.
 pub(crate) struct SharedImage {
     pub(crate) core: Arc<DeviceCore>,
     pub(crate) plan: ImagePlan,
@@ -60,12 +60,13 @@ pub(crate) struct SharedImage {
     pub(crate) first_release: FirstRelease,
     pub(super) view: vk::ImageView,
     pub(super) sampled_view: vk::ImageView,
-    /// One, or one for each plane. Dropped after `Drop::drop` has destroyed what is bound to it.
+    /// One, or one for each plane. They are dropped after `Drop::drop` has destroyed what is bound
+    /// to them.
     memories: SmallVec<[DeviceMemory; 1]>,
 }
 
 impl SharedImage {
-    /// `vkCreateImage`, without memory yet.
+    /// Calls `vkCreateImage`; the image has no memory yet.
     pub(crate) fn create(
         core: &Arc<DeviceCore>,
         plan: &ImagePlan,
@@ -116,7 +117,7 @@ impl SharedImage {
             Arrangement::HostPointer => {}
         }
         // SAFETY: the device is alive, the chained structures outlive the call, and the device has
-        // said that it supports an image of exactly this plan.
+        // reported support for an image of exactly this plan.
         let result = unsafe { core.raw.create_image(&info, None) };
         Ok(Self {
             core: core.clone(),
@@ -137,8 +138,8 @@ impl SharedImage {
         })
     }
 
-    /// What memory the image needs. Only this form of the query knows about dedicated memory; it is
-    /// always dedicated here, as some drivers require without saying so.
+    /// The image's memory requirements. Allocations are always dedicated here, because some drivers
+    /// require it without saying so; only this form of the query knows of dedicated memory.
     pub(crate) fn requirements(&self) -> vk::MemoryRequirements {
         let info = vk::ImageMemoryRequirementsInfo2::default().image(self.raw);
         let mut dedicated = vk::MemoryDedicatedRequirements::default();
@@ -152,18 +153,18 @@ impl SharedImage {
         requirements.memory_requirements
     }
 
-    /// What the memory of this image is dedicated to.
+    /// Memory for this image is dedicated to this.
     pub(crate) fn dedicated(&self) -> Dedicated {
         Dedicated::Image(self.raw)
     }
 
-    /// Binds the memory and keeps it.
+    /// Binds the memory and keeps it alive.
     pub(crate) fn bind(&mut self, memory: DeviceMemory) -> Result<(), Failure> {
         self.bind_at(memory, 0)
     }
 
-    /// The same for memory in which the image begins at `offset`, a multiple of its alignment; there is
-    /// room for it from there on.
+    /// Binds memory in which the image begins at `offset`, a multiple of its alignment, with enough
+    /// room after it.
     pub(crate) fn bind_at(&mut self, memory: DeviceMemory, offset: u64) -> Result<(), Failure> {
         let raw = memory.raw();
         self.memories.push(memory);
@@ -172,7 +173,7 @@ impl SharedImage {
         self.core.check("vkBindImageMemory", result)
     }
 
-    /// Where the only plane of an image with [`Arrangement::HostPointer`] lies, from its beginning.
+    /// The layout of the only plane of an image with [`Arrangement::HostPointer`].
     pub(crate) fn linear_layout(&self) -> vk::SubresourceLayout {
         let subresource = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
         // SAFETY: the image has linear tiling and one plane of color
@@ -184,7 +185,7 @@ impl SharedImage {
         }
     }
 
-    /// What memory a plane of a disjoint image needs.
+    /// The memory requirements of a plane of a disjoint image.
     pub(crate) fn plane_requirements(&self, plane: usize) -> vk::MemoryRequirements {
         let mut aspect = vk::ImagePlaneMemoryRequirementsInfo::default()
             .plane_aspect(MEMORY_PLANE_ASPECTS[plane.min(3)]);
@@ -202,13 +203,13 @@ impl SharedImage {
         requirements.memory_requirements
     }
 
-    /// Binds a memory to each plane of a disjoint image, all at once
-    /// (VUID-vkBindImageMemory2-pBindInfos-02858), and keeps them.
+    /// Binds a memory to each plane of a disjoint image, all in one call
+    /// (VUID-vkBindImageMemory2-pBindInfos-02858), and keeps them alive.
     pub(crate) fn bind_planes(
         &mut self,
         memories: SmallVec<[DeviceMemory; 1]>,
     ) -> Result<(), Failure> {
-        // They stay until the image has gone, also when only some of them were bound.
+        // They stay until the image is destroyed, even if only some of them were bound.
         self.memories = memories;
         let mut aspects: SmallVec<[_; 4]> = MEMORY_PLANE_ASPECTS
             .iter()
@@ -236,7 +237,7 @@ impl SharedImage {
         self.memories.first()
     }
 
-    /// Where a plane lies in its memory.
+    /// The layout of a plane in its memory.
     pub(crate) fn memory_plane(&self, plane: usize) -> vk::SubresourceLayout {
         let aspect = MEMORY_PLANE_ASPECTS[plane.min(3)];
         let subresource = vk::ImageSubresource::default().aspect_mask(aspect);
@@ -267,7 +268,7 @@ impl SharedImage {
         self.core.check("vkCreateImageView", result)
     }
 
-    /// Makes the views that the usage allows.
+    /// Creates the views that the usage allows.
     pub(crate) fn create_views(&mut self) -> Result<(), Failure> {
         if !self.plan.has_views() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Sampling luma and chroma as RGB: what a `VkSamplerYcbcrConversion` must be made with.
+//! Sampling of luma and chroma as RGB: the parameters of a `VkSamplerYcbcrConversion`.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use crate::error::YcbcrError;
 use crate::failure::Failure;
 use crate::image::Image;
 
-/// How a device samples an image of luma and chroma as RGB: the create infos of the conversion, its
-/// sampler and its views. Made by [`Image::ycbcr`].
+/// How a device samples an image of luma and chroma as RGB: the create infos of the conversion, the
+/// sampler and the views. Returned by [`Image::ycbcr`].
 ///
-/// It holds no Vulkan object. The application makes and destroys them, and may use one conversion and
-/// one sampler for all images with an equal description:
+/// It holds no Vulkan objects. The application creates and destroys them, and may share one
+/// conversion and one sampler among all images for which this value is equal:
 ///
 /// ```no_run
 /// # use dmashare::{Color, Mapping};
@@ -35,7 +35,8 @@ use crate::image::Image;
 /// # Ok(()) }
 /// ```
 ///
-/// The view is of one mapping's image: it goes when the mapping does, after the work that used it.
+/// The view belongs to one mapping's image: destroy it with the mapping, after the work that used
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct YcbcrSampling {
     fourcc: Fourcc,
@@ -48,8 +49,8 @@ pub struct YcbcrSampling {
 }
 
 impl YcbcrSampling {
-    /// What the conversion is made with (`vkCreateSamplerYcbcrConversion`). Chroma is reconstructed
-    /// with the filter of the sampler, where the device does so implicitly.
+    /// The create info of the conversion (`vkCreateSamplerYcbcrConversion`). Chroma is
+    /// reconstructed with the sampler's filter, where the device does so implicitly.
     pub fn conversion_info(&self) -> vk::SamplerYcbcrConversionCreateInfo<'static> {
         vk::SamplerYcbcrConversionCreateInfo::default()
             .format(self.format)
@@ -60,7 +61,7 @@ impl YcbcrSampling {
             .chroma_filter(self.filter)
     }
 
-    /// The structure that ties a sampler and a view to the conversion: chained to both.
+    /// The structure that ties a sampler or a view to the conversion; chain it to both.
     pub fn chained(
         &self,
         conversion: vk::SamplerYcbcrConversion,
@@ -68,8 +69,9 @@ impl YcbcrSampling {
         vk::SamplerYcbcrConversionInfo::default().conversion(conversion)
     }
 
-    /// What the sampler is made with, besides the chained conversion: one filter for luma and chroma
-    /// (VUID-VkSamplerCreateInfo-minFilter-01645), edges clamped (-addressModeU-01646).
+    /// The create info of the sampler; chain the conversion to it. It has one filter for luma and
+    /// chroma (VUID-VkSamplerCreateInfo-minFilter-01645) and clamps to the edge
+    /// (-addressModeU-01646).
     pub fn sampler_info(&self) -> vk::SamplerCreateInfo<'static> {
         vk::SamplerCreateInfo::default()
             .mag_filter(self.filter)
@@ -80,8 +82,8 @@ impl YcbcrSampling {
             .address_mode_w(vk::SamplerAddressMode::CLAMP_TO_EDGE)
     }
 
-    /// What a view of `image` is made with, besides the chained conversion. Any image will do whose
-    /// [`Image::ycbcr`] gives an equal description.
+    /// The create info of a view of `image`; chain the conversion to it. `image` may be any image
+    /// whose [`Image::ycbcr`] returns an equal value.
     pub fn view_info(&self, image: &Image) -> vk::ImageViewCreateInfo<'static> {
         vk::ImageViewCreateInfo::default()
             .image(image.raw())
@@ -90,7 +92,7 @@ impl YcbcrSampling {
             .subresource_range(crate::core::barrier::WHOLE_IMAGE)
     }
 
-    /// How many descriptors of a pool one binding takes (`combinedImageSamplerDescriptorCount`).
+    /// How many descriptors of a pool one binding needs (`combinedImageSamplerDescriptorCount`).
     pub fn descriptors(&self) -> u32 {
         self.descriptors
     }
@@ -123,7 +125,7 @@ fn range(range: ColorRange) -> vk::SamplerYcbcrRange {
     }
 }
 
-/// Where chroma may sit, by what the driver offers.
+/// The chroma sitings that the driver supports.
 fn sitings(features: vk::FormatFeatureFlags) -> Vec<ChromaSiting> {
     [
         (
@@ -142,18 +144,20 @@ fn sitings(features: vk::FormatFeatureFlags) -> Vec<ChromaSiting> {
 }
 
 impl Image {
-    /// How the device samples this image as RGB. `color` is that of the buffer's description:
-    /// matrix, range and chroma siting. `filter` serves luma and chroma.
+    /// How the device samples this image as RGB. `color` is the buffer description's: matrix, range
+    /// and chroma siting. `filter` applies to luma and chroma.
     ///
-    /// The format features are those of the image's own modifier. Asks the driver twice; keep the
-    /// answer with the mapping, not with a frame.
+    /// Uses the format features of the image's own modifier. It queries the driver twice, so keep
+    /// the result with the mapping and do not ask every frame.
     ///
     /// # Errors
-    /// - [`YcbcrError::NotLumaAndChroma`]: the format is RGB, and has views of its own.
-    /// - [`YcbcrError::NotSampled`]: the buffer was not described with `SAMPLE`.
-    /// - [`YcbcrError::FeatureDisabled`]: `samplerYcbcrConversion` is not there, or was not enabled.
+    /// - [`YcbcrError::NotLumaAndChroma`]: the format is RGB; sample it through the image's own
+    ///   views.
+    /// - [`YcbcrError::NotSampled`]: the buffer's description does not include `SAMPLE`.
+    /// - [`YcbcrError::FeatureDisabled`]: `samplerYcbcrConversion` is unsupported or was not
+    ///   enabled.
     /// - [`YcbcrError::MatrixUnsaid`]: the description says that the planes hold RGB.
-    /// - [`YcbcrError::Siting`], [`YcbcrError::LinearFilter`]: the device lacks the feature.
+    /// - [`YcbcrError::Siting`], [`YcbcrError::LinearFilter`]: the device lacks the format feature.
     /// - [`YcbcrError::Device`]: the driver cannot answer.
     pub fn ycbcr(&self, color: &Color, filter: vk::Filter) -> Result<YcbcrSampling, YcbcrError> {
         let core = &self.inner.core;
@@ -174,7 +178,7 @@ impl Image {
             .physical
             .modifier_features(self.vk_format(), self.modifier());
         let offered = sitings(features);
-        // Without subsampling there is nothing to be sited.
+        // Without subsampling, siting has no meaning.
         if self.is_subsampled() && !offered.contains(&color.siting) {
             return Err(YcbcrError::Siting {
                 device: device(),

@@ -1,10 +1,10 @@
-//! The device extensions that sharing needs, and their functions.
+//! The device extensions for sharing, and their functions.
 
 use std::ffi::CStr;
 
 use ash::{ext, khr};
 
-/// An extension by its name, and as text for errors.
+/// An extension's name, also as text for errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extension {
     pub(crate) name: &'static CStr,
@@ -31,16 +31,17 @@ extensions! {
     PHYSICAL_DEVICE_DRM = ext::physical_device_drm, "VK_EXT_physical_device_drm";
 }
 
-/// What exporting and importing images cannot do without. `VK_EXT_queue_family_foreign` is not
-/// among them: where it is missing, `VK_QUEUE_FAMILY_EXTERNAL` (Vulkan 1.1) takes its place, which
-/// by the specification holds between devices with the same driver only.
+/// The extensions that export and import of images require. `VK_EXT_queue_family_foreign` is not
+/// among them: without it, `VK_QUEUE_FAMILY_EXTERNAL` (Vulkan 1.1) is used instead, although the
+/// specification defines that only between devices with the same driver.
 pub(crate) const NEEDED: [Extension; 3] = [
     EXTERNAL_MEMORY_FD,
     EXTERNAL_MEMORY_DMA_BUF,
     IMAGE_DRM_FORMAT_MODIFIER,
 ];
 
-/// Everything that is enabled where it is there; the last only where there are no dma-bufs
+/// The extensions to enable where they are supported; the last one only on a device without
+/// dma-bufs
 /// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)).
 pub(crate) const WANTED: [Extension; 7] = [
     EXTERNAL_MEMORY_FD,
@@ -52,21 +53,21 @@ pub(crate) const WANTED: [Extension; 7] = [
     EXTERNAL_MEMORY_HOST,
 ];
 
-/// The functions of the extensions that are enabled on a device.
+/// The functions of the extensions enabled on a device.
 #[derive(Clone)]
 pub(crate) struct Functions {
     pub(crate) memory_fd: Option<khr::external_memory_fd::Device>,
     pub(crate) semaphore_fd: Option<khr::external_semaphore_fd::Device>,
     pub(crate) fence_fd: Option<khr::external_fence_fd::Device>,
     pub(crate) modifier: Option<ext::image_drm_format_modifier::Device>,
-    /// Only where memory is imported by pointer.
+    /// Only if memory is imported by pointer.
     pub(crate) memory_host: Option<ext::external_memory_host::Device>,
     pub(crate) dma_buf: bool,
     pub(crate) foreign: bool,
 }
 
 impl Functions {
-    /// Loads the functions of those extensions for which `is_enabled` says so.
+    /// Loads the functions of the extensions for which `is_enabled` returns true.
     pub(crate) fn load(
         instance: &ash::Instance,
         device: &ash::Device,
@@ -88,7 +89,7 @@ impl Functions {
         }
     }
 
-    /// The functions for memory of images, or the name of the first extension that is missing.
+    /// The functions for image memory, or the name of the first missing extension.
     pub(crate) fn image_memory(
         &self,
     ) -> Result<
@@ -106,8 +107,7 @@ impl Functions {
         Ok((memory, modifier))
     }
 
-    /// The functions for memory of plain buffers, or the name of the first extension that is
-    /// missing.
+    /// The functions for the memory of plain buffers, or the name of the first missing extension.
     pub(crate) fn buffer_memory(&self) -> Result<&khr::external_memory_fd::Device, &'static str> {
         if !self.dma_buf {
             return Err(EXTERNAL_MEMORY_DMA_BUF.text);

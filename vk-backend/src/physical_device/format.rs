@@ -1,11 +1,11 @@
-//! DRM pixel formats and their Vulkan names.
+//! DRM pixel formats and their Vulkan formats.
 
 use ash::vk;
 use dmashare::Fourcc;
 
-/// DRM names list components from the most significant bit of a little-endian word, Vulkan's
-/// unpacked names list them in memory order, Vulkan's `PACK` names from the most significant bit
-/// again. Formats without alpha share the Vulkan format of their sibling with alpha: see
+/// DRM formats name the components from the most significant bit of a little-endian word, Vulkan's
+/// unpacked formats in memory order, and Vulkan's `PACK` formats from the most significant bit. A
+/// format without alpha shares the Vulkan format of its sibling with alpha: see
 /// [`Image::sampled_view`](crate::Image::sampled_view). Vulkan has no blue-first 16-bit format.
 const TABLE: &[(Fourcc, vk::Format)] = &[
     (Fourcc::R8, vk::Format::R8_UNORM),
@@ -40,14 +40,15 @@ pub fn vk_format(fourcc: Fourcc) -> Option<vk::Format> {
         .map(|(_, format)| *format)
 }
 
-/// The Vulkan format that reads the pixels of `fourcc` as sRGB, if there is one: for views of buffers
-/// with [`BufferDesc::srgb_views`](dmashare::BufferDesc::srgb_views). No `_SRGB` format can be a
-/// storage image on many devices, so such a view names its usage (`VkImageViewUsageCreateInfo`).
+/// The Vulkan format that reads the pixels of `fourcc` as sRGB, if there is one, for views of
+/// buffers with [`BufferDesc::srgb_views`](dmashare::BufferDesc::srgb_views). On many devices,
+/// `_SRGB` formats do not support storage images, so give such a view an explicit usage
+/// (`VkImageViewUsageCreateInfo`).
 pub fn vk_srgb_format(fourcc: Fourcc) -> Option<vk::Format> {
     vk_format(fourcc).and_then(srgb_counterpart)
 }
 
-/// The format of the same bits whose colors are sRGB ("Format Compatibility Classes").
+/// The sRGB format with the same bit layout ("Format Compatibility Classes").
 pub(crate) fn srgb_counterpart(format: vk::Format) -> Option<vk::Format> {
     match format {
         vk::Format::R8_UNORM => Some(vk::Format::R8_SRGB),
@@ -58,12 +59,13 @@ pub(crate) fn srgb_counterpart(format: vk::Format) -> Option<vk::Format> {
     }
 }
 
-/// Every DRM format that has a Vulkan name here.
+/// Every DRM format with a Vulkan format in the table.
 pub fn fourccs() -> impl Iterator<Item = Fourcc> {
     TABLE.iter().map(|(fourcc, _)| *fourcc)
 }
 
-/// Whether the Vulkan format has an alpha that `fourcc` has not: the bytes there mean nothing.
+/// Whether the Vulkan format has an alpha component that `fourcc` lacks, so that its bits are
+/// undefined.
 pub(crate) fn has_unused_alpha(fourcc: Fourcc) -> bool {
     let has_alpha = |fourcc: Fourcc| fourcc.info().is_some_and(|info| info.has_alpha);
     let format = vk_format(fourcc);
@@ -73,7 +75,7 @@ pub(crate) fn has_unused_alpha(fourcc: Fourcc) -> bool {
             .any(|(other, known)| Some(*known) == format && has_alpha(*other))
 }
 
-/// The aspect of one plane of a format: `COLOR` where the format has a single plane.
+/// The aspect of one plane of a format: `COLOR` if the format has a single plane.
 pub(crate) fn plane_aspect(fourcc: Fourcc, plane: usize) -> vk::ImageAspectFlags {
     let planes = fourcc.info().map_or(1, |info| info.planes.len());
     match (planes, plane) {

@@ -1,4 +1,4 @@
-//! Images in memory that is imported by a pointer: what a device can do with them.
+//! What a device can do with images in memory imported by pointer.
 
 use ash::vk;
 use dmashare::{Extent, Fourcc, Modifier, Placements};
@@ -8,25 +8,26 @@ use crate::physical_device::PhysicalDevice;
 use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::ModifierSupport;
 
-/// The handle type of such memory.
+/// The external memory handle type of such imports.
 pub(crate) const HOST_ALLOCATION: vk::ExternalMemoryHandleTypeFlags =
     vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
 
-/// Where such memory may be: pages of the host. A device's own may be uncached or not there at all, and
-/// of an unknown place nothing is known.
+/// Where such memory may be: host pages. Device memory may be uncached or not mappable, and nothing
+/// is known of an unknown placement.
 pub(crate) const PLACEMENTS: Placements = Placements::HOST.union(Placements::SHMEM);
 
 impl PhysicalDevice {
-    /// SwiftShader offers the extension and imports by pointer, but when it is asked, it says of no image
-    /// and no buffer that it can: the handle type is missing in its answer. Taken at its word, it could
-    /// use the extension for nothing (VUID-VkImageCreateInfo-pNext-00990,
+    /// SwiftShader supports the extension and imports by pointer, but reports no support for any
+    /// image or buffer: the handle type is missing in its answer. By its own answer, the extension
+    /// would be of no use (VUID-VkImageCreateInfo-pNext-00990,
     /// VUID-VkImportMemoryHostPointerInfoEXT-handleType-01747). Tests compare the pixels.
     fn is_silent_about_pointers(&self) -> bool {
         self.driver_name().starts_with("SwiftShader")
     }
 
-    /// What the device can do with images of this plan in memory that is imported by pointer; `None`
-    /// where it can do nothing. Only one plane: of several, the driver would choose the offsets, too.
+    /// What the device can do with images of this plan in memory imported by pointer; `None` if
+    /// nothing. Only for formats of one plane: with several, the driver would also choose their
+    /// offsets.
     pub(crate) fn host_pointer_support(
         &self,
         plan: &ImagePlan,
@@ -62,7 +63,8 @@ impl PhysicalDevice {
         let extent = properties.image_format_properties.max_extent;
         let features = external.external_memory_properties.external_memory_features;
         // A dedicated allocation has exactly the image's size
-        // (VUID-VkMemoryDedicatedAllocateInfo-image-02964), an import by pointer whole pages.
+        // (VUID-VkMemoryDedicatedAllocateInfo-image-02964), but an import by pointer has whole
+        // pages.
         let importable = self.is_silent_about_pointers()
             || features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
                 && !features.contains(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY);

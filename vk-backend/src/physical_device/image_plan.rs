@@ -1,4 +1,4 @@
-//! What a `BufferDesc` is in Vulkan's words: format, usage, flags, view formats.
+//! A `BufferDesc` in Vulkan's terms: format, usage, flags, view formats.
 
 use ash::vk;
 use dmashare::{BufferDesc, Extent, Fourcc, LayoutError, Usage};
@@ -7,15 +7,15 @@ use smallvec::SmallVec;
 use crate::error::NoSrgbFormat;
 use crate::physical_device::format::{srgb_counterpart, vk_format, vk_srgb_format};
 
-/// The parameters of an image that the driver is asked about, and with which it is made: exactly
-/// the same both times, as `vkCreateImage` demands (VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251).
+/// The parameters with which the driver is queried and the image is created. They must be
+/// identical, as `vkCreateImage` demands (VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251).
 #[derive(Clone, Debug)]
 pub(crate) struct ImagePlan {
     pub(crate) fourcc: Fourcc,
     pub(crate) format: vk::Format,
     pub(crate) usage: vk::ImageUsageFlags,
     pub(crate) flags: vk::ImageCreateFlags,
-    /// The formats of views, the main one first; more than one make the image mutable.
+    /// The view formats, the image's own first; more than one make the image mutable.
     pub(crate) view_formats: SmallVec<[vk::Format; 4]>,
     pub(crate) extent: Extent,
     /// The CPU will map the dma-buf.
@@ -38,15 +38,16 @@ fn vk_usage(usage: Usage) -> vk::ImageUsageFlags {
         .filter(|(asked, _)| usage.contains(*asked))
         .fold(vk::ImageUsageFlags::empty(), |all, (_, flag)| all | flag);
     if usage.is_empty() {
-        // Used by a display, an encoder or the CPU only; a Vulkan image has at least one usage
-        // (VUID-VkImageCreateInfo-usage-requiredbitmask), and every format can be copied from.
+        // Only a display, an encoder or the CPU uses it. A Vulkan image needs at least one usage
+        // (VUID-VkImageCreateInfo-usage-requiredbitmask), and every format supports being a copy
+        // source.
         return vk::ImageUsageFlags::TRANSFER_SRC;
     }
     usage
 }
 
 impl ImagePlan {
-    /// The plan for a description; `None` if Vulkan has no name for one of its formats.
+    /// The plan for a description; `None` if Vulkan has no equivalent of one of its formats.
     pub(crate) fn new(desc: &BufferDesc) -> Option<Self> {
         let format = vk_format(desc.format)?;
         let mut view_formats = SmallVec::from_slice(&[format]);
@@ -57,7 +58,8 @@ impl ImagePlan {
             }
         }
         if desc.srgb_views {
-            // Not while they are walked: none of them is the counterpart of another.
+            // Collected first, because the list cannot grow while it is iterated. No counterpart is
+            // in it yet.
             let srgb: SmallVec<[vk::Format; 4]> = view_formats
                 .iter()
                 .filter_map(|format| srgb_counterpart(*format))
@@ -80,12 +82,12 @@ impl ImagePlan {
         })
     }
 
-    /// A plan to ask about a format with, without an image in mind.
+    /// A plan for a format query, without a particular image.
     pub(crate) fn of_format(format: Fourcc, usage: Usage) -> Option<Self> {
         Self::new(&BufferDesc::new("query", Extent::new(1, 1), format, usage))
     }
 
-    /// Whether a description asks for views as sRGB that its format has not.
+    /// Refuses a description that asks for sRGB views of a format without an sRGB counterpart.
     pub(crate) fn check_srgb(desc: &BufferDesc) -> Result<(), NoSrgbFormat> {
         if desc.srgb_views && vk_srgb_format(desc.format).is_none() {
             return Err(NoSrgbFormat {
@@ -95,10 +97,10 @@ impl ImagePlan {
         Ok(())
     }
 
-    /// Pixels of which width and height are multiples: Vulkan has no images whose last group of pixels
-    /// lacks a part of its chroma sample (VUID-VkImageCreateInfo-format-04712, -04713).
+    /// The extent in pixels that width and height must be multiples of: Vulkan has no images with a
+    /// partial chroma sample at the edge (VUID-VkImageCreateInfo-format-04712, -04713).
     pub(crate) fn whole_samples(format: Fourcc) -> Extent {
-        // Subsamplings are 1, 2 or 4: the greatest is a multiple of all.
+        // Subsampling factors are 1, 2 or 4, so the largest is a multiple of all.
         let planes = format.info().map_or(&[][..], |info| info.planes).iter();
         planes.fold(Extent::new(1, 1), |all, plane| {
             Extent::new(
@@ -108,7 +110,7 @@ impl ImagePlan {
         })
     }
 
-    /// Refuses an extent that is not whole.
+    /// Refuses an extent with partial chroma samples.
     pub(crate) fn check_extent(&self) -> Result<(), LayoutError> {
         let Extent { width, height } = self.extent;
         let whole = Self::whole_samples(self.fourcc);
@@ -121,32 +123,33 @@ impl ImagePlan {
         })
     }
 
-    /// Whether the format has several planes, which may lie in memories of their own
-    /// (VUID-VkImageCreateInfo-format-01577). Planes that a modifier adds do not count.
+    /// Whether the format has several planes, which may be in separate memories
+    /// (VUID-VkImageCreateInfo-format-01577). Planes added by a modifier do not count.
     pub(crate) fn is_multi_planar(&self) -> bool {
         self.fourcc.info().is_some_and(|info| info.planes.len() > 1)
     }
 
-    /// The same image with each plane in a memory of its own.
+    /// The same plan with each plane in a memory of its own.
     pub(crate) fn disjoint(&self) -> Self {
         let mut plan = self.clone();
         plan.flags |= vk::ImageCreateFlags::DISJOINT;
         plan
     }
 
-    /// Whether each plane lies in a memory of its own.
+    /// Whether each plane is in a memory of its own.
     pub(crate) fn is_disjoint(&self) -> bool {
         self.flags.contains(vk::ImageCreateFlags::DISJOINT)
     }
 
-    /// Whether the format list must be chained
-    /// (VUID-VkImageCreateInfo-tiling-02353: a mutable image with modifiers has one).
+    /// Whether the format list must be chained (VUID-VkImageCreateInfo-tiling-02353: a mutable
+    /// image with modifiers needs one).
     pub(crate) fn is_mutable(&self) -> bool {
         self.flags.contains(vk::ImageCreateFlags::MUTABLE_FORMAT)
     }
 
-    /// Whether the usage allows views (VUID-VkImageViewCreateInfo-image-04441). Images of luma and
-    /// chroma need a conversion that the application chooses, so it makes their views.
+    /// Whether the library creates views: the usage must allow them
+    /// (VUID-VkImageViewCreateInfo-image-04441), and images of luma and chroma need a conversion
+    /// that the application chooses, so it creates their views.
     pub(crate) fn has_views(&self) -> bool {
         let viewable = vk::ImageUsageFlags::SAMPLED
             | vk::ImageUsageFlags::STORAGE

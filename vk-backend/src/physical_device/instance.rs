@@ -10,13 +10,13 @@ use ash::vk;
 use crate::error::DeviceError;
 use crate::failure::Named;
 
-/// How to make an instance.
+/// Options for [`Instance::new`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InstanceOptions {
     /// The application's name, for drivers and tools.
     pub application_name: CString,
-    /// Instance extensions that the application itself needs. This library needs none.
+    /// Instance extensions that the application needs. This library needs none.
     pub extensions: Vec<CString>,
 }
 
@@ -30,8 +30,8 @@ impl Default for InstanceOptions {
 }
 
 impl InstanceOptions {
-    /// Options with the application's name, and no extensions. A zero byte and what follows it are
-    /// left out of the name.
+    /// Options with the application's name and without extensions. The name ends at its first zero
+    /// byte.
     pub fn new(application_name: &str) -> Self {
         let end = application_name
             .find('\0')
@@ -47,7 +47,7 @@ struct Inner {
     raw: ash::Instance,
     owned: bool,
     // Dropped after the instance: the loader's library, and what an adopting application asked to
-    // be kept.
+    // keep alive.
     entry: ash::Entry,
     _keep_alive: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -62,19 +62,18 @@ impl Drop for Inner {
     }
 }
 
-/// A Vulkan instance; version 1.3 is asked for. Clones share it, and every device made from it keeps
-/// it alive.
+/// A Vulkan 1.3 instance. Clones share it, and every device made from it keeps it alive.
 #[derive(Clone)]
 pub struct Instance {
     inner: Arc<Inner>,
 }
 
 impl Instance {
-    /// Loads the Vulkan loader (`libvulkan.so.1`) and makes an instance. Layers are left to the
-    /// environment (`VK_INSTANCE_LAYERS`).
+    /// Loads the Vulkan loader (`libvulkan.so.1`) and creates an instance. The environment chooses
+    /// the layers (`VK_INSTANCE_LAYERS`).
     ///
     /// # Errors
-    /// - [`DeviceError::Loader`], [`DeviceError::LoaderVersion`]: there is no loader, or an old one.
+    /// - [`DeviceError::Loader`], [`DeviceError::LoaderVersion`]: the loader is missing or too old.
     /// - [`DeviceError::Vulkan`]: `vkCreateInstance` failed.
     pub fn new(options: &InstanceOptions) -> Result<Self, DeviceError> {
         // SAFETY: loading the system's Vulkan loader runs its initialisers, which every Vulkan
@@ -118,7 +117,7 @@ impl Instance {
         })
     }
 
-    /// Wraps an instance that the application made and destroys, after `keep_alive` was dropped.
+    /// Wraps the application's instance, which it destroys after `keep_alive` is dropped.
     pub(crate) fn adopt(
         entry: ash::Entry,
         raw: ash::Instance,
@@ -134,7 +133,7 @@ impl Instance {
         }
     }
 
-    /// The instance, for the application's own calls. It stays this library's.
+    /// The instance, for the application's own calls. This library destroys it.
     pub fn raw(&self) -> &ash::Instance {
         &self.inner.raw
     }

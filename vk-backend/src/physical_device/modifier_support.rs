@@ -1,4 +1,4 @@
-//! What a device can do with one modifier, and the driver's answers about that so far.
+//! What a device can do with a modifier, and the cache of the driver's answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,24 +15,25 @@ use crate::physical_device::image_plan::ImagePlan;
 pub struct ModifierSupport {
     /// The modifier.
     pub modifier: Modifier,
-    /// How many planes an image has in memory (`drmFormatModifierPlaneCount`), with those that the
-    /// modifier itself adds.
+    /// The number of memory planes (`drmFormatModifierPlaneCount`), including those added by the
+    /// modifier.
     pub plane_count: u32,
     /// Whether the device can export such an image as a dma-buf.
     pub exportable: bool,
     /// Whether it can import one.
     pub importable: bool,
-    /// Whether it can import one whose planes lie in several dma-bufs
-    /// (`VK_FORMAT_FEATURE_DISJOINT_BIT`), as far as it says; never for formats of one plane.
+    /// Whether it reports that it can import one whose planes are in several dma-bufs
+    /// (`VK_FORMAT_FEATURE_DISJOINT_BIT`); false for formats of one plane.
     pub disjoint: bool,
-    /// The largest image.
+    /// The largest extent.
     pub max_extent: Extent,
 }
 
-/// More combinations of format and usage than a program has; a bound all the same.
+/// A bound on the cache; larger than the number of formats and usages in any real program.
 pub(crate) const MOST_ANSWERS: usize = 256;
 
-/// What `vkGetPhysicalDeviceImageFormatProperties2` is asked about a plan: all but its extent.
+/// The parameters of a plan that `vkGetPhysicalDeviceImageFormatProperties2` depends on: all but
+/// the extent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     usage: vk::ImageUsageFlags,
@@ -51,5 +52,5 @@ impl Question {
     }
 }
 
-/// The driver's answers so far.
+/// The cached answers of the driver.
 pub(crate) type Answers = HashMap<Question, Arc<[ModifierSupport]>>;

@@ -1,4 +1,4 @@
-//! Which modifiers a device can export and import, asked with an image's exact parameters.
+//! Queries for the modifiers a device can export and import, with an image's exact parameters.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Answer {
 }
 
 impl PhysicalDevice {
-    /// The formats that it can export or import, with at least one modifier, for all of these uses.
+    /// The formats it can export or import for all of these uses, with at least one modifier.
     pub fn formats(&self, usage: Usage) -> Vec<Fourcc> {
         fourccs()
             .filter(|fourcc| {
@@ -67,7 +67,7 @@ impl PhysicalDevice {
             .collect()
     }
 
-    /// `VkDrmFormatModifierPropertiesListEXT` of a format: every modifier that the driver knows.
+    /// `VkDrmFormatModifierPropertiesListEXT` of a format: every modifier the driver knows.
     fn modifier_properties(&self, format: vk::Format) -> Vec<vk::DrmFormatModifierPropertiesEXT> {
         let functions = self.instance().raw();
         let mut list = vk::DrmFormatModifierPropertiesListEXT::default();
@@ -81,7 +81,7 @@ impl PhysicalDevice {
         let mut list = vk::DrmFormatModifierPropertiesListEXT::default()
             .drm_format_modifier_properties(&mut modifiers);
         let mut properties = vk::FormatProperties2::default().push_next(&mut list);
-        // SAFETY: as above, and the array has the length that is given with it.
+        // SAFETY: as above, and the array has the length given with it.
         unsafe {
             functions.get_physical_device_format_properties2(self.raw(), format, &mut properties);
         }
@@ -90,7 +90,7 @@ impl PhysicalDevice {
         modifiers
     }
 
-    /// What a format can be used for in one modifier; nothing if the driver does not know it.
+    /// The features of a format with a modifier; empty if the driver does not know the modifier.
     pub(crate) fn modifier_features(
         &self,
         format: vk::Format,
@@ -104,9 +104,9 @@ impl PhysicalDevice {
             .unwrap_or_default()
     }
 
-    /// Everything that the device can do with images of this plan, one entry for each modifier with
-    /// which it can export or import them. The driver is asked once for each plan; its answer holds
-    /// for the life of the instance.
+    /// What the device can do with images of this plan: one entry for each modifier with which it
+    /// can export or import them. The driver is queried once for each plan; its answer is valid for
+    /// the life of the instance.
     pub(crate) fn modifier_supports(
         &self,
         plan: &ImagePlan,
@@ -128,7 +128,7 @@ impl PhysicalDevice {
         Ok(supports)
     }
 
-    /// The same of dma-bufs.
+    /// Like [`modifier_supports`](Self::modifier_supports), uncached, for a device with dma-bufs.
     fn dma_buf_supports(&self, plan: &ImagePlan) -> Result<Vec<ModifierSupport>, Failure> {
         let mut supports = Vec::new();
         for properties in self.modifier_properties(plan.format) {
@@ -141,7 +141,7 @@ impl PhysicalDevice {
         Ok(supports)
     }
 
-    /// What the device can do with a plan in one modifier; `None` where that is nothing.
+    /// What the device can do with a plan and a modifier; `None` if nothing.
     fn modifier_support(
         &self,
         plan: &ImagePlan,
@@ -151,9 +151,10 @@ impl PhysicalDevice {
         let Some(together) = self.ask(plan, modifier)? else {
             return Ok(None);
         };
-        // Both are demanded: the feature by VUID-VkImageCreateInfo-imageCreateFormatFeatures-02260, the
-        // answer for the flags because they are parameters like all others. A memory of a plane cannot
-        // be dedicated (VUID-VkMemoryDedicatedAllocateInfo-image-01797).
+        // Both are required: the format feature by
+        // VUID-VkImageCreateInfo-imageCreateFormatFeatures-02260, and the query with the flag
+        // because flags are parameters like any others. The memory of a plane cannot be dedicated
+        // (VUID-VkMemoryDedicatedAllocateInfo-image-01797).
         let is_possible = plan.is_multi_planar()
             && properties
                 .drm_format_modifier_tiling_features
@@ -178,7 +179,7 @@ impl PhysicalDevice {
         }))
     }
 
-    /// How many descriptors one combined image sampler of such an image takes.
+    /// How many descriptors a combined image sampler of such an image needs.
     pub(crate) fn combined_descriptors(
         &self,
         plan: &ImagePlan,
@@ -191,8 +192,8 @@ impl PhysicalDevice {
         Ok(ycbcr.combined_image_sampler_descriptor_count.max(1))
     }
 
-    /// `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and the exact
-    /// parameters; `None` where the driver says that it does not support them.
+    /// Queries `vkGetPhysicalDeviceImageFormatProperties2` with the modifier, the handle type and
+    /// the exact parameters; `None` if the driver does not support them.
     fn ask(&self, plan: &ImagePlan, modifier: u64) -> Result<Option<Answer>, Failure> {
         let mut external_properties = vk::ExternalImageFormatProperties::default();
         let mut properties =

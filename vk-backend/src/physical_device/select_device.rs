@@ -1,4 +1,4 @@
-//! The machine's Vulkan devices, and the one that a selector selects.
+//! The machine's Vulkan devices, and the choice of one by a selector.
 
 use std::error::Error;
 
@@ -11,8 +11,8 @@ use crate::physical_device::instance::Instance;
 use crate::physical_device::selector::DeviceSelector;
 
 impl Instance {
-    /// Every Vulkan device of the machine, also those that can share nothing. One that its driver
-    /// cannot describe is left out, with a warning event.
+    /// Every Vulkan device of the machine, including those that cannot share. A device that its
+    /// driver cannot describe is left out, with a warning event.
     ///
     /// # Errors
     /// [`DeviceError::Vulkan`]: the devices cannot be listed.
@@ -33,10 +33,10 @@ impl Instance {
         Ok(described.collect())
     }
 
-    /// The device that `selector` selects.
+    /// The first device that matches `selector`; with [`DeviceSelector::Any`], the best.
     ///
     /// # Errors
-    /// - [`DeviceError::NoSuchDevice`] with the names of those that are there.
+    /// - [`DeviceError::NoSuchDevice`], with the names of the available devices.
     /// - [`DeviceError::Vulkan`] as [`Self::physical_devices`].
     pub fn select(&self, selector: &DeviceSelector) -> Result<PhysicalDevice, DeviceError> {
         let mut devices = self.physical_devices()?;
@@ -70,7 +70,7 @@ impl Instance {
     }
 }
 
-/// A device's name, with what it lacks to share.
+/// A device's name, with what it lacks for sharing.
 fn describe(device: &PhysicalDevice) -> String {
     let missing = device.missing_for_import();
     if missing.is_empty() {

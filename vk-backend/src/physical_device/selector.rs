@@ -1,11 +1,11 @@
-//! Which of the machine's Vulkan devices is meant.
+//! Selectors for one of the machine's Vulkan devices.
 
 use std::fmt;
 use std::str::FromStr;
 
 use nix::sys::stat::{SFlag, major, minor, stat};
 
-/// A DRM device node by its numbers, as `ls -l /dev/dri` shows them.
+/// The numbers of a DRM device node, as `ls -l /dev/dri` shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DrmNode {
     /// Major number; 226 for DRM.
@@ -20,16 +20,16 @@ impl fmt::Display for DrmNode {
     }
 }
 
-/// A text that selects no device.
+/// An invalid selector.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectorError {
-    /// The path cannot be looked at.
-    #[error("{path} cannot be looked at")]
+    /// stat(2) failed for the path.
+    #[error("stat of {path} failed")]
     Path {
         /// The path.
         path: String,
-        /// Why.
+        /// The error of stat(2).
         source: nix::Error,
     },
     /// The path is not a device node.
@@ -38,10 +38,10 @@ pub enum SelectorError {
         /// The path.
         path: String,
     },
-    /// A UUID has 32 hexadecimal digits.
+    /// The text is not a UUID of 32 hexadecimal digits.
     #[error("'{text}' is not a UUID: give 32 hexadecimal digits")]
     NotAUuid {
-        /// What was given.
+        /// The given text.
         text: String,
     },
 }
@@ -50,20 +50,19 @@ pub enum SelectorError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceSelector {
-    /// The first that can export and import, discrete before integrated before virtual before
-    /// software.
+    /// The first that can export and import, in the order discrete, integrated, virtual, software.
     #[default]
     Any,
-    /// The first whose name or driver's name contains this text, in upper or lower case.
+    /// The first whose name or driver name contains this text, ignoring case.
     Name(String),
     /// The one with this `deviceUUID`.
     Uuid([u8; 16]),
-    /// The one whose primary or render node this is (`VK_EXT_physical_device_drm`).
+    /// The one with this primary or render node (`VK_EXT_physical_device_drm`).
     DrmNode(DrmNode),
 }
 
 impl DeviceSelector {
-    /// The device whose node `path` is, such as `/dev/dri/renderD128`.
+    /// Selects the device with the node `path`, such as `/dev/dri/renderD128`.
     ///
     /// # Errors
     /// [`SelectorError::Path`], [`SelectorError::NotANode`].
@@ -113,11 +112,11 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 impl FromStr for DeviceSelector {
     type Err = SelectorError;
 
-    /// Reads `any`, a UUID (32 hexadecimal digits, with or without dashes and `uuid:` before them),
-    /// a node's path (`/dev/dri/renderD128`) or numbers (`226:128`), else a part of a name.
+    /// Parses `any`, a UUID (32 hexadecimal digits, optionally with dashes and the prefix `uuid:`),
+    /// the path (`/dev/dri/renderD128`) or numbers (`226:128`) of a node, or else a part of a name.
     ///
     /// # Errors
-    /// [`SelectorError`]: a path that is no node, `uuid:` with something else behind it.
+    /// [`SelectorError`]: a path that is not a device node, or `uuid:` without a UUID.
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         if text == "any" {
             return Ok(Self::Any);

@@ -1,4 +1,4 @@
-//! Work whose input was never written.
+//! Work that read the output of a failed write.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,35 +7,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dmashare::{FenceStatus, SyncFile};
 use nix::errno::Errno;
 
-/// So many failures are kept; the oldest are forgotten first.
+/// How many failures are kept; the oldest are forgotten first.
 const KEPT: usize = 1024;
 
-/// The sync_files of writes that the work of each point waits for. A queue goes on when one of them
-/// ends in an error, and says nothing of it; here the point fails with it.
+/// The sync_files of writes that the work of each point waits for. A queue does not stop when one
+/// of them ends in an error, and does not report it; the fence of the point does.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    /// Whether there is anything below. Without it, asking costs one load.
+    /// Whether `state` is not empty. If it is, a query costs one load.
     any: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Of points that were not reached when they were last looked at.
+    /// The writes of points that had not been reached at the last query.
     waiting: VecDeque<(u64, Arc<SyncFile>)>,
     failed: BTreeMap<u64, Errno>,
 }
 
 impl Inputs {
-    /// The work of `point` waits for this write.
+    /// Records that the work of `point` waits for this write.
     pub(crate) fn add(&self, point: u64, write: Arc<SyncFile>) {
-        // Changed by whole pushes and removals, so a panic leaves it whole.
+        // The state changes by single insertions and removals, so a panic leaves it consistent.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.waiting.push_back((point, write));
         self.any.store(true, Ordering::Release);
     }
 
-    /// Why the work of `point` has come to nothing, if it has, now that the queue is at `reached`.
+    /// The error of a write that the work of `point` waited for, if one has failed, with the queue
+    /// at `reached`.
     pub(crate) fn failure(&self, point: u64, reached: u64) -> Option<Errno> {
         if !self.any.load(Ordering::Acquire) {
             return None;

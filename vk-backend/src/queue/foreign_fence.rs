@@ -1,4 +1,4 @@
-//! Fences that the queue cannot wait for as they are, and what they become.
+//! Fences that the queue cannot wait for directly, and their conversion to semaphores.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::queue::semaphore_pool::{Held, ImportedSemaphore, SemaphorePool};
 use crate::queue::timeline::QueueTimeline;
 
-/// A fence that another device signals, and the semaphore that it became.
+/// A fence that another device signals, and its semaphore.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     fence: Fence,
@@ -17,7 +17,7 @@ pub(crate) struct Resolved {
     semaphore: ImportedSemaphore,
 }
 
-/// A fence that still has to become a semaphore, with what an error would say about it.
+/// A fence without a semaphore yet, with the details for an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Unresolved {
     fence: Fence,
@@ -34,8 +34,8 @@ impl Unresolved {
         &self.fence
     }
 
-    /// Makes the fence a semaphore; `None` if it has signalled meanwhile. May block in the driver
-    /// that signals the fence, so no reservation and no queue is locked here.
+    /// Converts the fence to a semaphore; `None` if it has signalled in the meantime. May block in
+    /// the driver that signals the fence, so call it with no reservation and no queue locked.
     pub(crate) fn resolve(
         self,
         pool: &Arc<SemaphorePool>,
@@ -58,7 +58,7 @@ impl Unresolved {
         }
     }
 
-    /// The error that sends the caller to wait by itself.
+    /// The error that makes the caller wait on its own.
     pub(crate) fn not_ready(self) -> SubmitError {
         SubmitError::NotReady {
             producer: self.fence.producer().to_owned(),
@@ -68,17 +68,17 @@ impl Unresolved {
     }
 }
 
-/// What a submission must wait for, collected while the reservations are locked: nothing here
-/// blocks, and in the steady state nothing allocates.
+/// The waits of a submission, collected while the reservations are locked: nothing here blocks, and
+/// in the steady state nothing allocates.
 #[derive(Debug)]
 pub(crate) struct Waits<'a> {
     timeline: &'a QueueTimeline,
     resolved: &'a [Resolved],
-    /// The latest point of the queue itself.
+    /// The latest point of the queue's own timeline.
     own_point: u64,
     /// Points of other timelines of the same `VkDevice`.
     neighbours: SmallVec<[Fence; 4]>,
-    /// Which of `resolved` are waited for.
+    /// The indices of the entries of `resolved` to wait for.
     used: SmallVec<[usize; 4]>,
     unresolved: SmallVec<[Unresolved; 4]>,
 }
@@ -103,7 +103,7 @@ impl<'a> Waits<'a> {
         buffer: &str,
     ) -> Result<(), SubmitError> {
         if let FenceStatus::Failed(errno) = fence.status() {
-            // A reader that failed has left the content alone; a writer that failed has not made it.
+            // A failed reader has left the content intact; a failed writer has not produced it.
             return match usage {
                 FenceUsage::Read | FenceUsage::Bookkeep => Ok(()),
                 FenceUsage::Move | FenceUsage::Write => Err(FenceError::Failed {
@@ -154,13 +154,13 @@ impl<'a> Waits<'a> {
         Ok(())
     }
 
-    /// What must become a semaphore before the work can be submitted.
+    /// The fences that must become semaphores before the work can be submitted.
     pub(crate) fn take_unresolved(&mut self) -> SmallVec<[Unresolved; 4]> {
         std::mem::take(&mut self.unresolved)
     }
 
-    /// The waits of the submission, and which of the resolved semaphores are among them. What they
-    /// need is kept until the queue has reached `point`.
+    /// The waits of the submission, and the indices of the resolved semaphores among them. The pool
+    /// keeps what they need until the queue has reached `point`.
     pub(crate) fn finish(
         self,
         point: u64,
@@ -191,11 +191,11 @@ impl<'a> Waits<'a> {
     }
 }
 
-/// Hands the semaphores that a submission waits for to the pool until `point`; the others are free
-/// at once.
+/// Gives the semaphores that a submission waits for to the pool until `point`; the others become
+/// free at once.
 ///
-/// Vulkan takes a sync_file that ends in an error for one that has signalled. What a writer should have
-/// written is not there then, and what is made of it is worth nothing: the timeline remembers.
+/// Vulkan takes a sync_file that ends in an error for a signal. The writer's output is then
+/// missing, and so is anything made from it: the timeline keeps track of these writes.
 pub(crate) fn hold_used(
     timeline: &QueueTimeline,
     resolved: SmallVec<[Resolved; 4]>,

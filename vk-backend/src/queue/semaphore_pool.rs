@@ -11,21 +11,21 @@ use smallvec::SmallVec;
 use crate::core::device_core::DeviceCore;
 use crate::failure::Failure;
 
-/// So many things may be kept before the queue is made to pass the points that were given up.
+/// How many entries may be held before the queue is made to pass points that were given up.
 const CROWDED: usize = 32;
 
-/// What must stay until the queue has reached a point.
+/// Something to keep until the queue has reached a point.
 #[derive(Debug)]
 pub(crate) enum Held {
-    /// A semaphore that was imported into and that the work waits for. The wait consumes the
-    /// temporary payload, so it can be imported into again.
+    /// An imported semaphore that the work waits for. The wait consumes the temporary payload, so
+    /// the semaphore can be reused for another import.
     Imported(vk::Semaphore),
-    /// A semaphore whose signal was made for an export. It is not used again, though an export
-    /// resets it: when the export overtakes the layers' own look at the queue, they take the
-    /// semaphore for signalled.
+    /// A semaphore signalled for an export. An export resets it, but it is not reused: if the
+    /// export overtakes the validation layers' own view of the queue, they take the semaphore for
+    /// signalled.
     Exported(vk::Semaphore),
-    /// A semaphore that work signals so that its fence can be exported, which was not done yet. When the
-    /// point was reached, nobody needs it: what has signalled is told without a sync_file.
+    /// A semaphore that work signals so that its fence can be exported, but which was not exported
+    /// yet. Once the point is reached it is not needed: a signalled fence needs no sync_file.
     Offered(vk::Semaphore),
     /// A fence of another timeline of the same `VkDevice`, whose semaphore the work waits for.
     Fence(Fence),
@@ -35,13 +35,14 @@ pub(crate) enum Held {
 #[derive(Debug)]
 pub(crate) struct SemaphorePool {
     core: Arc<DeviceCore>,
-    /// Free to be imported into.
+    /// Free for imports.
     free: Mutex<Vec<vk::Semaphore>>,
     held: Mutex<VecDeque<(u64, Held)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change under these locks is one push or pop, so a panic elsewhere leaves them whole.
+    // Every change under these locks is one push or pop, so a panic elsewhere leaves them
+    // consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -61,18 +62,18 @@ impl SemaphorePool {
         if exportable {
             info = info.push_next(&mut export);
         }
-        // SAFETY: the device is alive; SYNC_FD is exported only where the device said that it can
-        // (VUID-VkExportSemaphoreCreateInfo-handleTypes-01124).
+        // SAFETY: the device is alive; SYNC_FD is exported only if the device reports support for
+        // it (VUID-VkExportSemaphoreCreateInfo-handleTypes-01124).
         let result = unsafe { self.core.raw.create_semaphore(&info, None) };
         self.core.check("vkCreateSemaphore", result)
     }
 
-    /// A semaphore, unsignalled, for a signal that will be exported as a sync_file.
+    /// Creates an unsignalled semaphore, for a signal that will be exported as a sync_file.
     pub(crate) fn create_for_export(&self) -> Result<vk::Semaphore, Failure> {
         self.create(true)
     }
 
-    /// The same, for the signal of work that will be submitted with `point`.
+    /// Creates one for the signal of work that will be submitted with `point`.
     pub(crate) fn prepare_export(self: &Arc<Self>, point: u64) -> Result<PreparedExport, Failure> {
         Ok(PreparedExport {
             semaphore: self.create_for_export()?,
@@ -81,8 +82,8 @@ impl SemaphorePool {
         })
     }
 
-    /// Takes the semaphore that the work of `point` signals for an export, if there is one. It is the
-    /// caller's to hold from here on.
+    /// Takes the semaphore that the work of `point` signals for an export, if there is one. The
+    /// caller must hold it from then on.
     pub(crate) fn take_offered(&self, point: u64) -> Option<vk::Semaphore> {
         let mut held = lock(&self.held);
         let offered = |(of, item): &(u64, Held)| match item {
@@ -97,7 +98,7 @@ impl SemaphorePool {
         Some(semaphore)
     }
 
-    /// A semaphore that signals with `file`. It has a temporary payload, which one wait consumes.
+    /// Imports `file` into a semaphore. The payload is temporary: one wait consumes it.
     pub(crate) fn import(
         self: &Arc<Self>,
         file: &SyncFile,
@@ -122,13 +123,13 @@ impl SemaphorePool {
             .flags(vk::SemaphoreImportFlags::TEMPORARY)
             .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD)
             .fd(fd.as_fd().as_raw_fd());
-        // SAFETY: the semaphore is in no pending work: it is new, or its last work is over. The
+        // SAFETY: no pending work uses the semaphore: it is new, or its last work is over. The
         // descriptor is a sync_file, checked when `SyncFile` was made.
         let result = unsafe { functions.import_semaphore_fd(&info) };
         self.core
             .check("vkImportSemaphoreFdKHR", result)
             .map_err(|failure| failure.fence(&self.core.name))?;
-        // The driver owns the descriptor from here on, because the import succeeded.
+        // The import succeeded, so the driver owns the descriptor now.
         let _ = fd.into_raw_fd();
         Ok(imported)
     }
@@ -138,18 +139,18 @@ impl SemaphorePool {
         lock(&self.held).push_back((point, held));
     }
 
-    /// Whether much is kept for points after `submitted`: for work that was given up.
+    /// Whether many entries are held, some for points after `submitted`, whose work was given up.
     pub(crate) fn is_crowded(&self, submitted: u64) -> bool {
         let held = lock(&self.held);
         held.len() >= CROWDED && held.iter().any(|(point, _)| *point > submitted)
     }
 
-    /// Whether anything is kept.
+    /// Whether anything is held.
     pub(crate) fn is_holding(&self) -> bool {
         !lock(&self.held).is_empty()
     }
 
-    /// The queue has reached `reached`: what was kept for it is free again.
+    /// Frees what was held for points up to `reached`.
     pub(crate) fn recycle(&self, reached: u64) {
         let mut over = SmallVec::<[Held; 8]>::new();
         {
@@ -175,7 +176,7 @@ impl SemaphorePool {
 
     fn destroy(&self, semaphore: vk::Semaphore) {
         if self.core.may_destroy() {
-            // SAFETY: no pending work has the semaphore: it is free, or its point was reached.
+            // SAFETY: no pending work uses the semaphore: it is free, or its point was reached.
             unsafe { self.core.raw.destroy_semaphore(semaphore, None) };
         }
     }
@@ -183,7 +184,7 @@ impl SemaphorePool {
 
 impl Drop for SemaphorePool {
     fn drop(&mut self) {
-        // The timeline has waited for its last point before it let go of the pool.
+        // The timeline has waited for its last point before it dropped the pool.
         self.recycle(u64::MAX);
         let free = std::mem::take(&mut *lock(&self.free));
         for semaphore in free {
@@ -192,8 +193,8 @@ impl Drop for SemaphorePool {
     }
 }
 
-/// A semaphore that work is about to signal, so that its fence can be exported. Kept until the queue has
-/// passed the work's point, whether that was submitted or given up.
+/// A semaphore that work is about to signal, so that its fence can be exported. It is held until
+/// the queue has passed the work's point, whether the work was submitted or given up.
 #[derive(Debug)]
 pub(crate) struct PreparedExport {
     pool: Arc<SemaphorePool>,
@@ -208,7 +209,7 @@ impl PreparedExport {
             .stage_mask(vk::PipelineStageFlags2::ALL_COMMANDS)
     }
 
-    /// The work was submitted: whoever exports its fence may take the semaphore.
+    /// Offers the semaphore to exports of the fence, after the work was submitted.
     pub(crate) fn offer(mut self) {
         let semaphore = std::mem::replace(&mut self.semaphore, vk::Semaphore::null());
         self.pool.hold(self.point, Held::Offered(semaphore));
@@ -223,7 +224,7 @@ impl Drop for PreparedExport {
     }
 }
 
-/// A semaphore with the payload of a sync_file; goes back to the pool unless work waits for it.
+/// A semaphore with the payload of a sync_file; it returns to the pool unless work waits for it.
 #[derive(Debug)]
 pub(crate) struct ImportedSemaphore {
     pool: Arc<SemaphorePool>,
@@ -235,7 +236,7 @@ impl ImportedSemaphore {
         self.semaphore
     }
 
-    /// The work up to `point` may wait for it: keeps it until then.
+    /// Holds it until `point`: work up to there may wait for it.
     pub(crate) fn hold_until(mut self, point: u64) {
         let semaphore = std::mem::replace(&mut self.semaphore, vk::Semaphore::null());
         self.pool.hold(point, Held::Imported(semaphore));
@@ -244,7 +245,7 @@ impl ImportedSemaphore {
 
 impl Drop for ImportedSemaphore {
     fn drop(&mut self) {
-        // An import that nobody waited for is replaced by the next one.
+        // A payload without a wait is replaced by the next import.
         if self.semaphore != vk::Semaphore::null() {
             lock(&self.pool.free).push(self.semaphore);
         }

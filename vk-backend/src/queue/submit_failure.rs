@@ -1,11 +1,11 @@
-//! Why the library's own work did not reach the queue.
+//! Why the library's own work was not submitted.
 
 use dmashare::{ExportError, FenceError, SubmitError};
 
 use crate::core::queue_lock::QueueHeld;
 use crate::failure::Failure;
 
-/// Why something was not submitted.
+/// The reason of a failed submission.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubmitFailure {
     #[error(transparent)]
@@ -40,8 +40,8 @@ impl SubmitFailure {
         let (operation, source) = match self {
             Self::Held(held) => ("locking the queue", held.into()),
             Self::Failure(failure) => return failure.export(exporter),
-            Self::Fence(error) => ("making a semaphore of a fence", error.into()),
-            Self::Wait(error) => ("making a semaphore of a fence", error.into()),
+            Self::Fence(error) => ("converting a fence to a semaphore", error.into()),
+            Self::Wait(error) => ("converting a fence to a semaphore", error.into()),
         };
         ExportError::Device {
             exporter: exporter.to_owned(),

@@ -1,4 +1,4 @@
-//! The timeline of a queue: one Vulkan timeline semaphore, whose value grows with every submission.
+//! The timeline of a queue: a Vulkan timeline semaphore whose value grows with every submission.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,30 +16,30 @@ use crate::queue::failed_inputs::Inputs;
 use crate::queue::semaphore_pool::SemaphorePool;
 use crate::queue::submit_failure::SubmitFailure;
 
-/// How long a drop waits for the device's last work before it leaves everything behind.
+/// How long a drop waits for the device's last work before it leaks what the work may use.
 pub(crate) const DROP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A wait asks again whether the device was lost after this long.
+/// How often a wait checks whether the device was lost.
 const WAIT_SLICE: Duration = Duration::from_millis(200);
 
-/// The fences of one queue. Point `n` is signalled by the submission that got it.
+/// The timeline of one queue. Point `n` is signalled by the submission it was assigned to.
 ///
-/// The semaphore's value must grow in submission order
-/// (VUID-VkSubmitInfo2-semaphore-03882, -03883), whatever the order in which threads prepare their
-/// work. So a point is given out only under the queue's lock, and the lock is kept until the work
-/// was submitted or given up. A point that was given up is never used again: a later one passes it.
+/// The semaphore's value must grow in submission order (VUID-VkSubmitInfo2-semaphore-03882,
+/// -03883), regardless of the order in which threads prepare their work. So a point is assigned
+/// only with the queue locked, and the lock is held until the work is submitted or given up. A
+/// point that was given up is never reused: a later one passes it.
 pub(crate) struct QueueTimeline {
     pub(super) id: TimelineId,
     core: Arc<DeviceCore>,
     semaphore: vk::Semaphore,
     pool: Arc<SemaphorePool>,
-    /// The last point that was given out.
+    /// The last assigned point.
     assigned: AtomicU64,
     /// The last point whose signal was submitted.
     submitted: AtomicU64,
-    /// The highest value that was seen.
+    /// The highest value seen so far.
     reached: AtomicU64,
-    /// What the work of a point was made of.
+    /// The writes that the work of each point waits for.
     pub(crate) inputs: Inputs,
 }
 
@@ -76,8 +76,9 @@ impl QueueTimeline {
         self.core.queue_lock.lock()
     }
 
-    /// The queue, for work on these mappings. A thread that holds reservations of another submission is
-    /// refused instead of waiting: who holds the queue may be waiting for one of those.
+    /// Locks the queue for work on these mappings. A thread that holds the reservations of another
+    /// submission gets an error instead of waiting: the holder of the queue may be waiting for one
+    /// of them.
     pub(crate) fn lock_queue_to_submit(
         &self,
         uses: &[MappingUse],
@@ -91,12 +92,12 @@ impl QueueTimeline {
         })
     }
 
-    /// The next point, for work that is submitted or given up before the guard is dropped.
+    /// Assigns the next point, for work that is submitted or given up before the guard is dropped.
     pub(crate) fn next_point(&self, _queue: &QueueLockGuard) -> u64 {
         self.assigned.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The work that signals `point` was submitted.
+    /// Records that the work that signals `point` was submitted.
     pub(crate) fn submitted(&self, point: u64) {
         self.submitted.fetch_max(point, Ordering::AcqRel);
     }
@@ -106,7 +107,7 @@ impl QueueTimeline {
         self.submitted.load(Ordering::Acquire)
     }
 
-    /// What a submission puts among its waits or signals for a point.
+    /// The wait for a point, or its signal, in a submission.
     pub(crate) fn submit_info(&self, point: u64) -> vk::SemaphoreSubmitInfo<'static> {
         vk::SemaphoreSubmitInfo::default()
             .semaphore(self.semaphore)
@@ -121,26 +122,26 @@ impl QueueTimeline {
         }
     }
 
-    /// The value that the queue has reached, as far as the driver tells.
+    /// The value the queue has reached, according to the driver.
     fn counter(&self) -> Result<u64, Failure> {
         // SAFETY: a timeline semaphore of this device.
         let result = unsafe { self.core.raw.get_semaphore_counter_value(self.semaphore) };
         let value = self.core.check("vkGetSemaphoreCounterValue", result)?;
-        // A lost device may answer anything.
+        // A lost device may return any value.
         if !self.core.is_lost() {
             self.reached.fetch_max(value, Ordering::AcqRel);
         }
         Ok(self.reached.load(Ordering::Acquire))
     }
 
-    /// What a point that was reached has come to.
+    /// The result of a point that was reached.
     pub(super) fn outcome(&self, point: u64) -> FenceStatus {
         let reached = self.reached.load(Ordering::Acquire);
         let failure = self.inputs.failure(point, reached);
         failure.map_or(FenceStatus::Signalled, FenceStatus::Failed)
     }
 
-    /// Whether a point was reached, and what it has come to. A lost device reaches none any more.
+    /// The status of a point. On a lost device, a point that was not reached has failed.
     pub(super) fn point_status(&self, point: u64) -> FenceStatus {
         if self.reached.load(Ordering::Acquire) >= point {
             return self.outcome(point);
@@ -155,7 +156,7 @@ impl QueueTimeline {
         FenceStatus::Failed(Errno::ENODEV)
     }
 
-    /// Frees the semaphores of work that is over. Does not block.
+    /// Frees the semaphores of finished work. Does not block.
     pub(crate) fn recycle(&self) {
         if self.pool.is_holding()
             && let Ok(reached) = self.counter()
@@ -164,8 +165,8 @@ impl QueueTimeline {
         }
     }
 
-    /// Makes the queue pass points that were given up, when much is kept for them: an application
-    /// that begins submissions and drops them does not gather semaphores without end.
+    /// Makes the queue pass points that were given up if many semaphores are held for them, so that
+    /// an application that begins submissions and drops them does not accumulate them.
     pub(crate) fn pass_given_up_points(&self) {
         if self.pool.is_crowded(self.last_submitted())
             && let Err(error) = self.submit(&[])
@@ -180,7 +181,7 @@ impl QueueTimeline {
         Ok(self.submit_locked(&queue, commands)?)
     }
 
-    /// The same with the queue's lock held.
+    /// The same, with the queue already locked.
     pub(crate) fn submit_locked(
         &self,
         queue: &QueueLockGuard,
@@ -206,8 +207,8 @@ impl QueueTimeline {
         submit: &vk::SubmitInfo2<'_>,
     ) -> Result<(), Failure> {
         let submits = std::slice::from_ref(submit);
-        // SAFETY: the queue's lock is held; the callers give command buffers that are executable
-        // and semaphores of this device.
+        // SAFETY: the queue's lock is held; the callers pass executable command buffers and
+        // semaphores of this device.
         let result = unsafe {
             self.core
                 .raw
@@ -216,22 +217,21 @@ impl QueueTimeline {
         self.core.check("vkQueueSubmit2", result)
     }
 
-    /// Waits for the last point that was submitted, or for a lost device to let go. When that does
-    /// not happen in `timeout`, the device is marked as stuck and nothing of it is destroyed any
-    /// more.
+    /// Waits for the last submitted point, or for a lost device to stop. If that takes longer than
+    /// `timeout`, marks the device as stuck, and nothing of it is destroyed any more.
     pub(crate) fn finish(&self, timeout: Duration) {
         if !self.lets_go(self.last_submitted(), timeout) {
             self.core.stuck.store(true, Ordering::Release);
         }
     }
 
-    /// Waits until the work up to `point` uses nothing any more, also that of a lost device, and
-    /// tells whether that was so within `timeout`.
+    /// Waits until the work up to `point` no longer uses anything, on a lost device, too, and
+    /// returns whether that happened within `timeout`.
     pub(crate) fn lets_go(&self, point: u64, timeout: Duration) -> bool {
         match self.wait_reached(point, timeout) {
             Ok(()) => true,
-            // The wait itself failed, or the device is lost: either way the driver can say when it
-            // has let go.
+            // The wait failed or the device is lost; in both cases the driver can tell when the
+            // queue is idle.
             Err(FenceError::Device { .. }) if self.core.wait_queue_idle() => true,
             Err(error) => {
                 tracing::error!(device = self.core.name, %error, "the last work did not end");
@@ -240,10 +240,10 @@ impl QueueTimeline {
         }
     }
 
-    /// Waits until the queue has reached `point`, whatever its work has come to.
+    /// Waits until the queue has reached `point`, whether its work failed or not.
     pub(super) fn wait_reached(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {
         const OPERATION: &str = "vkWaitSemaphores";
-        // Counted in slices rather than by the clock: no system call besides the driver's own.
+        // Count slices instead of reading the clock: no system call besides the driver's own.
         let mut left = timeout;
         let semaphores = [self.semaphore];
         let points = [point];
@@ -295,8 +295,8 @@ impl Drop for QueueTimeline {
     fn drop(&mut self) {
         self.finish(DROP_TIMEOUT);
         if self.core.may_destroy() {
-            // SAFETY: the last work that signals it is over (`finish`), and no other queue waits for
-            // it: whoever does holds a fence of this timeline.
+            // SAFETY: the last work that signals it is over (`finish`), and no other queue waits
+            // for it: a waiter holds a fence of this timeline.
             unsafe { self.core.raw.destroy_semaphore(self.semaphore, None) };
         }
     }

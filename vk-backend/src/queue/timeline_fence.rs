@@ -1,4 +1,4 @@
-//! The points of a queue's timeline as fences, and their sync_files.
+//! The points of a queue's timeline as fences, and their export as sync_files.
 
 use std::any::Any;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -29,20 +29,20 @@ impl QueueTimeline {
         self.pool().hold(signal_point, Held::Exported(semaphore));
         let fd = self.core().check("vkGetSemaphoreFdKHR", result)?;
         if fd < 0 {
-            // The driver's way to say that the semaphore has signalled.
+            // The driver returns a negative descriptor if the semaphore has signalled.
             return Ok(None);
         }
-        // SAFETY: the driver has just made the descriptor and gives it to the caller.
+        // SAFETY: the driver has just created the descriptor and gives it to the caller.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // The kernel made it for the driver, which was asked for a sync_file.
+        // The kernel created it for the driver, which was asked for a sync_file.
         Ok(Some(SyncFile::from_kernel(fd)))
     }
 
-    /// Submits the signal of a semaphore that waits for `point`. Gives the semaphore, and the point until
-    /// which it is to be held.
+    /// Submits the signal of a semaphore after `point`. Returns the semaphore, and the point until
+    /// which it must be held.
     fn signal_after(&self, point: u64) -> Result<(vk::Semaphore, u64), SubmitFailure> {
         let semaphore = self.pool().create_for_export()?;
-        // Until the signal was submitted the semaphore is as it was.
+        // The semaphore stays unused until the signal is submitted.
         let submitted = self
             .lock_queue()
             .map_err(SubmitFailure::from)
@@ -93,9 +93,9 @@ impl Timeline for QueueTimeline {
         }
     }
 
-    /// [`FenceError::NoSyncFile`] not only where the device has no sync_files: also where `point` has
-    /// signalled already (the driver may give the descriptor -1 then, `vkGetSemaphoreFdKHR`), and
-    /// where its work was not submitted yet. [`Timeline::status`] tells which it is.
+    /// Returns [`FenceError::NoSyncFile`] if the device does not support sync_files, but also if
+    /// `point` has already signalled (`vkGetSemaphoreFdKHR` may return -1 then), or if its work was
+    /// not submitted yet. [`Timeline::status`] tells the cases apart.
     fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError> {
         if self.core().is_lost() {
             return Err(self.lost("vkGetSemaphoreFdKHR"));
