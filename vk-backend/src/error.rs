@@ -182,7 +182,7 @@ pub enum YcbcrError {
 #[non_exhaustive]
 pub enum PlainBufferError {
     /// The size is 0.
-    #[error("a plain buffer needs a size above 0")]
+    #[error("a plain buffer cannot have 0 bytes")]
     EmptySize,
     /// No usage was given (VUID-VkBufferCreateInfo-None-09500).
     #[error("a plain buffer needs at least one usage flag")]
@@ -276,8 +276,8 @@ pub struct StrideMisaligned {
 pub enum UnfitForPointer {
     /// The image's stride is not the driver's.
     #[error(
-        "its stride is {stride} bytes; the driver imports it by pointer, without dma-bufs, and requires a \
-         stride of exactly {taken} bytes"
+        "its stride is {stride} bytes; the driver, which has no dma-bufs and imports by pointer, \
+         requires exactly {taken} bytes"
     )]
     Stride {
         /// The image's stride in bytes.
@@ -287,8 +287,8 @@ pub enum UnfitForPointer {
     },
     /// The image begins at an offset the driver cannot use.
     #[error(
-        "it begins at byte {offset}; the driver imports it by pointer, without dma-bufs, and requires an \
-         offset of {own} plus a multiple of {alignment}"
+        "it begins at byte {offset}; the driver, which has no dma-bufs and imports by pointer, \
+         requires {own} plus a multiple of {alignment}"
     )]
     Offset {
         /// The image's offset in bytes.
@@ -300,7 +300,7 @@ pub enum UnfitForPointer {
     },
     /// The memory is mapped at an address the driver cannot import.
     #[error(
-        "the driver imports by pointer, without dma-bufs, and requires addresses aligned to {alignment} bytes"
+        "the driver, which has no dma-bufs and imports by pointer, requires addresses aligned to {alignment} bytes"
     )]
     Address {
         /// The alignment of importable addresses in bytes (`minImportedHostPointerAlignment`).

@@ -176,8 +176,8 @@ impl Submission {
     /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) is always exportable.
     ///
     /// # Errors
-    /// [`SubmitError::Device`]: a semaphore could not be created. Nothing was submitted, and the submission
-    /// is dropped.
+    /// [`SubmitError::Device`]: a semaphore could not be created. Nothing was submitted, and the
+    /// submission is dropped.
     pub fn exportable(mut self) -> Result<Self, SubmitError> {
         self.signal_for_export()?;
         Ok(self)

@@ -10,6 +10,7 @@ use crate::physical_device::image_plan::ImagePlan;
 /// The stride alignment in bytes of a layout made by this library. It satisfies every GPU whose
 /// requirement is known.
 const STRIDE_ALIGNMENT: u64 = 256;
+
 /// The planes as reported by the driver.
 pub(crate) fn reported(image: &SharedImage, count: u32) -> SmallVec<[PlaneLayout; 4]> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(4);
