@@ -1,4 +1,21 @@
-//! A Vulkan device as exporter and importer.
+//! A Vulkan device: its queue, its timeline, and what it has retired.
+
+pub(crate) mod application_sync;
+pub(crate) mod exporter;
+pub(crate) mod first_release;
+pub(crate) mod importer;
+pub(crate) mod memory_budget;
+pub(crate) mod movable_allocation;
+pub(crate) mod movable_images;
+pub(crate) mod move_copy;
+pub(crate) mod negotiation_parties;
+pub(crate) mod open_or_adopt;
+pub(crate) mod plain_buffer;
+pub(crate) mod retired;
+pub(crate) mod shadow_copy;
+pub(crate) mod share_plain_buffer;
+pub(crate) mod submission;
+pub(crate) mod transfer;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,44 +24,40 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use dmashare::{
-    AccessConstraint, Allocation, Backing, BufferDesc, ExportError, Exporter, Fence, FenceSet,
-    FenceStatus, ImportError, Importer, MappingUse, Modifier, RetireQueue, SubmitError,
-};
+use dmashare::{Fence, FenceSet, FenceStatus, RetireQueue, SubmitError};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::commands::CommandCache;
-use crate::device_core::DeviceCore;
+use crate::core::commands::CommandCache;
+use crate::core::device_core::DeviceCore;
+use crate::device::retired::Retired;
 use crate::error::DeviceError;
-use crate::image::ImageInner;
+use crate::physical_device::PhysicalDevice;
+use crate::physical_device::instance::Instance;
 use crate::queue::QueueGuard;
-use crate::retire::Retired;
-use crate::timeline::{DROP_TIMEOUT, QueueTimeline};
-use crate::transfer::Transfer;
-use crate::{Image, Instance, PhysicalDevice, Submission};
+use crate::queue::timeline::{DROP_TIMEOUT, QueueTimeline};
 
-/// How long after something was retired the device's descriptor becomes readable, and again while
-/// something is left. Work on a frame takes about that long.
+/// The device's descriptor becomes readable this long after something was retired, and again while
+/// something is left. Work on a frame takes about as long.
 const DISPATCH_AFTER: Duration = Duration::from_millis(4);
 
 struct Shared {
     retired: RetireQueue<Retired>,
-    /// For what the library records by itself.
+    /// For the commands that the library records itself.
     commands: Arc<CommandCache>,
     timer: TimerFd,
     timeline: Arc<QueueTimeline>,
     core: Arc<DeviceCore>,
 }
 
-/// An open Vulkan device with one queue: it exports images and buffers, imports them, and submits.
-/// Clones share it.
+/// An open Vulkan device with one queue. It exports and imports images and buffers, and submits
+/// work. Clones share it.
 ///
-/// When the last handle is dropped (mappings and buffers that it exported hold one, too), the last
-/// work is waited for, ten seconds at most, and everything is destroyed; for retired objects that
-/// includes the work of other [`Device`]s that adopted the same `VkDevice`. If the work has not ended
-/// by then, what it may use is left behind, and an error event says so. A `VkDevice` that
-/// [`Device::open`] made goes when the last fence of it has gone as well; what the application made
-/// on it by itself, it destroys before it drops its handle.
+/// Dropping the last handle (mappings and exported buffers hold one, too) waits up to ten seconds
+/// for the last work, then destroys everything. For retired objects, this includes work of other
+/// [`Device`]s that adopted the same `VkDevice`. If the work has not ended by then, the objects it
+/// may use are leaked, and an error event says so. A `VkDevice` made by [`Device::open`] is
+/// destroyed when its last fence is gone as well. The application destroys the objects it made on
+/// the device before it drops its handle.
 #[derive(Clone)]
 pub struct Device {
     shared: Arc<Shared>,
@@ -91,7 +104,7 @@ impl Device {
         &self.core().raw
     }
 
-    /// The instance.
+    /// The instance the device belongs to.
     pub fn instance(&self) -> &Instance {
         &self.core().instance
     }
@@ -106,70 +119,32 @@ impl Device {
         self.core().queue_family
     }
 
-    /// Locks the queue, for submissions that touch no shared buffer and for presentation.
+    /// Locks the queue for presentation and for submissions that touch no shared buffer.
     ///
     /// # Errors
-    /// - [`SubmitError::Device`]: this thread holds the queue already, through another guard or an
-    ///   open [`Submission`].
-    /// - [`SubmitError::WouldDeadlock`]: this thread has a submission of another device or display, or
-    ///   is in an invalidate callback.
+    /// - [`SubmitError::Device`]: this thread already holds the queue, through another guard or an
+    ///   open [`Submission`](crate::Submission).
+    /// - [`SubmitError::WouldDeadlock`]: this thread has an open submission of another device or
+    ///   display, or is in an invalidate callback.
     pub fn queue(&self) -> Result<QueueGuard, SubmitError> {
         let lock = self.timeline().lock_queue_to_submit(&[])?;
         Ok(QueueGuard::new(self.core().queue, lock))
     }
 
-    /// Begins a piece of work over any number of mappings: of this device, which the work touches,
-    /// each with how ([`Mapping::read`](dmashare::Mapping::read),
-    /// [`Mapping::write`](dmashare::Mapping::write)).
-    ///
-    /// Fences of this device become waits for its timeline. Fences of other devices and sync_files
-    /// become semaphores first, before any reservation is locked; some drivers block there until
-    /// their work is done. In the steady state, with nothing pending elsewhere, this takes no
-    /// allocation for up to eight mappings. Of buffers with foreign holders
-    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) the dma-buf's own fences are among them.
-    ///
-    /// Vulkan does not tell when what it waited for has ended in an error. The fence of this work does:
-    /// if a sync_file of a write that it waited for has failed, it has failed, too.
-    ///
-    /// # Errors
-    /// - [`SubmitError::ForeignMapping`]: a mapping is of another importer, also of another `Device`
-    ///   that adopted the same `VkDevice`.
-    /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
-    /// - [`SubmitError::WouldDeadlock`]: this thread has another submission, on whatever buffers, or is
-    ///   in an invalidate callback.
-    /// - [`SubmitError::NotReady`]: a fence of a kind that Vulkan cannot wait for is pending (a
-    ///   display's): wait for `SharedBuffer::ready` first. Or new fences of other devices kept turning
-    ///   up in all of sixteen rounds, in which the known ones became semaphores: ask again.
-    /// - [`SubmitError::Fence`]: the last write to a buffer that the work reads failed, or a fence
-    ///   cannot be converted. (A writer may go on: writing is how the content becomes right again.)
-    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be looked at.
-    /// - [`SubmitError::Device`]: this thread holds the queue already, or the device is lost.
-    pub fn submission(
-        &self,
-        uses: impl IntoIterator<Item = MappingUse>,
-    ) -> Result<Submission, SubmitError> {
-        Submission::begin(self.timeline(), uses)
-    }
-
-    /// Copies between buffers and the CPU, for tests and tools.
-    pub fn transfer(&self) -> Transfer<'_> {
-        Transfer::new(self)
-    }
-
-    /// How many bytes of pixels this library has copied on this device, by [`Transfer`] and for shadows
-    /// ([`dmashare::route`]).
+    /// How many bytes of pixels this library has copied on this device, through
+    /// [`Transfer`](crate::Transfer) and for shadows ([`dmashare::route`]).
     pub fn bytes_copied(&self) -> u64 {
         self.core().bytes_copied.load(Ordering::Relaxed)
     }
 
-    /// Destroys what was retired and whose work is over, and returns how many objects that were.
-    /// Call it when the descriptor ([`AsFd`]) is readable, or once a frame. Does not wait, except
-    /// for a lost device to let go of its work; while that cannot be known (this thread holds the
-    /// queue), nothing is destroyed.
+    /// Destroys retired objects whose work is over, and returns how many there were. Call it when
+    /// the descriptor ([`AsFd`]) is readable, or once a frame. It does not block, except to wait
+    /// until a lost device has stopped its work. If it cannot know that, because this thread holds
+    /// the queue, it destroys nothing.
     pub fn dispatch(&self) -> usize {
         let shared = &*self.shared;
         shared.timeline.recycle();
-        // A lost device's fences are over, which says nothing about its work.
+        // The fences of a lost device are over, but its work may still run.
         let has_let_go =
             !shared.core.is_lost() || shared.retired.is_empty() || shared.core.wait_queue_idle();
         let collected = if has_let_go {
@@ -177,7 +152,7 @@ impl Device {
         } else {
             0
         };
-        // In this order: what another thread retires after the look arms the timer after the unset.
+        // Unset first: an object retired by another thread after this check arms the timer again.
         let mut timer = shared.timer.unset();
         if !shared.retired.is_empty() {
             timer = shared.arm();
@@ -188,13 +163,14 @@ impl Device {
         collected
     }
 
-    /// How many retired objects wait for their work.
+    /// How many retired objects are waiting for their work.
     pub fn retired(&self) -> usize {
         self.shared.retired.len()
     }
 
     pub(crate) fn retire_object(&self, object: Retired, after: FenceSet) {
-        // A lost device's fences are over before its work has let go: `dispatch` waits for that.
+        // The fences of a lost device are over before its work has stopped. `dispatch` waits for
+        // that.
         if after.status() == FenceStatus::Signalled && !self.core().is_lost() {
             drop(object);
             return;
@@ -205,18 +181,18 @@ impl Device {
         }
     }
 
-    /// Whether the device was lost. Then its fences have ended in an error, and nothing can be made
-    /// or submitted any more.
+    /// Whether the device was lost. Its fences have then ended in an error, and no more objects or
+    /// submissions can be made.
     pub fn is_lost(&self) -> bool {
         self.core().is_lost()
     }
 
-    /// The application's own Vulkan command returned `ERROR_DEVICE_LOST`.
+    /// Tells the library that a Vulkan command of the application returned `ERROR_DEVICE_LOST`.
     pub fn mark_lost(&self) {
         self.core().mark_lost();
     }
 
-    fn lost<E>(&self, error: impl FnOnce(&str, vk::Result) -> E) -> Result<(), E> {
+    fn check_not_lost<E>(&self, error: impl FnOnce(&str, vk::Result) -> E) -> Result<(), E> {
         if self.is_lost() {
             return Err(error(&self.core().name, vk::Result::ERROR_DEVICE_LOST));
         }
@@ -232,8 +208,8 @@ impl Shared {
         )
     }
 
-    /// Whether the work on this `VkDevice` that an object was retired after is over, waiting until
-    /// `deadline` for what other timelines of it still do. That of its own is over already.
+    /// Whether all work on this `VkDevice` that the object was retired after is over. Waits until
+    /// `deadline` for other timelines of the same `VkDevice`; this one has already finished.
     fn neighbours_let_go(&self, after: &FenceSet, deadline: Instant) -> bool {
         after.iter().all(|fence| {
             if let Fence::Point { timeline, point } = fence
@@ -253,13 +229,13 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let deadline = Instant::now() + DROP_TIMEOUT;
         self.timeline.finish(DROP_TIMEOUT);
-        // Fences of other timelines of the same `VkDevice` may be among what is kept, and theirs may
-        // keep this one.
+        // The pool may hold fences of other timelines of the same `VkDevice`, and theirs may hold
+        // this one.
         if !self.core.is_stuck() {
             self.timeline.pool().recycle(u64::MAX);
         }
         for (object, after) in self.retired.drain() {
-            // A stuck device destroys nothing, and says so for each object.
+            // A stuck device destroys nothing, and reports each object.
             if self.core.is_stuck() || self.neighbours_let_go(&after, deadline) {
                 drop(object);
             } else {
@@ -268,7 +244,7 @@ impl Drop for Shared {
                     ?object,
                     "left behind: an object that another queue's unfinished work may use"
                 );
-                // It keeps the device, too.
+                // The leaked object keeps the device alive, too.
                 std::mem::forget(object);
             }
         }
@@ -277,75 +253,10 @@ impl Drop for Shared {
 }
 
 impl AsFd for Device {
-    /// A timer that becomes readable when something was retired some milliseconds ago, and again
-    /// while something is left: then [`Device::dispatch`] is worth a call, which resets it.
+    /// A timer that becomes readable some milliseconds after something was retired, and again while
+    /// something is left. Call [`Device::dispatch`] then, which also resets it.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.timer.as_fd()
-    }
-}
-
-/// An export submits nothing: see [`Exporter::prepare`] here. But if the description names the CPU among
-/// its uses, the image is released at once, and that is waited for (ten seconds at most), because nobody
-/// is told when the CPU comes.
-impl Exporter for Device {
-    fn name(&self) -> &str {
-        &self.core().name
-    }
-
-    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
-        let (_, supports) = self.exportable(desc)?;
-        Ok(PhysicalDevice::modifier_values(&supports))
-    }
-
-    fn allocate(
-        &self,
-        desc: &BufferDesc,
-        modifiers: &[Modifier],
-    ) -> Result<Allocation, ExportError> {
-        self.lost(|name, result| ExportError::Device {
-            exporter: name.to_owned(),
-            operation: "vkCreateImage",
-            source: result.into(),
-        })?;
-        self.export_image(desc, modifiers)
-    }
-
-    /// A new image leaves layout `UNDEFINED` here, at its first use, and is released to everyone: a
-    /// submission of its own, which is not waited for. A thread that holds the queue
-    /// ([`Device::queue`]) cannot be the first to use an image.
-    fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
-        match backing.origin::<ImageInner>() {
-            Some(image) if Arc::ptr_eq(&image.core, self.core()) => self.release_first(&image),
-            _ => Ok(None),
-        }
-    }
-}
-
-impl Importer for Device {
-    type Object = Image;
-
-    fn name(&self) -> &str {
-        &self.core().name
-    }
-
-    /// No demand, but of a device without dma-bufs
-    /// ([`PhysicalDevice::imports_by_host_pointer`]): linear images in host memory, with the stride that
-    /// its driver lays them out with.
-    fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
-        self.host_pointer_constraint(desc)
-    }
-
-    fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {
-        self.lost(|name, result| ImportError::Device {
-            importer: name.to_owned(),
-            operation: "vkCreateImage",
-            source: result.into(),
-        })?;
-        self.import_image(desc, backing)
-    }
-
-    fn retire(&self, object: Image, after: FenceSet) {
-        self.retire_object(Retired::Image(object), after);
     }
 }
 

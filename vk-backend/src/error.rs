@@ -1,4 +1,5 @@
-//! Errors of this crate. `vk::Result` is kept as the source, with the name of the Vulkan command.
+//! Errors of this crate. Each keeps the `vk::Result` as its source, with the name of the Vulkan
+//! command.
 
 use ash::vk;
 use dmashare::{BoxError, ChromaSiting, ExportError, FenceError, Fourcc, ImportError, SubmitError};
@@ -7,26 +8,26 @@ use dmashare::{BoxError, ChromaSiting, ExportError, FenceError, Fourcc, ImportEr
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The Vulkan loader is not there.
+    /// The Vulkan loader cannot be loaded.
     #[error("libvulkan.so.1 cannot be loaded: install the Vulkan loader (Debian: libvulkan1)")]
     Loader {
-        /// Why.
+        /// The loader's error.
         source: ash::LoadingError,
     },
     /// The Vulkan loader is too old.
-    #[error("the Vulkan loader offers {major}.{minor}, and 1.3 is needed")]
+    #[error("the Vulkan loader supports {major}.{minor}, but 1.3 is required")]
     LoaderVersion {
         /// Its major version.
         major: u32,
         /// Its minor version.
         minor: u32,
     },
-    /// No device fits the selection.
-    #[error("no Vulkan device fits '{selector}'; there is {available:?}")]
+    /// No device matches the selector.
+    #[error("no Vulkan device matches '{selector}'; available: {available:?}")]
     NoSuchDevice {
-        /// What was asked for.
+        /// The selector.
         selector: String,
-        /// The names of the devices that are there, each with what it lacks to share.
+        /// The names of the available devices, each with what it lacks for sharing.
         available: Vec<String>,
     },
     /// The device lacks something that this library always needs.
@@ -34,13 +35,13 @@ pub enum DeviceError {
     MissingFeature {
         /// The device.
         device: String,
-        /// The version, feature or queue.
+        /// The missing version, feature or queue.
         missing: &'static str,
     },
     /// A system call failed.
     #[error("{operation} failed")]
     Os {
-        /// The system call.
+        /// The name of the system call.
         operation: &'static str,
         /// Its error.
         source: std::io::Error,
@@ -61,8 +62,8 @@ pub enum DeviceError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferError {
-    /// The data is not as long as the image's packed rows.
-    #[error("'{buffer}' has {expected} bytes of pixels, {given} were given")]
+    /// The data does not have the length of the image's packed rows.
+    #[error("'{buffer}' has {expected} bytes of pixels, but {given} were given")]
     Length {
         /// The buffer.
         buffer: String,
@@ -74,13 +75,13 @@ pub enum TransferError {
     /// The two images differ in format or size.
     #[error("'{source_buffer}' and '{destination_buffer}' differ in format or extent")]
     Mismatch {
-        /// The buffer to be read.
+        /// The buffer to read.
         source_buffer: String,
-        /// The buffer to be written.
+        /// The buffer to write.
         destination_buffer: String,
     },
-    /// The buffer was not described for this use.
-    #[error("'{buffer}' was not made for {usage}: add it to the usage of its description")]
+    /// The buffer's description does not include this use.
+    #[error("'{buffer}' does not support {usage}: add it to the usage in its description")]
     Usage {
         /// The buffer.
         buffer: String,
@@ -119,49 +120,52 @@ pub enum YcbcrError {
         /// The image's format.
         format: Fourcc,
     },
-    /// The buffer was not described for it.
+    /// The buffer's description does not include `SAMPLE`.
     #[error(
-        "this {format} image was not made to be sampled: add SAMPLE to the usage of its buffer"
+        "this {format} image cannot be sampled: add SAMPLE to the usage in its buffer's description"
     )]
     NotSampled {
         /// The image's format.
         format: Fourcc,
     },
-    /// The feature `samplerYcbcrConversion` is not there, or was not enabled on an adopted device.
+    /// The device lacks `samplerYcbcrConversion`, or the application did not enable it on an
+    /// adopted device.
     #[error("{device} cannot convert luma and chroma: samplerYcbcrConversion is not enabled")]
     FeatureDisabled {
         /// The device.
         device: String,
     },
-    /// The description says nothing of how luma and chroma were computed, and Vulkan has no default.
-    #[error("the color of this {format} image names no matrix: set it in the buffer's description")]
+    /// The description does not say how luma and chroma were computed, and Vulkan has no default.
+    #[error(
+        "the color matrix of this {format} image is unknown: set it in the buffer's description"
+    )]
     MatrixUnsaid {
         /// The image's format.
         format: Fourcc,
     },
-    /// The device does not know chroma in this place
+    /// The device does not support this chroma siting
     /// (VUID-VkSamplerYcbcrConversionCreateInfo-xChromaOffset-01651, -01652).
-    #[error("{device} cannot sample {format} with {asked:?} chroma, but with {offered:?}")]
+    #[error("{device} cannot sample {format} with {asked:?} chroma, only with {offered:?}")]
     Siting {
         /// The device.
         device: String,
         /// The image's format.
         format: Fourcc,
-        /// Where the description says that chroma is.
+        /// The chroma siting in the description.
         asked: ChromaSiting,
-        /// Where the device can have it.
+        /// The chroma sitings the device supports.
         offered: Vec<ChromaSiting>,
     },
-    /// The device reads chroma without interpolation only
+    /// The device cannot interpolate chroma
     /// (VUID-VkSamplerYcbcrConversionCreateInfo-chromaFilter-01657).
-    #[error("{device} cannot filter {format}: ask for NEAREST")]
+    #[error("{device} does not support linear filtering of {format}: use NEAREST")]
     LinearFilter {
         /// The device.
         device: String,
         /// The image's format.
         format: Fourcc,
     },
-    /// A question to the driver failed.
+    /// A driver query failed.
     #[error("{operation} failed on {device}")]
     Device {
         /// The Vulkan command.
@@ -178,30 +182,32 @@ pub enum YcbcrError {
 #[non_exhaustive]
 pub enum PlainBufferError {
     /// The size is 0.
-    #[error("a plain buffer of 0 bytes was asked for: give a size")]
+    #[error("a plain buffer cannot have 0 bytes")]
     EmptySize,
     /// No usage was given (VUID-VkBufferCreateInfo-None-09500).
-    #[error("a plain buffer without a usage was asked for: say what it is for")]
+    #[error("a plain buffer needs at least one usage flag")]
     EmptyUsage,
-    /// The device makes no buffers of this size (`maxBufferSize`).
+    /// The size exceeds the device's limit (`maxBufferSize`).
     #[error("{device} cannot make a plain buffer of {size} bytes: its limit is {maximum}")]
     TooLarge {
         /// The device.
         device: String,
-        /// Bytes asked for.
+        /// The requested size in bytes.
         size: u64,
         /// The largest buffer in bytes.
         maximum: u64,
     },
-    /// The driver says that the buffer needs less memory than it has bytes, so it cannot be trusted
-    /// with this size.
-    #[error("{device} says that a plain buffer of {size} bytes needs {required} bytes of memory")]
+    /// The driver reports a memory requirement smaller than the buffer, so it does not handle this
+    /// size correctly.
+    #[error(
+        "{device} reports that a plain buffer of {size} bytes needs only {required} bytes of memory"
+    )]
     Requirements {
         /// The device.
         device: String,
-        /// Bytes asked for.
+        /// The requested size in bytes.
         size: u64,
-        /// Bytes of memory that the driver asks for.
+        /// Bytes of memory the driver asks for.
         required: u64,
     },
     /// The buffer cannot be exported.
@@ -212,14 +218,14 @@ pub enum PlainBufferError {
     Import(#[from] ImportError),
 }
 
-/// Views as sRGB were asked for, and Vulkan has no sRGB format with these pixels. The cause in
+/// sRGB views were requested, but Vulkan has no sRGB format with this layout. It is the source of
 /// [`ExportError::Device`] and [`ImportError::Refused`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Vulkan has no sRGB format with the pixels of {format}: leave `srgb_views` of the description false"
+    "Vulkan has no sRGB format with the layout of {format}: set `srgb_views` to false in the description"
 )]
 pub struct NoSrgbFormat {
-    /// The format that was asked for.
+    /// The requested format.
     pub format: Fourcc,
 }
 
@@ -243,57 +249,61 @@ impl NoSrgbFormat {
     }
 }
 
-/// The device lays an image out with a stride that an importer cannot use, with every modifier that
-/// was asked for. The cause in [`ExportError::Device`] of [`MovableImages`](crate::MovableImages),
-/// which may have such an image in host memory.
+/// With every requested modifier, the device lays the image out with a stride that an importer
+/// cannot use. It is the source of an [`ExportError::Device`] from
+/// [`MovableImages`](crate::MovableImages), which may still be able to make such an image in host
+/// memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the device's stride is {stride} bytes, and must be {}{alignment}: ask for host memory",
+    "the device's stride is {stride} bytes, but must be {}{alignment}: use host memory",
     if *is_exact { "" } else { "a multiple of " }
 )]
 pub struct StrideMisaligned {
-    /// Bytes from row to row, as the device would have it.
+    /// The device's stride in bytes.
     pub stride: u32,
-    /// Bytes of which it must be a multiple.
+    /// The stride must be a multiple of this many bytes.
     pub alignment: u32,
-    /// Whether it must be just as many.
+    /// Whether the stride must equal `alignment`.
     pub is_exact: bool,
 }
 
-/// A linear image that a device without dma-bufs cannot take by a pointer
-/// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)), because
-/// nothing tells its driver how the image lies. The cause in [`ImportError::Refused`].
+/// A linear image that a device without dma-bufs cannot import by pointer
+/// ([`PhysicalDevice::imports_by_host_pointer`](crate::PhysicalDevice::imports_by_host_pointer)),
+/// because there is no way to tell its driver the layout. It is the source of
+/// [`ImportError::Refused`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnfitForPointer {
-    /// Its rows are not as far apart as the driver has them.
+    /// The image's stride is not the driver's.
     #[error(
-        "its stride is {stride} bytes; the driver has no dma-bufs and takes a pointer to rows exactly \
-         {taken} bytes apart"
+        "its stride is {stride} bytes; the driver, which has no dma-bufs and imports by pointer, \
+         requires exactly {taken} bytes"
     )]
     Stride {
         /// The image's stride in bytes.
         stride: u32,
-        /// What the driver takes.
+        /// The driver's stride in bytes.
         taken: u64,
     },
-    /// It begins where the driver cannot have an image begin.
+    /// The image begins at an offset the driver cannot use.
     #[error(
-        "it begins at byte {offset}; the driver has no dma-bufs and takes a pointer to an image that \
-         begins {own} bytes behind a multiple of {alignment}"
+        "it begins at byte {offset}; the driver, which has no dma-bufs and imports by pointer, \
+         requires {own} plus a multiple of {alignment}"
     )]
     Offset {
-        /// Where the image begins, in bytes.
+        /// The image's offset in bytes.
         offset: u64,
-        /// Where the driver has images begin.
+        /// The driver's own offset of an image in its memory.
         own: u64,
-        /// Bytes of which the difference must be a multiple.
+        /// The two offsets must differ by a multiple of this many bytes.
         alignment: u64,
     },
-    /// The process has the memory at an address that the driver does not take.
-    #[error("the driver has no dma-bufs and takes pointers to multiples of {alignment} bytes only")]
+    /// The memory is mapped at an address the driver cannot import.
+    #[error(
+        "the driver, which has no dma-bufs and imports by pointer, requires addresses aligned to {alignment} bytes"
+    )]
     Address {
-        /// Bytes of which an address must be a multiple (`minImportedHostPointerAlignment`).
+        /// The alignment of importable addresses in bytes (`minImportedHostPointerAlignment`).
         alignment: usize,
     },
 }
@@ -305,92 +315,5 @@ impl UnfitForPointer {
             operation: "importing by host pointer",
             source: self.into(),
         }
-    }
-}
-
-/// A Vulkan command that failed; becomes the error of whatever was asked for.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("{operation} failed")]
-pub(crate) struct Failure {
-    pub(crate) operation: &'static str,
-    pub(crate) source: vk::Result,
-}
-
-impl Failure {
-    pub(crate) fn device(self, device: &str) -> DeviceError {
-        DeviceError::Vulkan {
-            device: device.to_owned(),
-            operation: self.operation,
-            source: self.source,
-        }
-    }
-
-    pub(crate) fn export(self, exporter: &str) -> ExportError {
-        ExportError::Device {
-            exporter: exporter.to_owned(),
-            operation: self.operation,
-            source: self.source.into(),
-        }
-    }
-
-    /// Results that say that the driver does not take this image or memory, whenever it is asked, are a
-    /// refusal.
-    pub(crate) fn import(self, importer: &str) -> ImportError {
-        let (importer, operation) = (importer.to_owned(), self.operation);
-        let source = self.source.into();
-        match self.source {
-            vk::Result::ERROR_INVALID_EXTERNAL_HANDLE
-            | vk::Result::ERROR_FORMAT_NOT_SUPPORTED
-            | vk::Result::ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT => {
-                ImportError::Refused {
-                    importer,
-                    operation,
-                    source,
-                }
-            }
-            _ => ImportError::Device {
-                importer,
-                operation,
-                source,
-            },
-        }
-    }
-
-    pub(crate) fn fence(self, producer: &str) -> FenceError {
-        FenceError::Device {
-            operation: self.operation,
-            producer: producer.to_owned(),
-            source: self.source.into(),
-        }
-    }
-}
-
-impl From<Failure> for SubmitError {
-    fn from(failure: Failure) -> Self {
-        Self::Device {
-            operation: failure.operation,
-            source: failure.source.into(),
-        }
-    }
-}
-
-impl From<Failure> for TransferError {
-    fn from(failure: Failure) -> Self {
-        Self::Device {
-            operation: failure.operation,
-            source: failure.source.into(),
-        }
-    }
-}
-
-/// Names the command of a failed call.
-pub(crate) trait Named<T> {
-    /// The result with the name of the Vulkan command that gave it.
-    fn named(self, operation: &'static str) -> Result<T, Failure>;
-}
-
-impl<T> Named<T> for Result<T, vk::Result> {
-    fn named(self, operation: &'static str) -> Result<T, Failure> {
-        self.map_err(|source| Failure { operation, source })
     }
 }

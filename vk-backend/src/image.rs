@@ -1,346 +1,53 @@
 //! A shared image on this device: exported by it, or imported into it.
 
-use std::fmt;
+pub(crate) mod copy_image;
+pub(crate) mod device_memory;
+pub(crate) mod export;
+pub(crate) mod exported_planes;
+pub(crate) mod first_release_state;
+pub(crate) mod import;
+pub(crate) mod import_host_pointer;
+pub(crate) mod probe_memory_planes;
+pub(crate) mod shared_image;
+pub(crate) mod ycbcr;
+
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Extent, Fourcc, Modifier, PlaneLayout};
-use smallvec::SmallVec;
+use dmashare::{Extent, Fourcc, Modifier};
 
-use crate::barrier::{Side, WHOLE_IMAGE, acquire_image, release_image};
-use crate::device_core::DeviceCore;
-use crate::error::Failure;
-use crate::first_release::FirstRelease;
-use crate::format::has_unused_alpha;
-use crate::host_pointer::HOST_ALLOCATION;
-use crate::image_plan::ImagePlan;
-use crate::memory::{Dedicated, DeviceMemory};
+use crate::core::barrier::{Side, acquire_image, release_image};
+use crate::image::shared_image::SharedImage;
 
-/// The planes of an image in memory, whatever its format says of planes.
-const MEMORY_PLANE_ASPECTS: [vk::ImageAspectFlags; 4] = [
-    vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
-    vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
-    vk::ImageAspectFlags::MEMORY_PLANE_2_EXT,
-    vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
-];
-
-/// How the planes of an image that is about to be made are arranged.
-pub(crate) enum Arrangement<'a> {
-    /// The driver chooses among these modifiers.
-    AnyOf(&'a [u64]),
-    /// As someone else has laid them out.
-    Explicit {
-        modifier: u64,
-        planes: &'a [vk::SubresourceLayout],
-    },
-    /// As the driver lays linear images out, for memory that is imported by pointer.
-    HostPointer,
-}
-
-/// Planes in Vulkan's words, for [`Arrangement::Explicit`].
-pub(crate) fn explicit_planes(planes: &[PlaneLayout]) -> SmallVec<[vk::SubresourceLayout; 4]> {
-    let planes = planes.iter().map(|plane| vk::SubresourceLayout {
-        offset: plane.offset,
-        // VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267
-        size: 0,
-        row_pitch: u64::from(plane.stride),
-        array_pitch: 0,
-        depth_pitch: 0,
-    });
-    planes.collect()
-}
-
-/// A `VkImage` with its memory and views. Dropping it at any stage of its making leaves nothing
-/// behind.
-pub(crate) struct ImageInner {
-    pub(crate) core: Arc<DeviceCore>,
-    pub(crate) plan: ImagePlan,
-    pub(crate) modifier: Modifier,
-    pub(crate) raw: vk::Image,
-    pub(crate) first_release: FirstRelease,
-    view: vk::ImageView,
-    sampled_view: vk::ImageView,
-    /// One, or one for each plane. Dropped after `Drop::drop` has destroyed what is bound to it.
-    memories: SmallVec<[DeviceMemory; 1]>,
-}
-
-impl ImageInner {
-    /// `vkCreateImage`, without memory yet.
-    pub(crate) fn create(
-        core: &Arc<DeviceCore>,
-        plan: &ImagePlan,
-        arrangement: &Arrangement<'_>,
-    ) -> Result<Self, Failure> {
-        let mut formats = vk::ImageFormatListCreateInfo::default().view_formats(&plan.view_formats);
-        let (tiling, handle_type) = match arrangement {
-            Arrangement::HostPointer => (vk::ImageTiling::LINEAR, HOST_ALLOCATION),
-            Arrangement::AnyOf(_) | Arrangement::Explicit { .. } => (
-                vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT,
-                vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT,
-            ),
-        };
-        let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle_type);
-        let mut list = vk::ImageDrmFormatModifierListCreateInfoEXT::default();
-        let mut explicit = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default();
-        let mut info = vk::ImageCreateInfo::default()
-            .flags(plan.flags)
-            .image_type(vk::ImageType::TYPE_2D)
-            .format(plan.format)
-            .extent(vk::Extent3D {
-                width: plan.extent.width,
-                height: plan.extent.height,
-                depth: 1,
-            })
-            .mip_levels(1)
-            .array_layers(1)
-            .samples(vk::SampleCountFlags::TYPE_1)
-            .tiling(tiling)
-            .usage(plan.usage)
-            .sharing_mode(vk::SharingMode::EXCLUSIVE)
-            .initial_layout(vk::ImageLayout::UNDEFINED)
-            .push_next(&mut external);
-        if plan.is_mutable() {
-            info = info.push_next(&mut formats);
-        }
-        match arrangement {
-            Arrangement::AnyOf(modifiers) => {
-                list = list.drm_format_modifiers(modifiers);
-                info = info.push_next(&mut list);
-            }
-            Arrangement::Explicit { modifier, planes } => {
-                explicit = explicit
-                    .drm_format_modifier(*modifier)
-                    .plane_layouts(planes);
-                info = info.push_next(&mut explicit);
-            }
-            Arrangement::HostPointer => {}
-        }
-        // SAFETY: the device is alive, the chained structures outlive the call, and the device has
-        // said that it supports an image of exactly this plan.
-        let result = unsafe { core.raw.create_image(&info, None) };
-        Ok(Self {
-            core: core.clone(),
-            plan: plan.clone(),
-            modifier: match arrangement {
-                Arrangement::Explicit { modifier, .. } => Modifier::new(*modifier),
-                Arrangement::AnyOf(_) => Modifier::INVALID,
-                Arrangement::HostPointer => Modifier::LINEAR,
-            },
-            raw: core.check("vkCreateImage", result)?,
-            first_release: match arrangement {
-                Arrangement::AnyOf(_) => FirstRelease::owed(),
-                Arrangement::Explicit { .. } | Arrangement::HostPointer => FirstRelease::default(),
-            },
-            view: vk::ImageView::null(),
-            sampled_view: vk::ImageView::null(),
-            memories: SmallVec::new(),
-        })
-    }
-
-    /// What memory the image needs. Only this form of the query knows about dedicated memory; it is
-    /// always dedicated here, as some drivers require without saying so.
-    pub(crate) fn requirements(&self) -> vk::MemoryRequirements {
-        let info = vk::ImageMemoryRequirementsInfo2::default().image(self.raw);
-        let mut dedicated = vk::MemoryDedicatedRequirements::default();
-        let mut requirements = vk::MemoryRequirements2::default().push_next(&mut dedicated);
-        // SAFETY: the image is alive and not disjoint.
-        unsafe {
-            self.core
-                .raw
-                .get_image_memory_requirements2(&info, &mut requirements);
-        }
-        requirements.memory_requirements
-    }
-
-    /// What the memory of this image is dedicated to.
-    pub(crate) fn dedicated(&self) -> Dedicated {
-        Dedicated::Image(self.raw)
-    }
-
-    /// Binds the memory and keeps it.
-    pub(crate) fn bind(&mut self, memory: DeviceMemory) -> Result<(), Failure> {
-        self.bind_at(memory, 0)
-    }
-
-    /// The same for memory in which the image begins at `offset`, a multiple of its alignment; there is
-    /// room for it from there on.
-    pub(crate) fn bind_at(&mut self, memory: DeviceMemory, offset: u64) -> Result<(), Failure> {
-        let raw = memory.raw();
-        self.memories.push(memory);
-        // SAFETY: the memory was made for this image, which has none yet.
-        let result = unsafe { self.core.raw.bind_image_memory(self.raw, raw, offset) };
-        self.core.check("vkBindImageMemory", result)
-    }
-
-    /// Where the only plane of an image with [`Arrangement::HostPointer`] lies, from its beginning.
-    pub(crate) fn linear_layout(&self) -> vk::SubresourceLayout {
-        let subresource = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
-        // SAFETY: the image has linear tiling and one plane of color
-        // (VUID-vkGetImageSubresourceLayout-image-07790, -format-08886).
-        unsafe {
-            self.core
-                .raw
-                .get_image_subresource_layout(self.raw, subresource)
-        }
-    }
-
-    /// What memory a plane of a disjoint image needs.
-    pub(crate) fn plane_requirements(&self, plane: usize) -> vk::MemoryRequirements {
-        let mut aspect = vk::ImagePlaneMemoryRequirementsInfo::default()
-            .plane_aspect(MEMORY_PLANE_ASPECTS[plane.min(3)]);
-        let info = vk::ImageMemoryRequirementsInfo2::default()
-            .image(self.raw)
-            .push_next(&mut aspect);
-        let mut requirements = vk::MemoryRequirements2::default();
-        // SAFETY: the image is alive and disjoint, and with modifier tiling its planes are named by
-        // these aspects (VUID-VkImagePlaneMemoryRequirementsInfo-planeAspect-02282).
-        unsafe {
-            self.core
-                .raw
-                .get_image_memory_requirements2(&info, &mut requirements);
-        }
-        requirements.memory_requirements
-    }
-
-    /// Binds a memory to each plane of a disjoint image, all at once
-    /// (VUID-vkBindImageMemory2-pBindInfos-02858), and keeps them.
-    pub(crate) fn bind_planes(
-        &mut self,
-        memories: SmallVec<[DeviceMemory; 1]>,
-    ) -> Result<(), Failure> {
-        // They stay until the image has gone, also when only some of them were bound.
-        self.memories = memories;
-        let mut aspects: SmallVec<[_; 4]> = MEMORY_PLANE_ASPECTS
-            .iter()
-            .map(|aspect| vk::BindImagePlaneMemoryInfo::default().plane_aspect(*aspect))
-            .take(self.memories.len())
-            .collect();
-        let infos: SmallVec<[_; 4]> = self
-            .memories
-            .iter()
-            .zip(&mut aspects)
-            .map(|(memory, aspect)| {
-                vk::BindImageMemoryInfo::default()
-                    .image(self.raw)
-                    .memory(memory.raw())
-                    .push_next(aspect)
-            })
-            .collect();
-        // SAFETY: the image is alive, disjoint and has no memory yet; there is a memory for each of its
-        // planes, of the type and size that the plane needs.
-        let result = unsafe { self.core.raw.bind_image_memory2(&infos) };
-        self.core.check("vkBindImageMemory2", result)
-    }
-
-    pub(crate) fn memory(&self) -> Option<&DeviceMemory> {
-        self.memories.first()
-    }
-
-    /// Where a plane lies in its memory.
-    pub(crate) fn memory_plane(&self, plane: usize) -> vk::SubresourceLayout {
-        let aspect = MEMORY_PLANE_ASPECTS[plane.min(3)];
-        let subresource = vk::ImageSubresource::default().aspect_mask(aspect);
-        // SAFETY: the image has modifier tiling, so its planes are named by these aspects
-        // (VUID-vkGetImageSubresourceLayout-tiling-09433).
-        unsafe {
-            self.core
-                .raw
-                .get_image_subresource_layout(self.raw, subresource)
-        }
-    }
-
-    fn create_view(
-        &self,
-        alpha: vk::ComponentSwizzle,
-        usage: vk::ImageUsageFlags,
-    ) -> Result<vk::ImageView, Failure> {
-        let mut usage = vk::ImageViewUsageCreateInfo::default().usage(usage);
-        let info = vk::ImageViewCreateInfo::default()
-            .image(self.raw)
-            .view_type(vk::ImageViewType::TYPE_2D)
-            .format(self.plan.format)
-            .components(vk::ComponentMapping::default().a(alpha))
-            .subresource_range(WHOLE_IMAGE)
-            .push_next(&mut usage);
-        // SAFETY: the image is alive and bound, and its usage allows views.
-        let result = unsafe { self.core.raw.create_image_view(&info, None) };
-        self.core.check("vkCreateImageView", result)
-    }
-
-    /// Makes the views that the usage allows.
-    pub(crate) fn create_views(&mut self) -> Result<(), Failure> {
-        if !self.plan.has_views() {
-            return Ok(());
-        }
-        let viewable = vk::ImageUsageFlags::SAMPLED
-            | vk::ImageUsageFlags::STORAGE
-            | vk::ImageUsageFlags::COLOR_ATTACHMENT;
-        self.view = self.create_view(vk::ComponentSwizzle::IDENTITY, self.plan.usage & viewable)?;
-        let is_sampled = self.plan.usage.contains(vk::ImageUsageFlags::SAMPLED);
-        if is_sampled && has_unused_alpha(self.plan.fourcc) {
-            self.sampled_view =
-                self.create_view(vk::ComponentSwizzle::ONE, vk::ImageUsageFlags::SAMPLED)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for ImageInner {
-    fn drop(&mut self) {
-        if !self.core.may_destroy() {
-            return;
-        }
-        for view in [self.view, self.sampled_view] {
-            if view != vk::ImageView::null() {
-                // SAFETY: the work that used the view is over: the image went through the retire
-                // queue, or no work ever used it.
-                unsafe { self.core.raw.destroy_image_view(view, None) };
-            }
-        }
-        // SAFETY: as above, and its views are gone.
-        unsafe { self.core.raw.destroy_image(self.raw, None) };
-    }
-}
-
-impl fmt::Debug for ImageInner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ImageInner")
-            .field("format", &self.plan.fourcc)
-            .field("extent", &self.plan.extent)
-            .field("modifier", &self.modifier)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A shared image as a [`Device`](crate::Device) sees it: `mapping.object()`.
+/// A shared image as a [`Device`](crate::Device) sees it; this is what `mapping.object()` returns.
 ///
-/// It has one level and one layer. Between submissions it belongs to nobody: every command buffer
-/// that touches it, to read or to write, begins with [`acquire`](Self::acquire) and ends with
-/// [`release`](Self::release), and in between the image is in layout `GENERAL`. The attachments of
-/// the device that exported it share one `VkImage`.
+/// It has one mip level and one array layer. Between submissions, the foreign queue family owns it:
+/// every command buffer that reads or writes it begins with [`acquire`](Self::acquire) and ends
+/// with [`release`](Self::release). In between, the image is in layout `GENERAL`. All attachments
+/// of the device that exported it share one `VkImage`.
 #[derive(Debug)]
 pub struct Image {
-    pub(crate) inner: Arc<ImageInner>,
+    pub(crate) inner: Arc<SharedImage>,
 }
 
 impl Image {
-    /// The `VkImage`. It is this library's to destroy. The application makes its own views of it in
-    /// the view formats of the description, and with `srgb_views` in
+    /// The `VkImage`, which this library destroys. The application may create its own views of it
+    /// in the view formats of the description and, with `srgb_views`, in
     /// [`vk_srgb_format`](crate::vk_srgb_format).
     pub fn raw(&self) -> vk::Image {
         self.inner.raw
     }
 
-    /// A view of the whole image in its own format with the identity swizzle, as attachments and
-    /// storage images need it. `None` where the usage allows no view (copies only), and for formats
-    /// of luma and chroma, whose conversion the application chooses.
+    /// A view of the whole image in its own format, with the identity swizzle, as attachments and
+    /// storage images need it. `None` if the usage allows no view (copies only), and for formats of
+    /// luma and chroma, for which the application chooses the conversion.
     pub fn view(&self) -> Option<vk::ImageView> {
         let view = self.inner.view;
         (view != vk::ImageView::null()).then_some(view)
     }
 
-    /// A view to sample from: that of [`view`](Self::view), or for formats whose fourth component is
-    /// unused (`XRGB8888`) one that reads 1 as alpha.
+    /// A view to sample from. It is [`view`](Self::view), except for formats whose fourth component
+    /// is unused (`XRGB8888`), where it reads 1 as alpha.
     pub fn sampled_view(&self) -> Option<vk::ImageView> {
         let view = self.inner.sampled_view;
         (view != vk::ImageView::null())
@@ -348,27 +55,27 @@ impl Image {
             .or_else(|| self.view())
     }
 
-    /// Pixel format.
+    /// The pixel format.
     pub fn format(&self) -> Fourcc {
         self.inner.plan.fourcc
     }
 
-    /// Pixel format in Vulkan's words.
+    /// The Vulkan format.
     pub fn vk_format(&self) -> vk::Format {
         self.inner.plan.format
     }
 
-    /// What the image may be used for.
+    /// The usage the image was created with.
     pub fn usage(&self) -> vk::ImageUsageFlags {
         self.inner.plan.usage
     }
 
-    /// Size in pixels.
+    /// The size in pixels.
     pub fn extent(&self) -> Extent {
         self.inner.plan.extent
     }
 
-    /// How its pixels are arranged.
+    /// The DRM format modifier.
     pub fn modifier(&self) -> Modifier {
         self.inner.modifier
     }
@@ -381,8 +88,8 @@ impl Image {
         }
     }
 
-    /// The barrier with which a command buffer takes the image, before the given stages access it.
-    /// The content is kept.
+    /// The barrier with which a command buffer acquires the image before the given stages access
+    /// it. It preserves the content.
     pub fn acquire(
         &self,
         dst_stage: vk::PipelineStageFlags2,
@@ -392,8 +99,8 @@ impl Image {
         acquire_image(self.inner.raw, foreign, self.side(dst_stage, dst_access))
     }
 
-    /// The barrier with which a command buffer gives the image back, after the given stages accessed
-    /// it.
+    /// The barrier with which a command buffer releases the image after the given stages have
+    /// accessed it.
     pub fn release(
         &self,
         src_stage: vk::PipelineStageFlags2,

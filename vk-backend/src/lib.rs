@@ -1,10 +1,9 @@
 //! Vulkan exporter and importer for `dmashare`.
 //!
-//! A [`Device`] makes images in its own memory and exports them as dma-bufs ([`dmashare::Exporter`]),
-//! imports dma-bufs that others made ([`dmashare::Importer`], whose object is an [`Image`]), and ties
-//! the application's own `vkQueueSubmit2` to the fences of the buffers that it touches
-//! ([`Device::submission`]). It brings its own `VkDevice` ([`Device::open`]) or uses one that the
-//! application has made ([`Device::adopt`]).
+//! A [`Device`] creates images and exports them as dma-bufs ([`dmashare::Exporter`]), imports the
+//! dma-bufs of other exporters as [`Image`]s ([`dmashare::Importer`]), and ties the application's
+//! own `vkQueueSubmit2` to the fences of the buffers it touches ([`Device::submission`]). It
+//! creates a `VkDevice` ([`Device::open`]) or adopts one from the application ([`Device::adopt`]).
 //!
 //! # A frame
 //!
@@ -36,135 +35,102 @@
 //!
 //! # Buffers that move
 //!
-//! [`MovableImages`] is an exporter ([`dmashare::DynamicExporter`]) whose buffers leave the device's
-//! memory when room is needed there, or when a display wants them elsewhere, and come back when they
-//! are used. The device copies, on its queue, behind everyone's fences; nobody waits on the CPU.
-//! [`Device::memory_budget`] is what the driver says of the room there is.
+//! [`MovableImages`] is an exporter ([`dmashare::DynamicExporter`]) whose buffers leave device
+//! memory when room is needed there or when a display wants them elsewhere, and come back when they
+//! are used. The device copies them on its queue, after the fences of all previous users; no CPU
+//! thread waits. [`Device::memory_budget`] reports how much memory the driver says is available.
 //!
-//! A device follows a buffer by [`attach_dynamic`](dmashare::SharedBuffer::attach_dynamic): a
-//! submission refuses a mapping of memory that the buffer has left
+//! A device follows a buffer through [`attach_dynamic`](dmashare::SharedBuffer::attach_dynamic). A
+//! submission rejects a mapping of memory that the buffer has left
 //! ([`SubmitError::Stale`](dmashare::SubmitError::Stale)), the next
 //! [`map`](dmashare::DynamicAttachment::map) imports the new memory, and the old image goes through
 //! the retire queue. What the application has built on an image (views, descriptor sets, recorded
-//! command buffers) goes stale with it: keep it beside the mapping, and build it anew when the mapping
-//! is another.
+//! command buffers) becomes stale with it: keep it beside the mapping, and rebuild it when the
+//! mapping changes.
 //!
-//! The first submission after a move waits for the copy on the device: on the device that copied for
-//! its own timeline, elsewhere for a semaphore. One that comes between the callbacks and the
-//! submission of the copy waits for that, which is short, unless the copy itself waits for software:
-//! then it is told so ([`SubmitError::NotReady`](dmashare::SubmitError::NotReady)).
+//! The first submission after a move waits for the copy on the GPU: through the timeline on the
+//! device that copied, through a semaphore on others. A submission made after the callbacks but
+//! before the copy is submitted waits briefly for that submit. If the copy itself waits for
+//! software, it returns [`SubmitError::NotReady`](dmashare::SubmitError::NotReady) instead.
 //!
 //! # Rules that drivers leave to their callers, and that are kept here
 //!
-//! - Everything is asked of `vkGetPhysicalDeviceImageFormatProperties2` with the exact usage, flags,
-//!   view formats, modifier and handle type before an image is made or imported.
-//! - Shared memory is always a dedicated allocation. Its size is that of the image's requirements,
-//!   and a dma-buf that is smaller is refused.
-//! - A file descriptor passes to the driver only when the import has succeeded.
-//! - Images belong to nobody between submissions: each acquires them from `FOREIGN` and releases
-//!   them to it, in layout `GENERAL`.
-//! - Nothing blocks under a reservation: fences of other devices become semaphores before the
-//!   reservations are locked.
+//! - Before an image is created or imported, `vkGetPhysicalDeviceImageFormatProperties2` is queried
+//!   with its exact usage, flags, view formats, modifier and handle type.
+//! - Shared memory is a dedicated allocation of the size in the image's requirements. A smaller
+//!   dma-buf is refused.
+//! - The driver takes ownership of a file descriptor only when the import succeeds.
+//! - Between submissions, `FOREIGN` owns an image: each submission acquires it and releases it
+//!   again, in layout `GENERAL`.
+//! - No call blocks while a reservation is locked: fences of other devices become semaphores before
+//!   the reservations are locked.
 //!
 //! # Devices without dma-bufs
 //!
-//! A renderer on the CPU that has no dma-bufs, such as SwiftShader, imports images of one plane by a
-//! pointer to host memory ([`PhysicalDevice::imports_by_host_pointer`]), if their rows are exactly as far
-//! apart as its driver has them. Its [`constraint`](dmashare::Importer::constraint) demands that; attach
-//! by [`dmashare::route`], and everything else arrives by a copy that lies so. Where its semaphores take
-//! no sync_files, a submission that others' work stands before is told to wait
-//! ([`SubmitError::NotReady`](dmashare::SubmitError::NotReady)), and so are others for its work. It
-//! exports nothing.
+//! A CPU renderer without dma-bufs, such as SwiftShader, imports images of one plane by a pointer
+//! to host memory ([`PhysicalDevice::imports_by_host_pointer`]), provided that their stride is the
+//! one its driver uses. Its [`constraint`](dmashare::Importer::constraint) demands that; with an
+//! attachment by [`dmashare::route`], any other buffer reaches it through a copy in that layout. If
+//! its semaphores do not support sync_files, a submission with pending work of other devices before
+//! it returns [`SubmitError::NotReady`](dmashare::SubmitError::NotReady), and so does a submission
+//! of another device that follows its work. It exports nothing.
 //!
 //! # Locks
 //!
-//! A [`Submission`] holds its device's queue and the reservations of its buffers, locked in this
-//! order, from [`Device::submission`] to its commit or drop. The queue comes first because points of
-//! its timeline must be signalled in the order in which they were given out; whoever waits for the
-//! queue keeps no buffer from anyone. Between the two, the thread begins no other submission, asks
-//! for no sync_file ([`dmashare::Fence::export_sync_file`] submits to the queue of its device) and
-//! waits for nothing. A second lock of the same queue by one thread is an error, not a hang.
+//! A [`Submission`] locks its device's queue and then the reservations of its buffers, and holds
+//! both from [`Device::submission`] to its commit or drop. The queue comes first because the points
+//! of its timeline must be signalled in the order in which they are assigned, and a thread that
+//! waits for the queue must hold no buffer. In between, the thread must not begin another
+//! submission, request a sync_file ([`dmashare::Fence::export_sync_file`] submits to the queue of
+//! its device) or wait for anything. If a thread locks the same queue twice, it gets an error
+//! instead of a deadlock.
 //!
 //! # What it cannot do
 //!
-//! - Images whose width or height leaves half a chroma sample over are refused: Vulkan has none.
-//! - Images with planes in several dma-bufs (disjoint) are imported, where the driver can, and never
-//!   exported: an image's memory is one dma-buf.
-//! - Semaphores cannot carry an error: work that waits for a sync_file which then ends in an error
-//!   runs all the same. What has failed before a submission begins is reported by it; if a write that
-//!   the work waited for fails later, the work's own fence does, too.
-//! - A fence that only software signals (a display's) is waited for before the submission, not by
-//!   the device.
-//! - Only a fence whose work is submitted and pending has a sync_file for certain. One that has
-//!   signalled already, or whose work was not submitted yet, says
-//!   [`NoSyncFile`](dmashare::FenceError::NoSyncFile) as a device without sync_files does: its status
-//!   tells which it is.
-//! - The first use of an exported image is a submission: a thread that holds the queue cannot be the
-//!   first to map it. The export of an image that the CPU may use waits until the queue has reached
-//!   that: after the work that was submitted before it.
+//! - Images whose width or height does not cover whole chroma samples are refused: Vulkan does not
+//!   support them.
+//! - Images with planes in several dma-bufs (disjoint) are imported where the driver can, but never
+//!   exported: the memory of an exported image is one dma-buf.
+//! - Semaphores cannot carry an error: work that waits for a sync_file runs even if the sync_file
+//!   then ends in an error. Failures from before a submission begins are reported by it. If a write
+//!   that the work waited for fails later, the fence of the work fails, too.
+//! - A fence that only software signals (a display's) must be waited for on the CPU before the
+//!   submission; the device cannot wait for it.
+//! - Only a fence whose work is submitted and pending is sure to have a sync_file. One that has
+//!   already signalled, or whose work was not submitted yet, returns
+//!   [`NoSyncFile`](dmashare::FenceError::NoSyncFile), as a device without sync_files does. Its
+//!   status tells the cases apart.
+//! - The first use of an exported image is a submission, so a thread that holds the queue cannot be
+//!   the first to map it. The export of an image for the CPU waits until that submission has
+//!   completed, after all work submitted before it.
 
 pub use ash;
 
-mod adopt;
-mod barrier;
-mod commands;
+mod core;
 mod device;
-mod device_core;
 mod error;
-mod export;
-mod exported_planes;
-mod extensions;
-mod failed_input;
-mod first_release;
-mod foreign_fence;
-mod format;
-mod host_pointer;
+mod failure;
 mod image;
-mod image_copy;
-mod image_plan;
-mod import;
-mod instance;
-mod memory;
-mod memory_budget;
-mod memory_planes;
-mod modifier;
-mod movable_allocation;
-mod movable_images;
-mod move_copy;
-mod own_sync;
-mod party;
 mod physical_device;
-mod plain_buffer;
 mod queue;
-mod queue_lock;
-mod retire;
-mod selector;
-mod semaphore_pool;
-mod shadow_copy;
-mod staging;
-mod submission;
-mod submit_failure;
-mod timeline;
-mod transfer;
-mod ycbcr;
 
-pub use adopt::AdoptedDevice;
-pub use device::Device;
-pub use error::{
+pub use crate::core::queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
+pub use crate::device::Device;
+pub use crate::device::memory_budget::{MemoryBudget, PlaceBudget};
+pub use crate::device::movable_images::MovableImages;
+pub use crate::device::open_or_adopt::AdoptedDevice;
+pub use crate::device::plain_buffer::PlainBuffer;
+pub use crate::device::submission::Submission;
+pub use crate::device::transfer::Transfer;
+pub use crate::error::{
     DeviceError, NoSrgbFormat, PlainBufferError, StrideMisaligned, TransferError, UnfitForPointer,
     YcbcrError,
 };
-pub use format::{fourccs, vk_format, vk_srgb_format};
-pub use image::Image;
-pub use instance::{Instance, InstanceOptions};
-pub use memory_budget::{MemoryBudget, PlaceBudget};
-pub use modifier::ModifierSupport;
-pub use movable_images::MovableImages;
-pub use physical_device::PhysicalDevice;
-pub use plain_buffer::PlainBuffer;
-pub use queue::QueueGuard;
-pub use queue_lock::{QueueHeld, QueueLock, QueueLockGuard};
-pub use selector::{DeviceSelector, DrmNode, SelectorError};
-pub use submission::Submission;
-pub use transfer::Transfer;
-pub use ycbcr::YcbcrSampling;
+pub use crate::image::Image;
+pub use crate::image::ycbcr::YcbcrSampling;
+pub use crate::physical_device::PhysicalDevice;
+pub use crate::physical_device::format::{fourccs, vk_format, vk_srgb_format};
+pub use crate::physical_device::instance::{Instance, InstanceOptions};
+pub use crate::physical_device::modifier_support::ModifierSupport;
+pub use crate::physical_device::selector::{DeviceSelector, DrmNode, SelectorError};
+pub use crate::queue::QueueGuard;

@@ -1,22 +1,35 @@
 //! One of the machine's Vulkan devices, before it is opened.
 
+pub(crate) mod extensions;
+pub(crate) mod format;
+pub(crate) mod host_pointer_support;
+pub(crate) mod image_plan;
+pub(crate) mod instance;
+pub(crate) mod modifier_support;
+pub(crate) mod query_modifiers;
+pub(crate) mod select_device;
+pub(crate) mod selector;
+
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::vk;
-use dmashare::{Fourcc, Modifier, Usage};
 
-use crate::error::{DeviceError, Failure, Named};
-use crate::extensions::{EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED};
-use crate::format::fourccs;
-use crate::image_plan::ImagePlan;
-use crate::instance::text;
-use crate::modifier::Answers;
-use crate::{DrmNode, Instance, ModifierSupport};
+use crate::error::DeviceError;
+use crate::failure::Named;
+use crate::physical_device::extensions::{
+    EXTERNAL_MEMORY_DMA_BUF, EXTERNAL_MEMORY_HOST, Extension, NEEDED, PHYSICAL_DEVICE_DRM, WANTED,
+};
+use crate::physical_device::instance::Instance;
+use crate::physical_device::modifier_support::Answers;
+use crate::physical_device::selector::DrmNode;
 
-/// Says which driver it is, where Vulkan 1.2 does not.
+/// Extension that identifies the driver before Vulkan 1.2.
 const DRIVER_PROPERTIES: &CStr = ash::khr::driver_properties::NAME;
+
+/// Whether devices snoop the CPU's caches without explicit synchronization.
+const COHERENT: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
 
 struct Inner {
     instance: Instance,
@@ -51,8 +64,14 @@ fn node(present: vk::Bool32, major: i64, minor: i64) -> Option<DrmNode> {
     })
 }
 
+/// Converts a fixed-size name that Vulkan has filled in.
+fn text(name: Result<&CStr, impl Sized>) -> String {
+    name.map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 impl PhysicalDevice {
-    /// Asks the driver for everything that is needed to choose and to open the device.
+    /// Queries the driver for everything that is needed to select and open the device.
     ///
     /// # Safety
     /// `raw` must be of `instance`.
@@ -61,7 +80,7 @@ impl PhysicalDevice {
         raw: vk::PhysicalDevice,
     ) -> Result<Self, DeviceError> {
         let functions = instance.raw();
-        // SAFETY: by the contract of this function `raw` is of this instance, here and below.
+        // SAFETY: by the contract of this function, `raw` belongs to `instance`, here and below.
         let extensions = unsafe { functions.enumerate_device_extension_properties(raw) }
             .named("vkEnumerateDeviceExtensionProperties")
             .map_err(|failure| failure.device("Vulkan"))?;
@@ -79,7 +98,7 @@ impl PhysicalDevice {
         let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
         let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
         let mut maintenance_4 = vk::PhysicalDeviceMaintenance4Properties::default();
-        // The command came with Vulkan 1.1, and so did the identifiers.
+        // Vulkan 1.1 added both the command and the identifiers.
         if basic.api_version >= vk::API_VERSION_1_1 {
             let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
             if basic.api_version >= vk::API_VERSION_1_2 || has(DRIVER_PROPERTIES) {
@@ -127,12 +146,12 @@ impl PhysicalDevice {
         self.inner.raw
     }
 
-    /// The instance that it is of.
+    /// The instance it belongs to.
     pub fn instance(&self) -> &Instance {
         &self.inner.instance
     }
 
-    /// Its name, such as "llvmpipe (LLVM 19.1.7, 256 bits)".
+    /// The device's name, such as "llvmpipe (LLVM 19.1.7, 256 bits)".
     pub fn name(&self) -> &str {
         &self.inner.name
     }
@@ -142,7 +161,7 @@ impl PhysicalDevice {
         &self.inner.driver_name
     }
 
-    /// The driver's version as text.
+    /// The driver's version, as text.
     pub fn driver_info(&self) -> &str {
         &self.inner.driver_info
     }
@@ -152,7 +171,7 @@ impl PhysicalDevice {
         self.inner.device_type
     }
 
-    /// The Vulkan version that it offers, as in `vk::make_api_version`.
+    /// The Vulkan version it supports, as in `vk::make_api_version`.
     pub fn api_version(&self) -> u32 {
         self.inner.api_version
     }
@@ -167,19 +186,18 @@ impl PhysicalDevice {
         self.inner.driver_uuid
     }
 
-    /// Its primary DRM node, if it has one and says so (`VK_EXT_physical_device_drm`).
+    /// Its primary DRM node, if the driver reports one (`VK_EXT_physical_device_drm`).
     pub fn primary_node(&self) -> Option<DrmNode> {
         self.inner.primary_node
     }
 
-    /// Its render node, if it has one and says so.
+    /// Its render node, if the driver reports one.
     pub fn render_node(&self) -> Option<DrmNode> {
         self.inner.render_node
     }
 
-    /// The device extensions for sharing that this device has: those that
-    /// [`Device::open`](crate::Device::open) enables, and an application that makes the `VkDevice`
-    /// itself had better enable, too.
+    /// The sharing extensions this device supports. [`Device::open`](crate::Device::open) enables
+    /// them; an application that creates the `VkDevice` itself should do the same.
     pub fn sharing_extensions(&self) -> Vec<&'static CStr> {
         let wanted = WANTED.iter().map(|extension| extension.name);
         let is_used = |name: &CStr| {
@@ -189,7 +207,20 @@ impl PhysicalDevice {
         wanted.filter(|name| is_used(name)).collect()
     }
 
-    /// Whether it offers an extension.
+    /// Whether it imports linear images of one plane by a pointer to host memory, because it has no
+    /// dma-bufs: a CPU renderer with `VK_EXT_external_memory_host`, on a machine whose devices
+    /// snoop the CPU's caches. It takes memory in [`Placement::Host`](dmashare::Placement::Host)
+    /// and [`Placement::Shmem`](dmashare::Placement::Shmem) with its driver's own stride;
+    /// [`dmashare::route`] makes a shadow for any other buffer. Such a device exports nothing.
+    pub fn imports_by_host_pointer(&self) -> bool {
+        COHERENT
+            && self.device_type() == vk::PhysicalDeviceType::CPU
+            && self.api_version() >= vk::API_VERSION_1_3
+            && !self.has_extension(EXTERNAL_MEMORY_DMA_BUF.name)
+            && self.has_extension(EXTERNAL_MEMORY_HOST.name)
+    }
+
+    /// Whether it supports an extension.
     pub fn has_extension(&self, name: &CStr) -> bool {
         self.inner
             .extensions
@@ -197,19 +228,20 @@ impl PhysicalDevice {
             .any(|known| known.as_c_str() == name)
     }
 
-    /// The largest buffer in bytes (`maxBufferSize`); 0 before Vulkan 1.3, where no device is opened.
+    /// The largest buffer size in bytes (`maxBufferSize`); 0 before Vulkan 1.3, where no device is
+    /// opened.
     pub(crate) fn max_buffer_size(&self) -> u64 {
         self.inner.max_buffer_size
     }
 
-    /// Bytes of which addresses and sizes of imported host memory are multiples
-    /// (`minImportedHostPointerAlignment`); 0 where there is no such import.
+    /// The alignment in bytes of addresses and sizes of imported host memory
+    /// (`minImportedHostPointerAlignment`); 0 if the device has no such import.
     pub(crate) fn host_pointer_alignment(&self) -> usize {
         self.inner.host_pointer_alignment
     }
 
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {
-        // One insertion at a time: a panic elsewhere leaves the map whole.
+        // The map changes by single insertions, so a panic leaves it consistent.
         self.inner
             .answers
             .lock()
@@ -227,60 +259,18 @@ impl PhysicalDevice {
         version.into_iter().chain(extensions).collect()
     }
 
-    /// What it lacks to export images; empty if it can.
+    /// What it lacks for exporting images; empty if it can export.
     pub fn missing_for_export(&self) -> Vec<&'static str> {
         self.missing()
     }
 
-    /// What it lacks to import images; empty if it can, be it only
-    /// [by host pointer](Self::imports_by_host_pointer).
+    /// What it lacks for importing images; empty if it can import, even if only [by host
+    /// pointer](Self::imports_by_host_pointer).
     pub fn missing_for_import(&self) -> Vec<&'static str> {
         if self.imports_by_host_pointer() {
             return Vec::new();
         }
         self.missing()
-    }
-
-    /// The formats that it can export or import, with at least one modifier, for all of these uses.
-    pub fn formats(&self, usage: Usage) -> Vec<Fourcc> {
-        fourccs()
-            .filter(|fourcc| {
-                self.modifiers(*fourcc, usage)
-                    .is_ok_and(|supports| !supports.is_empty())
-            })
-            .collect()
-    }
-
-    /// The modifiers with which it can export or import `format` for all of these uses, in the
-    /// driver's order; empty if there are none.
-    ///
-    /// # Errors
-    /// [`DeviceError::Vulkan`]: the driver cannot answer.
-    pub fn modifiers(
-        &self,
-        format: Fourcc,
-        usage: Usage,
-    ) -> Result<Vec<ModifierSupport>, DeviceError> {
-        if !self.missing_for_import().is_empty() {
-            return Ok(Vec::new());
-        }
-        match ImagePlan::of_format(format, usage) {
-            Some(plan) => self
-                .modifier_supports(&plan)
-                .map(|supports| supports.to_vec())
-                .map_err(|failure: Failure| failure.device(self.name())),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// The modifiers alone, for errors that list what is supported.
-    pub(crate) fn modifier_values<'a>(
-        supports: impl IntoIterator<Item = &'a ModifierSupport>,
-    ) -> Vec<Modifier> {
-        supports
-            .into_iter()
-            .map(|support| support.modifier)
-            .collect()
     }
 }
 

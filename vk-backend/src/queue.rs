@@ -1,11 +1,18 @@
 //! The device's queue, for the application's own submissions.
 
+pub(crate) mod failed_inputs;
+pub(crate) mod foreign_fence;
+pub(crate) mod semaphore_pool;
+pub(crate) mod submit_failure;
+pub(crate) mod timeline;
+pub(crate) mod timeline_fence;
+
 use ash::vk;
 
-use crate::queue_lock::QueueLockGuard;
+use crate::core::queue_lock::QueueLockGuard;
 
-/// The device's queue with its lock held: for work that touches no shared buffer, and for
-/// presentation. Drop it before a [`Submission`](crate::Submission) is begun.
+/// The device's queue with its lock held, for presentation and for work that touches no shared
+/// buffer. Drop it before beginning a [`Submission`](crate::Submission).
 #[derive(Debug)]
 pub struct QueueGuard {
     raw: vk::Queue,
@@ -17,7 +24,7 @@ impl QueueGuard {
         Self { raw, _lock: lock }
     }
 
-    /// The queue, which nobody else uses while the guard lives.
+    /// The queue. No other user of the lock touches it while the guard lives.
     pub fn raw(&self) -> vk::Queue {
         self.raw
     }

@@ -1,4 +1,4 @@
-//! Submissions: what they wait for, in which order they signal, and what dropping one leaves.
+//! Submissions: what they wait for, in which order they signal, and what a dropped one leaves behind.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -14,17 +14,9 @@ use dmashare::{
 use dmashare_lab_probe::{SwSyncTimeline, within_time_limit};
 use dmashare_vk::ash::vk;
 use dmashare_vk::{Device, QueueHeld};
-use support::{assert_same_bytes, buffer, device, map, pattern};
+use support::{LONG, assert_same_bytes, buffer, device, map, pattern, submit_empty};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LONG: Duration = Duration::from_secs(30);
-
-/// Submits nothing but the waits and signals.
-fn submit_empty(device: &Device, mapping: &Mapping<Device>, access: Access) -> Fence {
-    let submission = device.submission([mapping.used_for(access)]).unwrap();
-    // SAFETY: there are no command buffers.
-    unsafe { submission.submit(&[]) }.unwrap()
-}
 
 fn point(fence: &Fence) -> u64 {
     match fence {
@@ -342,82 +334,6 @@ fn threads_that_submit_in_opposite_order_never_deadlock() {
     });
     for buffer in &buffers {
         buffer.wait_ready(Access::Write, LONG).unwrap();
-    }
-}
-
-/// Whoever holds the queue cannot submit: so what succeeds then has not.
-#[test]
-fn exportable_work_becomes_a_sync_file_without_another_submission() {
-    let device = device();
-    let shared = buffer(&device, "exportable");
-    let mapping = map(&shared, &device);
-    for _ in 0..3 {
-        let submission = device.submission([mapping.write()]).unwrap();
-        assert_eq!(submission.signals().len(), 1);
-        let submission = submission.exportable().unwrap().exportable().unwrap();
-        assert_eq!(submission.signals().len(), 2);
-        // SAFETY: there are no command buffers.
-        let fence = unsafe { submission.submit(&[]) }.unwrap();
-        let queue = device.queue().unwrap();
-        match fence.export_sync_file() {
-            Ok(file) => file.wait(LONG).unwrap(),
-            Err(FenceError::NoSyncFile { .. }) => {
-                assert_eq!(fence.status(), FenceStatus::Signalled);
-            }
-            Err(error) => panic!("{error}"),
-        }
-        drop(queue);
-        let other = submit_without_export(&device, &mapping);
-        fence.wait(LONG).unwrap();
-        other.wait(LONG).unwrap();
-    }
-    // One that is given up keeps nothing.
-    drop(device.submission([mapping.write()]).unwrap().exportable());
-    submit_empty(&device, &mapping, Access::Write)
-        .wait(LONG)
-        .unwrap();
-}
-
-/// Work of which nobody said that it would be exported: with the queue held, it cannot be.
-fn submit_without_export(device: &Device, mapping: &Mapping<Device>) -> Fence {
-    let fence = submit_empty(device, mapping, Access::Write);
-    let queue = device.queue().unwrap();
-    let error = fence.export_sync_file().unwrap_err();
-    assert!(matches!(error, FenceError::Device { .. }), "{error}");
-    drop(queue);
-    fence
-}
-
-/// A client finds the fences in the dma-buf: they are sync_files always.
-#[test]
-fn work_on_a_buffer_that_others_hold_is_exportable() {
-    let device = device();
-    let shared = buffer(&device, "held");
-    let mapping = map(&shared, &device);
-    let guard = shared.export("a client").unwrap();
-    let submission = device.submission([mapping.write()]).unwrap();
-    assert_eq!(submission.signals().len(), 2);
-    drop(submission);
-    drop(guard);
-    let submission = device.submission([mapping.write()]).unwrap();
-    assert_eq!(submission.signals().len(), 1);
-}
-
-#[test]
-fn a_fence_becomes_a_sync_file() {
-    let device = device();
-    let shared = buffer(&device, "export");
-    let mapping = map(&shared, &device);
-    for _ in 0..3 {
-        let fence = submit_empty(&device, &mapping, Access::Write);
-        match fence.export_sync_file() {
-            Ok(file) => file.wait(LONG).unwrap(),
-            Err(FenceError::NoSyncFile { .. }) => {
-                assert_eq!(fence.status(), FenceStatus::Signalled);
-            }
-            Err(error) => panic!("{error}"),
-        }
-        fence.wait(LONG).unwrap();
     }
 }
 

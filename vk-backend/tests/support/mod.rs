@@ -234,7 +234,7 @@ pub fn busy_until(
     submit_empty(device, mapping, Access::Write)
 }
 
-/// Submits nothing but the waits and signals.
+/// Submits the waits and signals, without command buffers.
 pub fn submit_empty(device: &Device, mapping: &Mapping<Device>, access: Access) -> Fence {
     let submission = device.submission([mapping.used_for(access)]).unwrap();
     // SAFETY: there are no command buffers.

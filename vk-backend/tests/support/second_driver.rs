@@ -19,7 +19,7 @@ const MANIFEST: &str = "/usr/lib/swiftshader/vk_swiftshader_icd.json";
 const DRIVER_FILES: &str = "VK_DRIVER_FILES";
 
 /// What the validation layers are not to say, by the layers' own variable: that SwiftShader does not
-/// claim to import any image by pointer. It does it all the same (`host_pointer.rs` of the crate), and
+/// claim to import any image by pointer. It does it all the same (`host_pointer_support.rs` of the crate), and
 /// offers the extension; only its answer is missing.
 const UNCLAIMED: (&str, &str) = (
     "VK_LAYER_MESSAGE_ID_FILTER",
