@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use dmashare::{Access, Color, ColorRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
 
+use crate::capture::little_endian;
 use crate::pixel_format::PixelFormat;
 
 /// A copy of an image: its planes' rows, without padding.
@@ -122,11 +123,7 @@ impl FramePixels {
                 let format = PixelFormat::of(format).context("the colors are not known")?;
                 let at = (y * width + x) * format.bytes();
                 let bytes = &self.planes[0][at..at + format.bytes()];
-                let number = bytes
-                    .iter()
-                    .rev()
-                    .fold(0, |n, byte| n << 8 | u64::from(*byte));
-                return Ok(format.decode(number).eight_bits());
+                return Ok(format.decode(little_endian(bytes)).eight_bits());
             }
         };
         let (red_weight, blue_weight) = match self.color.matrix {

@@ -1,23 +1,23 @@
-//! Whether the display really showed what the camera captured and what Vulkan drew.
+//! Compares what the display showed with what the camera captured and Vulkan drew.
 
 use anyhow::{Context as _, Result};
 use dmashare::Extent;
 use dmashare_drm::{Card, CommitId, Output};
 use dmashare_vk::Device;
 
-use super::Options;
-use super::buffers::CameraFrame;
-use super::pattern::Bars;
-use super::stage::{Stage, inside};
 use crate::agreement;
-use crate::capture::Capture;
+use crate::camera::buffers::CameraFrame;
+use crate::camera::camera_options::Options;
+use crate::camera::pattern::Bars;
+use crate::camera::stage::{Stage, inside};
+use crate::capture::{Capture, Comparison};
 use crate::capture_target::CaptureTarget;
 use crate::frame_pixels::{FramePixels, near};
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 use crate::screen::Screen;
 
-/// Compares one frame in so many.
+/// Compares every n-th frame.
 #[derive(Debug)]
 pub(super) struct Checks {
     every: Option<u32>,
@@ -27,9 +27,7 @@ pub(super) struct Checks {
     /// Whether the camera's picture is known.
     has_pattern: bool,
     pub(super) captured: u64,
-    pub(super) pixels_checked: u64,
-    pub(super) pixel_errors: u64,
-    pub(super) first_pixel_error: Option<String>,
+    pub(super) comparison: Comparison,
     pub(super) pattern_errors: u64,
     pub(super) pattern_places: Vec<u32>,
     pub(super) vulkan_bytes: u64,
@@ -60,9 +58,7 @@ impl Checks {
             background: Picture::new(screen, 0),
             has_pattern,
             captured: 0,
-            pixels_checked: 0,
-            pixel_errors: 0,
-            first_pixel_error: None,
+            comparison: Comparison::default(),
             pattern_errors: 0,
             pattern_places: Vec::new(),
             vulkan_bytes: 0,
@@ -74,11 +70,6 @@ impl Checks {
     pub(super) fn target_for(&self, frame: u32) -> Option<&CaptureTarget> {
         let wanted = self.every.is_some_and(|every| frame.is_multiple_of(every));
         self.target.as_ref().filter(|_| wanted)
-    }
-
-    /// The inode of the capture buffer.
-    pub(super) fn inode(&self) -> Option<u64> {
-        self.target.as_ref().map(CaptureTarget::inode)
     }
 
     /// Waits for the capture of a commit, and compares everything. The frame is on the screen, so the
@@ -142,16 +133,13 @@ impl Checks {
                 };
                 let found = capture.pixel(x, y).eight_bits();
                 if !near(found, expected, tolerance) {
-                    self.pixel_errors += 1;
-                    self.first_pixel_error.get_or_insert_with(|| {
-                        format!(
-                            "frame {number}, {of}, at ({x}, {y}): {found:?} instead of {expected:?}"
-                        )
-                    });
+                    let what = format!("{found:?} instead of {expected:?}");
+                    self.comparison
+                        .wrong(|| format!("frame {number}, {of}, at ({x}, {y}): {what}"));
                 }
             }
         }
-        self.pixels_checked += u64::from(width) * u64::from(height);
+        self.comparison.pixels_checked += u64::from(width) * u64::from(height);
         Ok(())
     }
 }

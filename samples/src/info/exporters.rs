@@ -1,4 +1,4 @@
-//! Everyone on this machine who can make dma-bufs.
+//! The exporters of dma-bufs on this machine.
 
 use std::{fs, io};
 
@@ -8,15 +8,15 @@ use dmashare::{Allocation, BufferDesc, ExportError, Exporter, Modifier, Usage};
 use dmashare_drm::DumbBuffers;
 use dmashare_vk::{Device, PhysicalDevice};
 
-use super::drm::NodeReport;
-use super::report::Unusable;
-use super::vulkan;
-use crate::program;
+use crate::info::drm::NodeReport;
+use crate::info::error_chain::chain;
+use crate::info::unusable::Unusable;
+use crate::info::vulkan;
 
 /// Where the kernel has its dma-heaps.
 const HEAPS: &str = "/dev/dma_heap";
 
-/// Someone who makes dma-bufs, under the name that the report uses.
+/// An exporter of dma-bufs, under the name that the report uses.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) name: String,
@@ -32,7 +32,7 @@ enum Kind {
 }
 
 impl Source {
-    /// Everyone there is, and who should be one but can't be used, with the reason.
+    /// Every exporter, and those that can't be used, with the reason.
     pub(super) fn all(
         devices: &[(PhysicalDevice, String)],
         nodes: &[NodeReport],
@@ -81,7 +81,7 @@ impl Source {
         (sources, unusable)
     }
 
-    /// What it has to be asked for when it is to write the pixels.
+    /// The usage to ask for so that it can write the pixels.
     pub(super) fn usage(&self, is_yuv: bool) -> Usage {
         match self.kind {
             Kind::Vulkan(_) if is_yuv => Usage::TRANSFER_DESTINATION | Usage::TRANSFER_SOURCE,
@@ -90,7 +90,7 @@ impl Source {
         }
     }
 
-    /// The Vulkan device, which has to be given the time to clean up.
+    /// The Vulkan device, whose `dispatch` has to be called.
     pub(super) fn device(&self) -> Option<&Device> {
         match &self.kind {
             Kind::Vulkan(device) => Some(device),
@@ -98,7 +98,7 @@ impl Source {
         }
     }
 
-    /// The ways around for those who do not take its memory: copies in host memory, by its own queue if
+    /// The detours for importers that do not take its memory: copies in host memory, by its own queue if
     /// it has one.
     pub(super) fn routes(&self) -> Routes {
         let memory = HostMemory::open().unwrap_or_else(|_| HostMemory::new(None, None));
@@ -135,9 +135,4 @@ impl Exporter for Source {
     ) -> Result<Allocation, ExportError> {
         self.exporter().allocate(desc, modifiers)
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    program::message(&error.into())
 }

@@ -1,6 +1,5 @@
 //! Cameras: their buffers leave as dma-bufs.
 
-use std::fmt;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +10,11 @@ use dmashare::{
     ImportError, Importer, Mapping, Modifier, Placement,
 };
 
-use super::format::offered;
-use super::queue::{SlotUses, dequeue, queue_when_ready};
-use super::sys::{self, BUFFER_ERROR, BufferType, Memory, PixFormat, Queued};
-use super::{V4l2Device, V4l2Error, VideoFormat};
-
-const CAMERA: &str = "a camera";
+use crate::device::V4l2Device;
+use crate::error::V4l2Error;
+use crate::format::{VideoFormat, offered};
+use crate::queue::{SlotUses, dequeue, queue_when_ready};
+use crate::sys::{self, BUFFER_ERROR, BufferType, Memory, PixFormat, Queued};
 
 /// A camera, in one format. Clones share the open device; it is closed, and stops, when the last clone
 /// and the last buffer are gone.
@@ -24,15 +22,16 @@ const CAMERA: &str = "a camera";
 /// As an [`Exporter`] it makes one buffer of the driver's memory after the other
 /// (`VIDIOC_CREATE_BUFS`, `VIDIOC_EXPBUF`), in the camera's format only. A buffer that is let go leaves
 /// the driver's table (`VIDIOC_REMOVE_BUFS`); before Linux 6.10, or while the camera has it, it stays there
-/// until the camera is closed. Its memory goes with the last who has it.
+/// until the camera is closed. Its memory goes with its last user.
 ///
 /// As an [`Importer`] it takes its own buffers only: attach each, and [`queue`](Self::queue) the mapping
 /// to have it filled.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct V4l2Capture {
     inner: Arc<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
     device: V4l2Device,
     format: VideoFormat,
@@ -53,8 +52,6 @@ struct State {
 #[derive(Clone, Debug)]
 pub struct CameraBuffer {
     index: u32,
-    /// Which camera's: its state's address, which the buffer's backing keeps alive.
-    camera: usize,
 }
 
 /// What a backing came from: a buffer in the driver's table, taken out when the backing goes.
@@ -101,17 +98,17 @@ impl V4l2Capture {
     ///
     /// # Errors
     /// - As [`V4l2Device::open`]; [`V4l2Error::None`]: no camera has the format.
-    /// - [`V4l2Error::WrongKind`]: it is no camera.
+    /// - [`V4l2Error::WrongKind`]: it is not a camera.
     /// - [`V4l2Error::Format`], [`V4l2Error::Size`]: it has no such frames.
     /// - [`V4l2Error::Ioctl`]: among others `EBUSY`, another program has its buffers.
     pub fn open(path: Option<&Path>, format: Fourcc, extent: Extent) -> Result<Self, V4l2Error> {
-        let device = match path {
-            Some(path) => V4l2Device::open(path)?,
-            None => V4l2Device::find(&format!("camera with {format}"), |device| {
-                device.is_camera() && offered(device, BufferType::Capture).contains(&format)
-            })?,
-        };
-        device.require(V4l2Device::is_camera, CAMERA)?;
+        let device = V4l2Device::of_kind(
+            path,
+            "a camera",
+            V4l2Device::is_camera,
+            &format!("camera with {format}"),
+            |device| offered(device, BufferType::Capture).contains(&format),
+        )?;
         let (format, pix) = VideoFormat::set(&device, BufferType::Capture, format, extent)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -128,7 +125,7 @@ impl V4l2Capture {
         &self.inner.device
     }
 
-    /// What its frames are.
+    /// The format of its frames.
     pub fn format(&self) -> VideoFormat {
         self.inner.format
     }
@@ -144,8 +141,7 @@ impl V4l2Capture {
     /// [`V4l2Error::Ioctl`]: among others `EINVAL` or `ENOBUFS`, it has too few buffers.
     pub fn start(&self) -> Result<(), V4l2Error> {
         let mut state = self.state();
-        sys::stream(self.inner.device.as_fd(), BufferType::Capture, true)
-            .map_err(self.inner.device.failed("VIDIOC_STREAMON"))?;
+        self.inner.device.stream_on(BufferType::Capture)?;
         state.streaming = true;
         state.last_sequence = None;
         Ok(())
@@ -158,17 +154,16 @@ impl V4l2Capture {
     /// [`V4l2Error::Ioctl`].
     pub fn stop(&self) -> Result<(), V4l2Error> {
         let mut state = self.state();
-        sys::stream(self.inner.device.as_fd(), BufferType::Capture, false)
-            .map_err(self.inner.device.failed("VIDIOC_STREAMOFF"))?;
+        self.inner.device.stream_off(BufferType::Capture)?;
         state.streaming = false;
         state.slots.iter().for_each(SlotUses::end);
         Ok(())
     }
 
-    /// Gives a buffer to the camera, to be filled (`VIDIOC_QBUF`). Everyone who uses it is waited for
-    /// on the CPU, up to `timeout`; a display's use ends in its dispatch, so look first
-    /// ([`SharedBuffer::ready`](dmashare::SharedBuffer::ready)) where one thread does both. From here
-    /// on the buffer carries a write fence, until [`wait_frame`](Self::wait_frame) has it.
+    /// Gives a buffer to the camera, to be filled (`VIDIOC_QBUF`), after waiting on the CPU, up to
+    /// `timeout`, for all who use it. A display's use ends in its dispatch, so where one thread does
+    /// both, look first ([`SharedBuffer::ready`](dmashare::SharedBuffer::ready)). From here on the
+    /// buffer carries a write fence, until [`wait_frame`](Self::wait_frame) returns it.
     ///
     /// # Errors
     /// - [`V4l2Error::NotAttached`]: the mapping is of another camera.
@@ -177,27 +172,13 @@ impl V4l2Capture {
     pub fn queue(&self, mapping: &Mapping<Self>, timeout: Duration) -> Result<(), V4l2Error> {
         let device = &self.inner.device;
         let buffer = mapping.object();
-        if buffer.camera != self.identity() {
-            return Err(V4l2Error::NotAttached {
-                device: device.name().to_owned(),
-                buffer: mapping.buffer_name().to_owned(),
-            });
+        if !Arc::ptr_eq(&mapping.importer().inner, &self.inner) {
+            return Err(device.not_attached(mapping.buffer_name()));
         }
         queue_when_ready(device, &mapping.write(), timeout, || {
             let mut state = self.state();
             let slot = &mut state.slots[buffer.index as usize];
-            let fence = slot.begin();
-            let queued = Queued {
-                index: buffer.index,
-                dmabuf: None,
-                bytes_used: 0,
-            };
-            let result = sys::queue_buffer(device.as_fd(), BufferType::Capture, queued);
-            result.map_err(|source| {
-                slot.cancel();
-                device.failed("VIDIOC_QBUF")(source)
-            })?;
-            Ok(fence)
+            slot.begin(|| device.queue(BufferType::Capture, Queued::to_fill(buffer.index)))
         })
     }
 
@@ -231,10 +212,6 @@ impl V4l2Capture {
         state.slots.iter().filter(|slot| slot.is_used()).count()
     }
 
-    fn identity(&self) -> usize {
-        Arc::as_ptr(&self.inner).addr()
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner
             .state
@@ -264,9 +241,8 @@ impl V4l2Capture {
     }
 
     fn failed(&self, operation: &'static str) -> impl Fn(std::io::Error) -> ExportError {
-        let exporter = self.inner.device.name().to_owned();
         move |source| ExportError::Device {
-            exporter: exporter.clone(),
+            exporter: self.inner.device.name().to_owned(),
             operation,
             source: source.into(),
         }
@@ -340,22 +316,10 @@ impl Importer for V4l2Capture {
             placement: backing.placement(),
             reason: "a camera fills the buffers that it made itself".to_owned(),
         })?;
-        Ok(CameraBuffer {
-            index: own.index,
-            camera: self.identity(),
-        })
+        Ok(CameraBuffer { index: own.index })
     }
 
     fn retire(&self, _object: CameraBuffer, _after: FenceSet) {
         // It is a number; the driver's buffer goes with the backing.
-    }
-}
-
-impl fmt::Debug for V4l2Capture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("V4l2Capture")
-            .field("device", &self.inner.device)
-            .field("format", &self.inner.format)
-            .finish_non_exhaustive()
     }
 }

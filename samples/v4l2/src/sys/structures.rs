@@ -1,23 +1,23 @@
 //! The structures of `linux/videodev2.h`, as the single-planar interface uses them.
 
 /// `V4L2_CAP_*` of `device_caps`.
-pub(in crate::v4l2) mod capability {
-    pub(in crate::v4l2) const VIDEO_CAPTURE: u32 = 0x0000_0001;
-    pub(in crate::v4l2) const VIDEO_OUTPUT: u32 = 0x0000_0002;
-    pub(in crate::v4l2) const VIDEO_M2M: u32 = 0x0000_8000;
-    pub(in crate::v4l2) const VIDEO_M2M_MPLANE: u32 = 0x0000_4000;
-    pub(in crate::v4l2) const VIDEO_CAPTURE_MPLANE: u32 = 0x0000_1000;
-    pub(in crate::v4l2) const VIDEO_OUTPUT_MPLANE: u32 = 0x0000_2000;
-    pub(in crate::v4l2) const META_CAPTURE: u32 = 0x0080_0000;
-    pub(in crate::v4l2) const META_OUTPUT: u32 = 0x0800_0000;
-    pub(in crate::v4l2) const STREAMING: u32 = 0x0400_0000;
+pub(crate) mod capability {
+    pub(crate) const VIDEO_CAPTURE: u32 = 0x0000_0001;
+    pub(crate) const VIDEO_OUTPUT: u32 = 0x0000_0002;
+    pub(crate) const VIDEO_M2M: u32 = 0x0000_8000;
+    pub(crate) const VIDEO_M2M_MPLANE: u32 = 0x0000_4000;
+    pub(crate) const VIDEO_CAPTURE_MPLANE: u32 = 0x0000_1000;
+    pub(crate) const VIDEO_OUTPUT_MPLANE: u32 = 0x0000_2000;
+    pub(crate) const META_CAPTURE: u32 = 0x0080_0000;
+    pub(crate) const META_OUTPUT: u32 = 0x0800_0000;
+    pub(crate) const STREAMING: u32 = 0x0400_0000;
     /// `device_caps` is filled in.
-    pub(in crate::v4l2) const DEVICE_CAPS: u32 = 0x8000_0000;
+    pub(crate) const DEVICE_CAPS: u32 = 0x8000_0000;
 }
 
 /// `enum v4l2_buf_type`: the two queues of the single-planar interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::v4l2) enum BufferType {
+pub(crate) enum BufferType {
     /// Filled by the device.
     Capture = 1,
     /// Read by the device.
@@ -26,7 +26,7 @@ pub(in crate::v4l2) enum BufferType {
 
 /// `enum v4l2_memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::v4l2) enum Memory {
+pub(crate) enum Memory {
     /// The driver's own.
     Mmap = 1,
     /// That of dma-bufs.
@@ -34,14 +34,14 @@ pub(in crate::v4l2) enum Memory {
 }
 
 /// `V4L2_BUF_FLAG_ERROR`: what is in the buffer may be damaged.
-pub(in crate::v4l2) const BUFFER_ERROR: u32 = 0x0000_0040;
+pub(crate) const BUFFER_ERROR: u32 = 0x0000_0040;
 /// `V4L2_FIELD_NONE`: progressive.
 pub(super) const FIELD_NONE: u32 = 1;
 
 /// `struct v4l2_capability`.
 #[repr(C)]
-#[derive(Clone, Copy)]
-pub(in crate::v4l2) struct Capability {
+#[derive(Default)]
+pub(crate) struct Capability {
     pub(super) driver: [u8; 16],
     pub(super) card: [u8; 32],
     pub(super) bus_info: [u8; 32],
@@ -52,16 +52,16 @@ pub(in crate::v4l2) struct Capability {
 }
 
 impl Capability {
-    pub(in crate::v4l2) fn driver(&self) -> String {
+    pub(crate) fn driver(&self) -> String {
         text(&self.driver)
     }
 
-    pub(in crate::v4l2) fn card(&self) -> String {
+    pub(crate) fn card(&self) -> String {
         text(&self.card)
     }
 
     /// What this node can do; the capabilities of the whole device on kernels that do not say.
-    pub(in crate::v4l2) fn of_node(&self) -> u32 {
+    pub(crate) fn of_node(&self) -> u32 {
         match self.capabilities & capability::DEVICE_CAPS {
             0 => self.capabilities,
             _ => self.device_caps,
@@ -76,6 +76,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// `struct v4l2_fmtdesc`.
 #[repr(C)]
+#[derive(Default)]
 pub(super) struct FormatDescription {
     pub(super) index: u32,
     pub(super) kind: u32,
@@ -89,24 +90,24 @@ pub(super) struct FormatDescription {
 /// `struct v4l2_pix_format`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::v4l2) struct PixFormat {
-    pub(in crate::v4l2) width: u32,
-    pub(in crate::v4l2) height: u32,
-    pub(in crate::v4l2) pixel_format: u32,
-    pub(in crate::v4l2) field: u32,
-    pub(in crate::v4l2) bytes_per_line: u32,
-    pub(in crate::v4l2) size_image: u32,
-    pub(in crate::v4l2) colorspace: u32,
-    pub(in crate::v4l2) private: u32,
-    pub(in crate::v4l2) flags: u32,
-    pub(in crate::v4l2) ycbcr_encoding: u32,
-    pub(in crate::v4l2) quantization: u32,
-    pub(in crate::v4l2) transfer: u32,
+pub(crate) struct PixFormat {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) pixel_format: u32,
+    pub(crate) field: u32,
+    pub(crate) bytes_per_line: u32,
+    pub(crate) size_image: u32,
+    pub(crate) colorspace: u32,
+    pub(crate) private: u32,
+    pub(crate) flags: u32,
+    pub(crate) ycbcr_encoding: u32,
+    pub(crate) quantization: u32,
+    pub(crate) transfer: u32,
 }
 
 impl PixFormat {
     /// A request for progressive frames; the driver chooses what is 0.
-    pub(in crate::v4l2) fn new(width: u32, height: u32, pixel_format: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32, pixel_format: u32) -> Self {
         Self {
             width,
             height,
@@ -139,6 +140,7 @@ impl Format {
 
 /// `struct v4l2_requestbuffers`.
 #[repr(C)]
+#[derive(Default)]
 pub(super) struct RequestBuffers {
     pub(super) count: u32,
     pub(super) kind: u32,
@@ -161,8 +163,25 @@ pub(super) struct CreateBuffers {
     pub(super) reserved: [u32; 5],
 }
 
+impl CreateBuffers {
+    /// A request for one buffer.
+    pub(super) fn one(memory: Memory, format: Format) -> Self {
+        Self {
+            index: 0,
+            count: 1,
+            memory: memory as u32,
+            format,
+            capabilities: 0,
+            flags: 0,
+            max_num_buffers: 0,
+            reserved: [0; 5],
+        }
+    }
+}
+
 /// `struct v4l2_remove_buffers`.
 #[repr(C)]
+#[derive(Default)]
 pub(super) struct RemoveBuffers {
     pub(super) index: u32,
     pub(super) count: u32,
@@ -194,6 +213,7 @@ pub(super) struct Buffer {
 
 /// `struct v4l2_exportbuffer`.
 #[repr(C)]
+#[derive(Default)]
 pub(super) struct ExportBuffer {
     pub(super) kind: u32,
     pub(super) index: u32,
@@ -222,4 +242,5 @@ const _: () = {
     assert!(size_of::<RemoveBuffers>() == 64);
     assert!(size_of::<Buffer>() == 88);
     assert!(size_of::<ExportBuffer>() == 64);
+    assert!(size_of::<Control>() == 8);
 };

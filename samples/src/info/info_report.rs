@@ -5,41 +5,31 @@ use comfy_table::{ContentArrangement, Table};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::drm::NodeReport;
-use super::pairs::{PairReport, SharedFormat};
-use super::vulkan::VulkanReport;
+use crate::info::drm::NodeReport;
+use crate::info::pairs::{PairReport, SharedFormat};
+use crate::info::unusable::Unusable;
+use crate::info::vulkan::{VulkanFormat, VulkanReport};
 
 /// The report; with `--json` its fields are the object's keys.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Report {
+pub(super) struct Report {
     /// The version of this program and of the library.
-    pub dmashare: String,
+    pub(super) dmashare: String,
     /// The kernel and its version.
-    pub kernel: String,
+    pub(super) kernel: String,
     /// Every Vulkan device.
-    pub vulkan_devices: Vec<VulkanReport>,
+    pub(super) vulkan_devices: Vec<VulkanReport>,
     /// Why there are none, if Vulkan can't be used at all.
-    pub no_vulkan: Option<String>,
+    pub(super) no_vulkan: Option<String>,
     /// Every DRM node.
-    pub drm_nodes: Vec<NodeReport>,
+    pub(super) drm_nodes: Vec<NodeReport>,
     /// Who cannot export or import, and why.
-    pub unusable: Vec<Unusable>,
+    pub(super) unusable: Vec<Unusable>,
     /// How many could not be examined although they are there: no permission, or a driver that
     /// fails. What is not there, and what lacks something, is no error.
-    pub examination_errors: usize,
+    pub(super) examination_errors: usize,
     /// Every exporter with every importer.
-    pub pairs: Vec<PairReport>,
-}
-
-/// Someone who might share, and can't.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Unusable {
-    /// Who.
-    pub name: String,
-    /// Why.
-    pub reason: String,
-    /// Whether it could not be examined; if not, it is not there, or lacks what sharing needs.
-    pub failed: bool,
+    pub(super) pairs: Vec<PairReport>,
 }
 
 impl Report {
@@ -49,7 +39,7 @@ impl Report {
     }
 
     /// The report for people.
-    pub fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut text = format!(
             "dmashare {} on {}\n\nVulkan devices\n",
             self.dmashare, self.kernel
@@ -118,7 +108,7 @@ fn width() -> u16 {
 fn capable(
     missing: &[&str],
     device: &VulkanReport,
-    uses: impl Fn(&super::vulkan::VulkanFormat) -> &Vec<&'static str>,
+    uses: impl Fn(&VulkanFormat) -> &Vec<&'static str>,
 ) -> String {
     if !missing.is_empty() {
         return format!("nothing: lacks {}", missing.join(", "));

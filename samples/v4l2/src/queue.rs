@@ -7,51 +7,52 @@ use dmashare::{Fence, FenceSet, FenceStatus, MappingUse, SoftwareTimeline, Submi
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::sys::{self, BUFFER_ERROR, BufferType, Dequeued, Memory};
-use super::{V4l2Device, V4l2Error};
+use crate::device::V4l2Device;
+use crate::error::V4l2Error;
+use crate::sys::{self, BUFFER_ERROR, BufferType, Dequeued, Memory};
 
 /// The uses of one slot of a queue, one after the other: the `n`-th is over when the timeline is at `n`.
 /// A slot has a timeline of its own because devices may give buffers back in another order.
 #[derive(Debug)]
-pub(super) struct SlotUses {
+pub(crate) struct SlotUses {
     timeline: SoftwareTimeline,
     begun: u64,
 }
 
 impl SlotUses {
-    pub(super) fn new(device: &V4l2Device) -> Self {
+    pub(crate) fn new(device: &V4l2Device) -> Self {
         Self {
             timeline: SoftwareTimeline::new(device.name()),
             begun: 0,
         }
     }
 
-    /// The next use: its fence signals with [`end`](Self::end).
-    pub(super) fn begin(&mut self) -> Fence {
+    /// The next use, if `queue` gives the buffer to the device: its fence signals with
+    /// [`end`](Self::end).
+    pub(crate) fn begin(
+        &mut self,
+        queue: impl FnOnce() -> Result<(), V4l2Error>,
+    ) -> Result<Fence, V4l2Error> {
+        queue()?;
         self.begun += 1;
-        self.timeline.fence(self.begun)
-    }
-
-    /// The buffer was not queued after all.
-    pub(super) fn cancel(&mut self) {
-        self.begun -= 1;
+        Ok(self.timeline.fence(self.begun))
     }
 
     /// The device has given the buffer back.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.timeline.signal(self.begun);
     }
 
     /// Whether the device has it.
-    pub(super) fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.timeline.signalled() < self.begun
     }
 }
 
-/// Hands a buffer to a device with `queue`, which gives the fence of this use: first everything is
-/// waited for that the use must wait for, because V4L2 takes no fences. Between the last look and the
+/// Hands a buffer to a device with `queue`, which returns the fence of this use. It first waits for
+/// every fence that the use must wait for, because V4L2 takes none. Between the last look and the new
 /// fence the reservation is locked.
-pub(super) fn queue_when_ready(
+pub(crate) fn queue_when_ready(
     device: &V4l2Device,
     used: &MappingUse,
     timeout: Duration,
@@ -63,7 +64,7 @@ pub(super) fn queue_when_ready(
         buffer: buffer(),
         source,
     };
-    // A clock is asked only if there is something to wait for.
+    // The clock is read only if there is something to wait for.
     let mut begun = None;
     loop {
         let submission = Submission::begin([used.clone()]).map_err(|source| V4l2Error::Submit {
@@ -90,7 +91,7 @@ pub(super) fn queue_when_ready(
 }
 
 /// Takes a buffer off a queue once the device is done with one, for `timeout` at most.
-pub(super) fn dequeue(
+pub(crate) fn dequeue(
     device: &V4l2Device,
     kind: BufferType,
     memory: Memory,
@@ -113,7 +114,7 @@ pub(super) fn dequeue(
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(device.as_fd(), events)];
         match poll(&mut fds, timeout) {
-            // A signal: whoever called may want to look at what it asks for.
+            // A signal, which may ask the caller for something.
             Err(Errno::EINTR) => return Ok(None),
             Err(errno) => return Err(device.failed("poll")(errno.into())),
             Ok(_)
@@ -121,18 +122,15 @@ pub(super) fn dequeue(
                     .revents()
                     .is_some_and(|r| r.contains(PollFlags::POLLERR)) =>
             {
-                return Err(V4l2Error::Driver {
-                    device: device.name().to_owned(),
-                    what: "it has no buffers, or has stopped".to_owned(),
-                });
+                return Err(device.misbehaves("it has no buffers, or has stopped"));
             }
             Ok(_) => {}
         }
     }
 }
 
-/// The same, and it is an error if there is none in time, or what is in it is damaged.
-pub(super) fn dequeue_good(
+/// The same, with an error if there is none in time, or if its content is damaged.
+pub(crate) fn dequeue_good(
     device: &V4l2Device,
     kind: BufferType,
     memory: Memory,
@@ -153,10 +151,8 @@ pub(super) fn dequeue_good(
         }
     };
     if dequeued.flags & BUFFER_ERROR != 0 {
-        return Err(V4l2Error::Driver {
-            device: device.name().to_owned(),
-            what: "it says that a frame is damaged (V4L2_BUF_FLAG_ERROR)".to_owned(),
-        });
+        let what = "it says that a frame is damaged (V4L2_BUF_FLAG_ERROR)";
+        return Err(device.misbehaves(what));
     }
     Ok(dequeued)
 }

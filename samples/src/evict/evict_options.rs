@@ -1,8 +1,6 @@
 //! The command line of `evict`.
 
-use std::path::PathBuf;
-
-use dmashare_vk::DeviceSelector;
+use crate::display_options::DisplayOptions;
 
 /// Use more buffers than there is room for, on two Vulkan devices and a display, while they move
 ///
@@ -32,15 +30,9 @@ pub struct Options {
     /// Display mode, such as 1920x1080 [default: 1024x768 if there is such a mode]
     #[arg(long, value_name = "WxH[@HZ]")]
     pub mode: Option<String>,
-    /// DRM node of the display, such as /dev/dri/card0 [default: the first with a display connected]
-    #[arg(long, value_name = "PATH")]
-    pub card: Option<PathBuf>,
-    /// Connector, such as HDMI-A-1 [default: the first that is connected]
-    #[arg(long, value_name = "NAME")]
-    pub output: Option<String>,
-    /// Vulkan device: a part of its name, its UUID, or its DRM node
-    #[arg(long, value_name = "NAME|UUID|NODE", default_value_t)]
-    pub device: DeviceSelector,
+    /// Where it is shown, and who draws.
+    #[command(flatten)]
+    pub display: DisplayOptions,
     /// Capture every EVERY-th frame as the display really showed it, and every frame whose buffer has
     /// moved since it was shown last; 0 for none (needs a writeback connector)
     #[arg(long, value_name = "EVERY", default_value_t = 5)]

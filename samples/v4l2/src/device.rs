@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use dmashare::Fourcc;
+use dmashare::{DmaBufMemory, Fourcc};
 use nix::libc;
 
-use super::V4l2Error;
-use super::format::offered;
-use super::sys::{self, BufferType, capability};
+use crate::error::V4l2Error;
+use crate::format::offered;
+use crate::sys::{self, BufferType, Memory, Queued, capability};
 
 /// An open video device node. Queues, formats and controls of a codec belong to the open file, so each
 /// codec opens its own.
@@ -29,7 +29,7 @@ impl V4l2Device {
     ///
     /// # Errors
     /// - [`V4l2Error::Open`]: it cannot be opened.
-    /// - [`V4l2Error::NotVideo`]: it is open, but is no video device.
+    /// - [`V4l2Error::NotVideo`]: it is open, but is not a video device.
     pub fn open(path: &Path) -> Result<Self, V4l2Error> {
         let file = OpenOptions::new()
             .read(true)
@@ -74,16 +74,15 @@ impl V4l2Device {
             .collect()
     }
 
-    /// The first node of which `fits` is true; `wanted` says what that is.
+    /// The first node that `fits`; `wanted` says in the error what that is.
     ///
     /// # Errors
     /// [`V4l2Error::None`], with what there is.
     pub fn find(wanted: &str, fits: impl Fn(&Self) -> bool) -> Result<Self, V4l2Error> {
         let all = Self::list();
-        let found = all.iter().map(|device| {
-            let kind = device.kind();
-            format!("{}: {kind}", device.name)
-        });
+        let found = all
+            .iter()
+            .map(|device| format!("{}: {}", device.name, device.kind()));
         let found = found.collect::<Vec<_>>().join("; ");
         let mut fitting = all.into_iter().filter(|device| fits(device));
         fitting.next().ok_or_else(|| V4l2Error::None {
@@ -107,7 +106,7 @@ impl V4l2Device {
         &self.path
     }
 
-    /// Whether it has the capabilities, all of them.
+    /// Whether it has all of these capabilities.
     fn can(&self, capabilities: u32) -> bool {
         self.capabilities & capabilities == capabilities
     }
@@ -148,36 +147,42 @@ impl V4l2Device {
         }
     }
 
-    /// Refuses a device of another kind.
-    pub(super) fn require(
-        &self,
-        is_right: fn(&Self) -> bool,
-        wanted: &'static str,
-    ) -> Result<(), V4l2Error> {
-        if is_right(self) {
-            return Ok(());
+    /// Opens this node, which must be of a kind, or the first node that is and `has` what is needed.
+    /// `kind` and `wanted` name the two in errors.
+    pub(crate) fn of_kind(
+        path: Option<&Path>,
+        kind: &'static str,
+        is_kind: impl Fn(&Self) -> bool,
+        wanted: &str,
+        has: impl Fn(&Self) -> bool,
+    ) -> Result<Self, V4l2Error> {
+        let Some(path) = path else {
+            return Self::find(wanted, |device| is_kind(device) && has(device));
+        };
+        let device = Self::open(path)?;
+        if is_kind(&device) {
+            return Ok(device);
         }
         Err(V4l2Error::WrongKind {
-            device: self.name.clone(),
-            found: self.kind(),
-            wanted,
+            found: device.kind(),
+            device: device.name,
+            wanted: kind,
         })
     }
 
     /// The codes of the formats of one of its queues, as V4L2 writes them.
-    pub(super) fn codes(&self, queue: BufferType) -> Vec<u32> {
+    pub(crate) fn codes(&self, queue: BufferType) -> Vec<u32> {
         let codes = (0..).map(|index| sys::enumerate_format(self.as_fd(), queue, index));
         codes.map_while(|code| code.ok().flatten()).collect()
     }
 
-    /// The formats that it can give, of those that are known here: those of a camera, or those that a
-    /// decoder writes. A node without such a queue has none.
+    /// The formats that a camera captures or a decoder writes, of those that are known here. A node
+    /// without such a queue has none.
     pub fn formats_out(&self) -> Vec<Fourcc> {
         offered(self, BufferType::Capture)
     }
 
-    /// The formats that it takes, of those that are known here: those of a video output, or those that an
-    /// encoder reads.
+    /// The formats that a video output or an encoder reads, of those that are known here.
     pub fn formats_in(&self) -> Vec<Fourcc> {
         offered(self, BufferType::Output)
     }
@@ -192,8 +197,7 @@ impl V4l2Device {
     /// # Errors
     /// [`V4l2Error::Ioctl`]: no such control (`EINVAL`), no such value (`ERANGE`, `EINVAL`).
     pub fn set_control(&self, id: u32, value: i32) -> Result<(), V4l2Error> {
-        let result = sys::set_control(self.as_fd(), id, value);
-        result.map_err(self.failed("VIDIOC_S_CTRL"))
+        sys::set_control(self.as_fd(), id, value).map_err(self.failed("VIDIOC_S_CTRL"))
     }
 
     /// Selects the input of a camera.
@@ -212,13 +216,68 @@ impl V4l2Device {
         sys::set_output(self.as_fd(), index).map_err(self.failed("VIDIOC_S_OUTPUT"))
     }
 
-    /// Makes an ioctl's error ours.
-    pub(super) fn failed(&self, operation: &'static str) -> impl Fn(io::Error) -> V4l2Error {
-        let device = self.name.clone();
+    /// `VIDIOC_REQBUFS`: makes slots in a queue, and says how many.
+    pub(crate) fn request_buffers(
+        &self,
+        queue: BufferType,
+        memory: Memory,
+        count: u32,
+    ) -> Result<u32, V4l2Error> {
+        sys::request_buffers(self.as_fd(), queue, memory, count).map_err(self.failed(
+            match memory {
+                Memory::Mmap => "VIDIOC_REQBUFS",
+                Memory::DmaBuf => "VIDIOC_REQBUFS (V4L2_MEMORY_DMABUF)",
+            },
+        ))
+    }
+
+    /// `VIDIOC_EXPBUF`: a dma-buf over a buffer that the device fills.
+    pub(crate) fn export_buffer(&self, index: u32) -> Result<DmaBufMemory, V4l2Error> {
+        let fd = sys::export_buffer(self.as_fd(), BufferType::Capture, index)
+            .map_err(self.failed("VIDIOC_EXPBUF"))?;
+        DmaBufMemory::new(fd).map_err(|source| V4l2Error::DmaBuf {
+            device: self.name.clone(),
+            source,
+        })
+    }
+
+    /// `VIDIOC_QBUF`.
+    pub(crate) fn queue(&self, queue: BufferType, queued: Queued<'_>) -> Result<(), V4l2Error> {
+        sys::queue_buffer(self.as_fd(), queue, queued).map_err(self.failed("VIDIOC_QBUF"))
+    }
+
+    /// `VIDIOC_STREAMON`.
+    pub(crate) fn stream_on(&self, queue: BufferType) -> Result<(), V4l2Error> {
+        sys::stream(self.as_fd(), queue, true).map_err(self.failed("VIDIOC_STREAMON"))
+    }
+
+    /// `VIDIOC_STREAMOFF`: the device lets go of every buffer of the queue.
+    pub(crate) fn stream_off(&self, queue: BufferType) -> Result<(), V4l2Error> {
+        sys::stream(self.as_fd(), queue, false).map_err(self.failed("VIDIOC_STREAMOFF"))
+    }
+
+    /// The error of an ioctl of this device.
+    pub(crate) fn failed(&self, operation: &'static str) -> impl Fn(io::Error) -> V4l2Error {
         move |source| V4l2Error::Ioctl {
-            device: device.clone(),
+            device: self.name.clone(),
             operation,
             source,
+        }
+    }
+
+    /// The error of a driver whose answer makes no sense.
+    pub(crate) fn misbehaves(&self, what: impl Into<String>) -> V4l2Error {
+        V4l2Error::Driver {
+            device: self.name.clone(),
+            what: what.into(),
+        }
+    }
+
+    /// The error of a mapping that belongs to another device.
+    pub(crate) fn not_attached(&self, buffer: &str) -> V4l2Error {
+        V4l2Error::NotAttached {
+            device: self.name.clone(),
+            buffer: buffer.to_owned(),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dmashare::Fourcc;
-use dmashare_vk::DeviceSelector;
+
+use crate::display_options::DisplayOptions;
 
 /// Show a moving picture, drawn by Vulkan, on a display, without copying a pixel
 ///
@@ -20,15 +21,9 @@ pub struct Options {
     /// Display mode, such as 1920x1080 or 1024x768@60 [default: the display's preferred one]
     #[arg(long, value_name = "WxH[@HZ]")]
     pub mode: Option<String>,
-    /// DRM node of the display, such as /dev/dri/card0 [default: the first with a display connected]
-    #[arg(long, value_name = "PATH")]
-    pub card: Option<PathBuf>,
-    /// Connector, such as HDMI-A-1 [default: the first that is connected]
-    #[arg(long, value_name = "NAME")]
-    pub output: Option<String>,
-    /// Vulkan device that draws: a part of its name, its UUID, or its DRM node
-    #[arg(long, value_name = "NAME|UUID|NODE", default_value_t)]
-    pub device: DeviceSelector,
+    /// Where it is shown, and who draws.
+    #[command(flatten)]
+    pub display: DisplayOptions,
     /// Pixel format, such as XR24 or XRGB8888 [default: the first that both devices have]
     #[arg(long, value_name = "FOURCC")]
     pub format: Option<Fourcc>,
@@ -57,14 +52,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::Parser as _;
+    use dmashare_vk::DeviceSelector;
+
+    use super::*;
 
     #[test]
     fn defaults() {
         let options = Options::try_parse_from(["scanout"]).unwrap();
         assert_eq!((options.frames, options.verify), (300, None));
-        assert_eq!(options.device, DeviceSelector::Any);
+        assert_eq!(options.display.device, DeviceSelector::Any);
     }
 
     #[test]
@@ -78,7 +75,7 @@ mod tests {
             ["--mode", ""],
         ] {
             let parsed = Options::try_parse_from(["scanout"].into_iter().chain(arguments));
-            // An empty mode is found to be none by the output, not here.
+            // An empty mode is refused by the output, not here.
             assert_eq!(parsed.is_err(), arguments[0] != "--mode", "{arguments:?}");
         }
     }

@@ -3,16 +3,25 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::cell::Cell;
+use std::error::Error;
 
 use dmashare::host::DmaHeap;
 use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
 use dmashare_lab_probe::{bufinfo, for_each_failing_allocation, open_files};
-use dmashare_samples::v4l2::{Encoder, V4l2Capture, V4l2Device};
+use dmashare_v4l2::{Encoder, V4l2Capture, V4l2Device};
 
 const EXTENT: Extent = Extent::new(640, 360);
 
 fn desc(format: Fourcc) -> BufferDesc {
     BufferDesc::new("failing video", EXTENT, format, Usage::CPU_READ)
+}
+
+type Tried = Result<(), Box<dyn Error>>;
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let source = error.source().map(chain).unwrap_or_default();
+    format!("{error}: {source}")
 }
 
 #[test]
@@ -23,13 +32,13 @@ fn nothing_is_left_of_what_failed() {
     let heap = DmaHeap::open("system").unwrap();
     let frame = SharedBuffer::new(&heap, desc(Fourcc::XRGB8888), &[Modifier::LINEAR]).unwrap();
     let before = Cell::new((open_files().len(), bufinfo().len()));
-    let same = |nth: u32, what: &str, result: anyhow::Result<()>| {
+    let same = |nth: u32, what: &str, result: Tried| {
         let found = (open_files().len(), bufinfo().len());
         let failed = result.is_err();
         if let Err(error) = result {
             // A descriptor whose number the kernel could not write into this process's memory (which
-            // cannot happen: the memory is there) is nobody's.
-            let error = format!("{error:#}");
+            // cannot happen: the memory is there) is lost.
+            let error = chain(&*error);
             let untold = error.contains("VIDIOC_EXPBUF failed") && error.contains("Bad address");
             let (files, dmabufs) = before.get();
             if untold && found == (files + 1, dmabufs + 1) {
@@ -49,7 +58,7 @@ fn nothing_is_left_of_what_failed() {
             camera.queue(&mapping, std::time::Duration::ZERO)?;
             camera.start()?;
             camera.stop()?;
-            anyhow::Ok(())
+            Tried::Ok(())
         },
         |nth, result| {
             failed += u32::from(same(nth, "camera", result));
@@ -64,7 +73,7 @@ fn nothing_is_left_of_what_failed() {
             // Not queued: the kernel warns when a dma-buf cannot be mapped for the encoder (`dma_buf_vmap`
             // takes every failure of the heap for a bug), and a warning fails the run.
             frame.attach(encoder.input())?.map()?;
-            anyhow::Ok(())
+            Tried::Ok(())
         },
         |nth, result| {
             failed += u32::from(same(nth, "encoder", result));

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use dmashare::{DmaBuf, DmaBufMemory, Extent, Fourcc, Mapping};
 
-use super::format::{FWHT, code, offered};
-use super::queue::dequeue_good;
-use super::sys::{self, BufferType, Memory, PixFormat, Queued};
-use super::{V4l2Device, V4l2Error, V4l2Output, VideoFormat};
+use crate::device::V4l2Device;
+use crate::error::V4l2Error;
+use crate::format::{FWHT, VideoFormat, code, offered};
+use crate::output::V4l2Output;
+use crate::queue::dequeue_good;
+use crate::sys::{self, BufferType, Memory, PixFormat, Queued};
 
 /// `V4L2_CID_MPEG_VIDEO_GOP_SIZE`.
 const GOP_SIZE: u32 = 0x0099_0900 + 203;
@@ -25,35 +27,26 @@ const ONE_FRAME: i32 = 1;
 /// Coded frames that are there at once.
 const CODED_BUFFERS: u32 = 2;
 
-fn is_codec(device: &V4l2Device, coded_side: BufferType) -> bool {
-    device.is_memory_to_memory() && device.codes(coded_side).contains(&FWHT)
-}
-
 fn open(
     path: Option<&Path>,
     coded_side: BufferType,
     wanted: &'static str,
 ) -> Result<V4l2Device, V4l2Error> {
-    let device = match path {
-        Some(path) => V4l2Device::open(path)?,
-        None => V4l2Device::find(wanted, |device| is_codec(device, coded_side))?,
+    let is_codec = |device: &V4l2Device| {
+        device.is_memory_to_memory() && device.codes(coded_side).contains(&FWHT)
     };
-    if is_codec(&device, coded_side) {
-        return Ok(device);
-    }
-    Err(V4l2Error::WrongKind {
-        device: device.name().to_owned(),
-        found: device.kind(),
-        wanted,
-    })
+    V4l2Device::of_kind(path, wanted, is_codec, wanted, |_| true)
 }
 
-fn stream_on(device: &V4l2Device, kind: BufferType) -> Result<(), V4l2Error> {
-    sys::stream(device.as_fd(), kind, true).map_err(device.failed("VIDIOC_STREAMON"))
-}
-
-fn queue(device: &V4l2Device, kind: BufferType, queued: Queued<'_>) -> Result<(), V4l2Error> {
-    sys::queue_buffer(device.as_fd(), kind, queued).map_err(device.failed("VIDIOC_QBUF"))
+/// Sets the format of the side with the coded frames.
+fn set_coded_format(
+    device: &V4l2Device,
+    side: BufferType,
+    extent: Extent,
+) -> Result<(), V4l2Error> {
+    let coded = PixFormat::new(extent.width, extent.height, FWHT);
+    let set = sys::set_format(device.as_fd(), side, coded);
+    set.map(drop).map_err(device.failed("VIDIOC_S_FMT"))
 }
 
 /// A coded frame, in memory of the encoder. It goes back by [`Encoder::recycle`].
@@ -88,47 +81,30 @@ impl Encoder {
     /// Opens an encoder, or the first there is, for frames of this kind, and starts it.
     ///
     /// # Errors
-    /// As [`V4l2Capture::open`](super::V4l2Capture::open).
+    /// As [`V4l2Capture::open`](crate::V4l2Capture::open).
     pub fn open(path: Option<&Path>, format: Fourcc, extent: Extent) -> Result<Self, V4l2Error> {
         let device = Arc::new(open(path, BufferType::Capture, "an encoder of FWHT")?);
         let (format, _) = VideoFormat::set(&device, BufferType::Output, format, extent)?;
         device.set_control(GOP_SIZE, ONE_FRAME)?;
         device.set_control(FWHT_I_FRAME_QP, BEST)?;
-        let coded = PixFormat::new(extent.width, extent.height, FWHT);
-        sys::set_format(device.as_fd(), BufferType::Capture, coded)
-            .map_err(device.failed("VIDIOC_S_FMT"))?;
+        set_coded_format(&device, BufferType::Capture, extent)?;
         let input = V4l2Output::of_device(device.clone(), format)?;
-        let count = sys::request_buffers(
-            device.as_fd(),
-            BufferType::Capture,
-            Memory::Mmap,
-            CODED_BUFFERS,
-        )
-        .map_err(device.failed("VIDIOC_REQBUFS"))?;
-        let mut coded = Vec::new();
+        let count = device.request_buffers(BufferType::Capture, Memory::Mmap, CODED_BUFFERS)?;
+        let coded = (0..count).map(|index| device.export_buffer(index));
+        let coded = coded.collect::<Result<Vec<_>, _>>()?;
         for index in 0..count {
-            let fd = sys::export_buffer(device.as_fd(), BufferType::Capture, index)
-                .map_err(device.failed("VIDIOC_EXPBUF"))?;
-            let memory = DmaBufMemory::new(fd).map_err(|source| V4l2Error::DmaBuf {
-                device: device.name().to_owned(),
-                source,
-            })?;
-            coded.push(memory);
+            device.queue(BufferType::Capture, Queued::to_fill(index))?;
         }
-        let this = Self {
+        input.start()?;
+        device.stream_on(BufferType::Capture)?;
+        Ok(Self {
             device,
             input,
             coded,
-        };
-        for index in 0..count {
-            this.give(index)?;
-        }
-        this.input.start()?;
-        stream_on(&this.device, BufferType::Capture)?;
-        Ok(this)
+        })
     }
 
-    /// The side where frames go in: attach their buffers to it.
+    /// The side that reads frames: attach their buffers to it.
     pub fn input(&self) -> &V4l2Output {
         &self.input
     }
@@ -138,7 +114,7 @@ impl Encoder {
         &self.coded
     }
 
-    /// Encodes a frame, once it is there, and waits until that is done: the buffer's use is over then.
+    /// Encodes a frame, once it is drawn, and waits until that is done: the buffer's use is over then.
     ///
     /// # Errors
     /// As [`V4l2Output::queue`] and [`V4l2Output::finish`].
@@ -152,9 +128,9 @@ impl Encoder {
         self.input.finish(timeout)?;
         let taken = taken?;
         let memory = self.coded.get(taken.index as usize);
-        let memory = memory.ok_or_else(|| V4l2Error::Driver {
-            device: self.device.name().to_owned(),
-            what: format!("it gave buffer {}, of {}", taken.index, self.coded.len()),
+        let memory = memory.ok_or_else(|| {
+            let what = format!("it gave buffer {}, of {}", taken.index, self.coded.len());
+            self.device.misbehaves(what)
         })?;
         Ok(Coded {
             index: taken.index,
@@ -168,16 +144,8 @@ impl Encoder {
     /// # Errors
     /// [`V4l2Error::Ioctl`].
     pub fn recycle(&self, coded: Coded) -> Result<(), V4l2Error> {
-        self.give(coded.index)
-    }
-
-    fn give(&self, index: u32) -> Result<(), V4l2Error> {
-        let queued = Queued {
-            index,
-            dmabuf: None,
-            bytes_used: 0,
-        };
-        queue(&self.device, BufferType::Capture, queued)
+        self.device
+            .queue(BufferType::Capture, Queued::to_fill(coded.index))
     }
 }
 
@@ -196,7 +164,7 @@ impl Decoder {
     /// format.
     ///
     /// # Errors
-    /// As [`V4l2Capture::open`](super::V4l2Capture::open).
+    /// As [`V4l2Capture::open`](crate::V4l2Capture::open).
     pub fn open(path: Option<&Path>, format: Fourcc, extent: Extent) -> Result<Self, V4l2Error> {
         let device = open(path, BufferType::Output, "a decoder of FWHT")?;
         let offered = offered(&device, BufferType::Capture);
@@ -207,12 +175,9 @@ impl Decoder {
                 offered,
             });
         }
-        let coded = PixFormat::new(extent.width, extent.height, FWHT);
-        sys::set_format(device.as_fd(), BufferType::Output, coded)
-            .map_err(device.failed("VIDIOC_S_FMT"))?;
-        sys::request_buffers(device.as_fd(), BufferType::Output, Memory::DmaBuf, 1)
-            .map_err(device.failed("VIDIOC_REQBUFS (V4L2_MEMORY_DMABUF)"))?;
-        stream_on(&device, BufferType::Output)?;
+        set_coded_format(&device, BufferType::Output, extent)?;
+        device.request_buffers(BufferType::Output, Memory::DmaBuf, 1)?;
+        device.stream_on(BufferType::Output)?;
         Ok(Self {
             device,
             format,
@@ -226,7 +191,7 @@ impl Decoder {
         &self.device
     }
 
-    /// Decodes a frame into `target`, which nobody else may use meanwhile, and waits until that is done.
+    /// Decodes a frame into `target`, which has no other user meanwhile, and waits until that is done.
     ///
     /// # Errors
     /// [`V4l2Error::Driver`]: the target's rows do not lie as the driver writes them, or the frame is
@@ -245,25 +210,22 @@ impl Decoder {
             bytes_used,
         };
         let coded = slot(&coded.memory, coded.bytes);
-        queue(device, BufferType::Output, coded)?;
+        device.queue(BufferType::Output, coded)?;
         if self.output.is_none() {
             // The first frame has told the driver what to expect; only now can its format be set.
             let (format, _) =
                 VideoFormat::set(device, BufferType::Capture, self.format, self.extent)?;
-            sys::request_buffers(device.as_fd(), BufferType::Capture, Memory::DmaBuf, 2)
-                .map_err(device.failed("VIDIOC_REQBUFS (V4L2_MEMORY_DMABUF)"))?;
-            stream_on(device, BufferType::Capture)?;
+            device.request_buffers(BufferType::Capture, Memory::DmaBuf, 2)?;
+            device.stream_on(BufferType::Capture)?;
             self.output = Some(format);
         }
         let fits = self.output.is_some_and(|format| {
             target.layout().planes() == format.planes() && target.format() == format.format
         });
         let memory = target.memories().first().filter(|_| fits);
-        let memory = memory.ok_or_else(|| V4l2Error::Driver {
-            device: device.name().to_owned(),
-            what: "its pictures do not lie as the target's rows do".to_owned(),
-        })?;
-        queue(device, BufferType::Capture, slot(memory, 0))?;
+        let memory = memory
+            .ok_or_else(|| device.misbehaves("its pictures do not lie as the target's rows do"))?;
+        device.queue(BufferType::Capture, slot(memory, 0))?;
         dequeue_good(device, BufferType::Capture, Memory::DmaBuf, timeout)?;
         dequeue_good(device, BufferType::Output, Memory::DmaBuf, timeout)?;
         Ok(())

@@ -1,9 +1,11 @@
-//! What a camera makes and what a device that reads takes, for a negotiation.
+//! Video devices as parties of a negotiation.
 
 use dmashare::negotiation::{FormatSupport, LayoutControl, LayoutDemands, MemoryKinds};
 use dmashare::{Modifier, Party, Placements, Usage};
 
-use super::{V4l2Capture, V4l2Output, VideoFormat};
+use crate::capture::V4l2Capture;
+use crate::format::VideoFormat;
+use crate::output::V4l2Output;
 
 impl V4l2Capture {
     /// The camera as the memory of a [`Negotiation`](dmashare::Negotiation): frames as it is set to, in

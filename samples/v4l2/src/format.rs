@@ -1,13 +1,15 @@
 //! Formats as V4L2 and DRM write them, and how a frame lies in memory.
 
+use std::os::fd::AsFd as _;
+
 use dmashare::{
     ChromaSiting, Color, ColorRange, DmaBuf, DmaBufError, DmaBufMemory, Extent, Fourcc,
     MatrixCoefficients, Modifier, PlaneLayout,
 };
 
-use super::sys::{BufferType, PixFormat, set_format};
-use super::{V4l2Device, V4l2Error};
-use std::os::fd::AsFd as _;
+use crate::device::V4l2Device;
+use crate::error::V4l2Error;
+use crate::sys::{BufferType, PixFormat, set_format};
 
 /// Where V4L2's code (`V4L2_PIX_FMT_*`) is not DRM's for the same bytes. The others that are known here
 /// are the same: V4L2 names 32-bit formats in the order of their bytes, DRM in that of a word's bits,
@@ -32,10 +34,10 @@ const SAME_CODES: [Fourcc; 8] = [
 ];
 
 /// `V4L2_PIX_FMT_FWHT`: frames of the codec vicodec.
-pub(super) const FWHT: u32 = u32::from_le_bytes(*b"FWHT");
+pub(crate) const FWHT: u32 = u32::from_le_bytes(*b"FWHT");
 
 /// V4L2's code for a format, if it has one.
-pub(super) fn code(format: Fourcc) -> Option<u32> {
+pub(crate) fn code(format: Fourcc) -> Option<u32> {
     let other = OTHER_CODES.iter().find(|(known, _)| *known == format);
     other
         .map(|(_, code)| u32::from_le_bytes(**code))
@@ -52,7 +54,7 @@ fn format_of(code: u32) -> Option<Fourcc> {
 }
 
 /// The formats of a device's queue that are known here.
-pub(super) fn offered(device: &V4l2Device, queue: BufferType) -> Vec<Fourcc> {
+pub(crate) fn offered(device: &V4l2Device, queue: BufferType) -> Vec<Fourcc> {
     device
         .codes(queue)
         .into_iter()
@@ -76,8 +78,8 @@ pub struct VideoFormat {
 }
 
 impl VideoFormat {
-    /// Sets the format of a queue, and demands that the driver takes it as it is.
-    pub(super) fn set(
+    /// Sets the format of a queue; the driver must take it as it is.
+    pub(crate) fn set(
         device: &V4l2Device,
         queue: BufferType,
         format: Fourcc,
@@ -103,22 +105,20 @@ impl VideoFormat {
             });
         }
         if pix.pixel_format != code || pix.size_image == 0 {
-            return Err(V4l2Error::Driver {
-                device: device.name().to_owned(),
-                what: format!("it enumerates {format} and sets another format"),
-            });
+            let what = format!("it enumerates {format} and sets another format");
+            return Err(device.misbehaves(what));
         }
         let is_yuv = format.info().is_some_and(|info| info.is_yuv);
+        let color = match is_yuv {
+            true => yuv_color(&pix),
+            false => Color::default(),
+        };
         let this = Self {
             format,
             extent,
             stride: pix.bytes_per_line,
             size: pix.size_image,
-            color: if is_yuv {
-                yuv_color(&pix)
-            } else {
-                Color::default()
-            },
+            color,
         };
         Ok((this, pix))
     }
@@ -146,7 +146,7 @@ impl VideoFormat {
     }
 
     /// A frame of this format in a dma-buf.
-    pub(super) fn dmabuf(&self, memory: DmaBufMemory) -> Result<DmaBuf, DmaBufError> {
+    pub(crate) fn dmabuf(&self, memory: DmaBufMemory) -> Result<DmaBuf, DmaBufError> {
         DmaBuf::from_memories(
             self.format,
             self.extent,

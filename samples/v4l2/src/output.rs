@@ -1,6 +1,5 @@
-//! Devices that read video from anyone's dma-bufs.
+//! Devices that read video from dma-bufs.
 
-use std::fmt;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,27 +10,29 @@ use dmashare::{
     Mapping, Modifier, RetireQueue,
 };
 
-use super::format::offered;
-use super::queue::{SlotUses, dequeue_good, queue_when_ready};
-use super::sys::{self, BufferType, Memory, Queued};
-use super::{V4l2Device, V4l2Error, VideoFormat};
+use crate::device::V4l2Device;
+use crate::error::V4l2Error;
+use crate::format::{VideoFormat, offered};
+use crate::queue::{SlotUses, dequeue_good, queue_when_ready};
+use crate::sys::{BufferType, Memory, Queued};
 
 /// Buffers that can be attached at once; drivers give as many slots at least.
 const SLOTS: u32 = 8;
 
-/// A device that reads uncompressed video in one format: a video output, or the side of an encoder where
-/// video goes in. Clones share the open device.
+/// A device that reads uncompressed video in one format: a video output, or the input of an encoder.
+/// Clones share the open device.
 ///
 /// As an [`Importer`] it takes linear dma-bufs of that format, in one memory, whose rows lie exactly as
-/// the driver's format says: the single-planar interface can tell it nothing else. Each attached buffer
+/// the driver's format says: the single-planar interface has no words for others. Each attached buffer
 /// has a slot of its own, so that the driver attaches to a dma-buf once and not with every frame. The
 /// kernel keeps a slot's dma-buf, also after the buffer was detached, until another takes the slot or the
 /// device is closed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct V4l2Output {
     inner: Arc<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
     device: Arc<V4l2Device>,
     format: VideoFormat,
@@ -74,26 +75,25 @@ impl V4l2Output {
     /// Opens a video output, or the first that has the format, and sets its format.
     ///
     /// # Errors
-    /// As [`V4l2Capture::open`](super::V4l2Capture::open).
+    /// As [`V4l2Capture::open`](crate::V4l2Capture::open).
     pub fn open(path: Option<&Path>, format: Fourcc, extent: Extent) -> Result<Self, V4l2Error> {
-        let device = match path {
-            Some(path) => V4l2Device::open(path)?,
-            None => V4l2Device::find(&format!("video output with {format}"), |device| {
-                device.is_output() && offered(device, BufferType::Output).contains(&format)
-            })?,
-        };
-        device.require(V4l2Device::is_output, "a video output")?;
+        let device = V4l2Device::of_kind(
+            path,
+            "a video output",
+            V4l2Device::is_output,
+            &format!("video output with {format}"),
+            |device| offered(device, BufferType::Output).contains(&format),
+        )?;
         let (format, _) = VideoFormat::set(&device, BufferType::Output, format, extent)?;
         Self::of_device(Arc::new(device), format)
     }
 
     /// The output queue of a device whose format is set.
-    pub(super) fn of_device(
+    pub(crate) fn of_device(
         device: Arc<V4l2Device>,
         format: VideoFormat,
     ) -> Result<Self, V4l2Error> {
-        let slots = sys::request_buffers(device.as_fd(), BufferType::Output, Memory::DmaBuf, SLOTS);
-        let slots = slots.map_err(device.failed("VIDIOC_REQBUFS (V4L2_MEMORY_DMABUF)"))?;
+        let slots = device.request_buffers(BufferType::Output, Memory::DmaBuf, SLOTS)?;
         let slots = (0..slots).map(|_| SlotState {
             uses: SlotUses::new(&device),
             taken: false,
@@ -124,8 +124,7 @@ impl V4l2Output {
     /// # Errors
     /// [`V4l2Error::Ioctl`].
     pub fn start(&self) -> Result<(), V4l2Error> {
-        sys::stream(self.inner.device.as_fd(), BufferType::Output, true)
-            .map_err(self.inner.device.failed("VIDIOC_STREAMON"))
+        self.inner.device.stream_on(BufferType::Output)
     }
 
     /// Stops (`VIDIOC_STREAMOFF`): the device lets go of every buffer.
@@ -134,42 +133,32 @@ impl V4l2Output {
     /// [`V4l2Error::Ioctl`].
     pub fn stop(&self) -> Result<(), V4l2Error> {
         let mut slots = self.slots();
-        sys::stream(self.inner.device.as_fd(), BufferType::Output, false)
-            .map_err(self.inner.device.failed("VIDIOC_STREAMOFF"))?;
+        self.inner.device.stream_off(BufferType::Output)?;
         slots.iter_mut().for_each(|slot| slot.uses.end());
         Ok(())
     }
 
-    /// Gives a frame to the device (`VIDIOC_QBUF`), after whoever writes it: they are waited for on the
-    /// CPU, up to `timeout`. From here on the buffer carries a read fence, until
-    /// [`finish`](Self::finish) has it back.
+    /// Gives a frame to the device (`VIDIOC_QBUF`), after waiting on the CPU, up to `timeout`, for all
+    /// who write it. From here on the buffer carries a read fence, until [`finish`](Self::finish) has it
+    /// back.
     ///
     /// # Errors
-    /// As [`V4l2Capture::queue`](super::V4l2Capture::queue).
+    /// As [`V4l2Capture::queue`](crate::V4l2Capture::queue).
     pub fn queue(&self, mapping: &Mapping<Self>, timeout: Duration) -> Result<(), V4l2Error> {
         let device = &self.inner.device;
         if !Arc::ptr_eq(&mapping.importer().inner, &self.inner) {
-            return Err(V4l2Error::NotAttached {
-                device: device.name().to_owned(),
-                buffer: mapping.buffer_name().to_owned(),
-            });
+            return Err(device.not_attached(mapping.buffer_name()));
         }
         let slot = mapping.object();
         queue_when_ready(device, &mapping.read(), timeout, || {
             let mut slots = self.slots();
             let uses = &mut slots[slot.index as usize].uses;
-            let fence = uses.begin();
             let queued = Queued {
                 index: slot.index,
                 dmabuf: Some((slot.fd.as_fd(), slot.length)),
                 bytes_used: self.inner.format.size,
             };
-            let result = sys::queue_buffer(device.as_fd(), BufferType::Output, queued);
-            result.map_err(|source| {
-                uses.cancel();
-                device.failed("VIDIOC_QBUF")(source)
-            })?;
-            Ok(fence)
+            uses.begin(|| device.queue(BufferType::Output, queued))
         })
     }
 
@@ -272,18 +261,6 @@ impl V4l2Output {
         }
         Ok(())
     }
-
-    fn failed(
-        &self,
-        operation: &'static str,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> ImportError {
-        ImportError::Device {
-            importer: self.inner.device.name().to_owned(),
-            operation,
-            source: source.into(),
-        }
-    }
 }
 
 impl Importer for V4l2Output {
@@ -317,11 +294,16 @@ impl Importer for V4l2Output {
         let count = slots.len();
         let free = slots.iter_mut().zip(0..).find(|(slot, _)| !slot.taken);
         let Some((slot, index)) = free else {
+            let device = self.inner.device.name().to_owned();
             let full = V4l2Error::NoSlot {
-                device: self.inner.device.name().to_owned(),
+                device: device.clone(),
                 slots: count,
             };
-            return Err(self.failed("attaching", full));
+            return Err(ImportError::Device {
+                importer: device,
+                operation: "attaching",
+                source: full.into(),
+            });
         };
         slot.taken = true;
         Ok(Slot {
@@ -338,14 +320,5 @@ impl Importer for V4l2Output {
         } else {
             self.inner.retired.push(object, after);
         }
-    }
-}
-
-impl fmt::Debug for V4l2Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("V4l2Output")
-            .field("device", &self.inner.device)
-            .field("format", &self.inner.format)
-            .finish_non_exhaustive()
     }
 }

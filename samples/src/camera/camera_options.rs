@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use dmashare::{Extent, Fourcc};
-use dmashare_vk::DeviceSelector;
 
+use crate::display_options::DisplayOptions;
 use crate::extent_argument::extent;
 
 /// Show a camera's own buffers on a display, under a layer drawn by Vulkan, without copying a pixel;
@@ -30,18 +30,12 @@ pub struct Options {
     /// Size of the camera's frames in pixels; the drawn layer is as large, and a quarter of it is shown
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = extent)]
     pub extent: Extent,
-    /// DRM node of the display, such as /dev/dri/card0 [default: the first with a display connected]
-    #[arg(long, value_name = "PATH")]
-    pub card: Option<PathBuf>,
-    /// Connector, such as HDMI-A-1 [default: the first that is connected]
-    #[arg(long, value_name = "NAME")]
-    pub output: Option<String>,
+    /// Where it is shown, and who draws.
+    #[command(flatten)]
+    pub display: DisplayOptions,
     /// Display mode, such as 1920x1080 or 1024x768@60 [default: the display's preferred one]
     #[arg(long, value_name = "WxH[@HZ]")]
     pub mode: Option<String>,
-    /// Vulkan device that draws: a part of its name, its UUID, or its DRM node
-    #[arg(long, value_name = "NAME|UUID|NODE", default_value_t)]
-    pub device: DeviceSelector,
     /// Compare every EVERY-th frame: what the display really showed (it needs a writeback connector), and
     /// what Vulkan reads, with the camera's buffer as the CPU reads it
     #[arg(long, value_name = "EVERY", value_parser = clap::value_parser!(u32).range(1..))]

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use dmashare::{Extent, Fourcc};
 
-use crate::pixel_format::list;
-
 /// What can go wrong with a video device. Each names the device, and what to do where that is known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +18,7 @@ pub enum V4l2Error {
         source: io::Error,
     },
     /// The node is not one of V4L2: `VIDIOC_QUERYCAP` is refused.
-    #[error("{} is no video device: give one of /dev/video*", path.display())]
+    #[error("{} is not a video device: give one of /dev/video*", path.display())]
     NotVideo {
         /// The node.
         path: PathBuf,
@@ -46,7 +44,7 @@ pub enum V4l2Error {
         found: String,
     },
     /// The device does not offer the format.
-    #[error("{device} has no {asked}; it has {}", list(offered.iter().copied()))]
+    #[error("{device} has no {asked}; it has {}", list(offered))]
     Format {
         /// The device.
         device: String,
@@ -67,7 +65,7 @@ pub enum V4l2Error {
         /// What the driver would take.
         nearest: Extent,
     },
-    /// The driver answered with something that makes no sense.
+    /// The driver's answer makes no sense.
     #[error("{device}: {what}")]
     Driver {
         /// The device.
@@ -109,7 +107,7 @@ pub enum V4l2Error {
         /// Why not.
         source: Box<dmashare::SubmitError>,
     },
-    /// Someone else uses the buffer and does not end, or failed.
+    /// Another use of the buffer does not end, or has failed.
     #[error("'{buffer}' is not ready for {device}")]
     NotReady {
         /// The device.
@@ -120,7 +118,7 @@ pub enum V4l2Error {
         source: dmashare::FenceError,
     },
     /// A dma-buf that the driver exported, or its layout, is not valid.
-    #[error("{device} exported something that is no valid buffer")]
+    #[error("{device} exported something that is not a valid buffer")]
     DmaBuf {
         /// The device.
         device: String,
@@ -137,4 +135,13 @@ pub enum V4l2Error {
         /// Its error.
         source: io::Error,
     },
+}
+
+/// Formats for a message: their codes, or "nothing".
+fn list(formats: &[Fourcc]) -> String {
+    let names: Vec<String> = formats.iter().map(ToString::to_string).collect();
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.join(", "),
+    }
 }
