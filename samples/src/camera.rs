@@ -177,25 +177,18 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         flips: screen.flips,
         dropped: camera.dropped(),
         damaged,
-        captured: checks.captured,
-        comparison: checks.comparison.clone(),
-        pattern_errors: pattern
-            .as_ref()
-            .filter(|_| checks.captured > 0)
-            .map(|_| checks.pattern_errors),
-        pattern_places: checks.pattern_places.len(),
+        checks: checks.result.clone(),
         dmabufs,
         vulkan_import: match &import {
             Ok(()) => "the camera's own buffers".to_owned(),
             Err(reason) => format!("none of them: {reason}"),
         },
-        vulkan_bytes: checks.vulkan_bytes,
-        vulkan_errors: checks.vulkan_errors,
         coding: result.unwrap_or_default(),
         // Without the bytes that were read to be compared.
-        copied_bytes: device.bytes_copied().saturating_sub(checks.vulkan_bytes),
+        copied_bytes: device
+            .bytes_copied()
+            .saturating_sub(checks.result.vulkan_bytes),
         interrupted: screen.is_interrupted(),
-        ..Report::default()
     };
     // In this order: the display lets go of the frames and shows again what it showed before; the codecs
     // and the camera are closed; then the device is idle and may destroy what it has.

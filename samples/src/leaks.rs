@@ -44,6 +44,8 @@ pub struct Baseline {
     inodes: Vec<u64>,
     /// What the names of this program's own begin with.
     names: Vec<String>,
+    /// What another process has left open.
+    left_elsewhere: Vec<String>,
 }
 
 /// What is not as it was. Every report has these fields as keys.
@@ -60,17 +62,6 @@ pub struct Leaks {
 }
 
 impl Leaks {
-    /// Adds descriptors that another process has left open.
-    pub(crate) fn add_files(&mut self, files: Vec<String>) {
-        self.fds_leaked += files.len() as u64;
-        self.files_left.extend(files);
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        self.add_files(other.files_left);
-        self.dmabufs_leaked = other.dmabufs_leaked;
-    }
-
     /// The counts, in words.
     pub(crate) fn errors(&self) -> [(u64, String); 2] {
         let (files, dmabufs) = (self.fds_leaked, self.dmabufs_leaked.unwrap_or(0));
@@ -104,7 +95,13 @@ impl Baseline {
             files: open_files()?,
             inodes: Vec::new(),
             names: Vec::new(),
+            left_elsewhere: Vec::new(),
         })
+    }
+
+    /// Adds files that another process of this program has left open.
+    pub(crate) fn left_elsewhere(&mut self, files: Vec<String>) {
+        self.left_elsewhere.extend(files);
     }
 
     /// Notes a dma-buf without a name that must be gone at the end.
@@ -125,11 +122,9 @@ impl Baseline {
     /// As [`open_files`].
     pub fn compare(&self) -> io::Result<Leaks> {
         let new = |(fd, target): &(String, String)| self.files.get(fd) != Some(target);
-        let files: Vec<String> = open_files()?
-            .into_iter()
-            .filter(new)
-            .map(|(_, target)| target)
-            .collect();
+        let mut files = self.left_elsewhere.clone();
+        let left = open_files()?.into_iter().filter(new);
+        files.extend(left.map(|(_, target)| target));
         let begun = Instant::now();
         let mut left = self.dmabufs_left();
         while left.is_some_and(|count| count > 0) && begun.elapsed() < AFTERWARDS {

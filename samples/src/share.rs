@@ -64,7 +64,8 @@ fn share(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         let mut other = OtherProcess::start(options)?;
         let shared = other.share_with(ours, options.frames, &mut report);
         let ended = other.end();
-        shared.and(ended)?;
+        baseline.left_elsewhere(shared?);
+        ended?;
     } else {
         let theirs = Party::importer(&importer, ours.shared())
             .with_context(|| format!("{} cannot import the memory", importer.name()))?;
@@ -116,7 +117,13 @@ impl OtherProcess {
         Ok(Self { socket, child })
     }
 
-    fn share_with(&mut self, mut ours: Party, frames: u32, report: &mut Report) -> Result<()> {
+    /// Returns the files that the other process has left open.
+    fn share_with(
+        &mut self,
+        mut ours: Party,
+        frames: u32,
+        report: &mut Report,
+    ) -> Result<Vec<String>> {
         // The guard holds the buffer in its place while the other process has its descriptors.
         let export = ours.shared().export("share --process")?;
         let (shared, fds) = Shared::describe(&ours.shared().desc().name, export.dmabuf());
@@ -145,8 +152,7 @@ impl OtherProcess {
         let (copied, read_back) = ours.close()?;
         report.bytes_copied += copied + bytes_copied;
         report.bytes_read_back += read_back + bytes_read_back;
-        report.leaks.add_files(files_left);
-        Ok(())
+        Ok(files_left)
     }
 
     fn check_elsewhere(&self, ours: &mut Party, frame: u32, report: &mut Report) -> Result<()> {

@@ -1,8 +1,7 @@
 //! What `camera` says at its end.
 
+use crate::camera::check::CheckResult;
 use crate::camera::coding::CodingResult;
-use crate::capture::Comparison;
-use crate::leaks::Leaks;
 use crate::run_report::{RunReport, Text};
 
 /// One of the camera's dma-bufs as the kernel sees it while it is shown.
@@ -45,25 +44,13 @@ pub(super) struct Report {
     pub(super) dropped: u64,
     /// Frames that the camera marked as damaged, which were not shown.
     pub(super) damaged: u64,
-    /// Frames whose capture was compared.
-    pub(super) captured: u64,
-    /// The pixels of captures: the camera's, the layer's and the background's.
+    /// What the checks found.
     #[serde(flatten)]
-    pub(super) comparison: Comparison,
-    /// Pixels of the camera's frames that are not those of the known test pattern; `None` for a camera
-    /// that sees the world, and if none was compared. The JSON object does not have the key then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pattern_errors: Option<u64>,
-    /// At how many places the moving pattern was seen.
-    pub(super) pattern_places: usize,
+    pub(super) checks: CheckResult,
     /// The camera's dma-bufs, each with the devices attached to it; empty where the kernel's list can't be read.
     pub(super) dmabufs: Vec<DmabufReport>,
     /// Whether Vulkan imported the camera's buffers, and if not why.
     pub(super) vulkan_import: String,
-    /// Bytes of the camera's frames that Vulkan read and that were compared with what the CPU reads.
-    pub(super) vulkan_bytes: u64,
-    /// Frames in which the two differ.
-    pub(super) vulkan_errors: u64,
     /// The layers after the codecs.
     #[serde(flatten)]
     pub(super) coding: CodingResult,
@@ -71,20 +58,9 @@ pub(super) struct Report {
     pub(super) copied_bytes: u64,
     /// Whether the program was asked to end before it had shown all frames.
     pub(super) interrupted: bool,
-    /// What is left over.
-    #[serde(flatten)]
-    pub(super) leaks: Leaks,
 }
 
 impl RunReport for Report {
-    fn leaks(&self) -> &Leaks {
-        &self.leaks
-    }
-
-    fn leaks_mut(&mut self) -> &mut Leaks {
-        &mut self.leaks
-    }
-
     fn is_interrupted(&self) -> bool {
         self.interrupted
     }
@@ -92,12 +68,12 @@ impl RunReport for Report {
     // Frames that a camera drops are no error: drawing takes as long as it takes.
     fn errors(&self) -> Vec<(u64, String)> {
         let counts = [
-            (self.comparison.pixel_errors, "pixels are wrong"),
+            (self.checks.comparison.pixel_errors, "pixels are wrong"),
             (
-                self.pattern_errors.unwrap_or(0),
+                self.checks.pattern_errors.unwrap_or(0),
                 "pixels differ from the test pattern",
             ),
-            (self.vulkan_errors, "frames are others to Vulkan"),
+            (self.checks.vulkan_errors, "frames are others to Vulkan"),
             (self.coding.codec_errors, "decoded layers are wrong"),
             (self.copied_bytes, "bytes were copied"),
         ];
@@ -128,16 +104,18 @@ impl RunReport for Report {
             text.line("dma-buf", dmabuf);
         }
         text.line("copied", format_args!("{} bytes", self.copied_bytes));
-        if self.captured > 0 {
-            let captured = format!("{} captures", self.captured);
-            text.comparison(captured, &self.comparison);
+        let checks = &self.checks;
+        if checks.captured > 0 {
+            let captured = format!("{} captures", checks.captured);
+            text.comparison(captured, &checks.comparison);
         }
-        if let Some(errors) = self.pattern_errors {
-            let places = self.pattern_places;
+        if let Some(errors) = checks.pattern_errors {
+            let places = checks.pattern_places;
             let pattern = format!("{errors} pixels wrong, seen at {places} places");
             text.line("test pattern", pattern);
         }
-        let (import, bytes, wrong) = (&self.vulkan_import, self.vulkan_bytes, self.vulkan_errors);
+        let (bytes, wrong) = (checks.vulkan_bytes, checks.vulkan_errors);
+        let import = &self.vulkan_import;
         let vulkan = format!("{import}; {bytes} bytes compared, {wrong} frames wrong");
         text.line("Vulkan reads", vulkan);
         self.coding.write_text(text);

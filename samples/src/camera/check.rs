@@ -26,11 +26,28 @@ pub(super) struct Checks {
     background: Picture,
     /// Whether the camera's picture is known.
     has_pattern: bool,
+    /// Where the bars of the pattern have begun.
+    places: Vec<u32>,
+    pub(super) result: CheckResult,
+}
+
+/// What the checks found; the report has these fields as keys.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub(super) struct CheckResult {
+    /// Frames whose capture was compared.
     pub(super) captured: u64,
+    /// The pixels of captures: the camera's, the layer's and the background's.
+    #[serde(flatten)]
     pub(super) comparison: Comparison,
-    pub(super) pattern_errors: u64,
-    pub(super) pattern_places: Vec<u32>,
+    /// Pixels of the camera's frames that are not those of the known test pattern; `None` for a camera
+    /// that sees the world, and if none was compared. The JSON object does not have the key then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pattern_errors: Option<u64>,
+    /// At how many places the moving pattern was seen.
+    pub(super) pattern_places: usize,
+    /// Bytes of the camera's frames that Vulkan read and that were compared with what the CPU reads.
     pub(super) vulkan_bytes: u64,
+    /// Frames in which the two differ.
     pub(super) vulkan_errors: u64,
 }
 
@@ -57,12 +74,8 @@ impl Checks {
             device: device.clone(),
             background: Picture::new(screen, 0),
             has_pattern,
-            captured: 0,
-            comparison: Comparison::default(),
-            pattern_errors: 0,
-            pattern_places: Vec::new(),
-            vulkan_bytes: 0,
-            vulkan_errors: 0,
+            places: Vec::new(),
+            result: CheckResult::default(),
         })
     }
 
@@ -90,22 +103,20 @@ impl Checks {
             .with_context(|| format!("frame {number} was not captured"))?;
         let capture = target.read(number)?;
         let pixels = camera.read()?;
-        self.captured += 1;
+        self.result.captured += 1;
         self.compare(&capture, &pixels, number, stage)?;
         if self.has_pattern {
             let bars = Bars::find(&pixels)?;
-            self.pattern_errors += bars.errors;
-            if let Some(begin) = bars.begin
-                && !self.pattern_places.contains(&begin)
-            {
-                self.pattern_places.push(begin);
-            }
+            *self.result.pattern_errors.get_or_insert(0) += bars.errors;
+            let new = bars.begin.filter(|begin| !self.places.contains(begin));
+            self.places.extend(new);
+            self.result.pattern_places = self.places.len();
         }
         if let Some(image) = &camera.image {
             let read = self.device.transfer().download(image)?;
             let expected = pixels.bytes();
-            self.vulkan_bytes += read.len() as u64;
-            self.vulkan_errors += u64::from(read != expected);
+            self.result.vulkan_bytes += read.len() as u64;
+            self.result.vulkan_errors += u64::from(read != expected);
         }
         Ok(())
     }
@@ -134,12 +145,13 @@ impl Checks {
                 let found = capture.pixel(x, y).eight_bits();
                 if !near(found, expected, tolerance) {
                     let what = format!("{found:?} instead of {expected:?}");
-                    self.comparison
+                    self.result
+                        .comparison
                         .wrong(|| format!("frame {number}, {of}, at ({x}, {y}): {what}"));
                 }
             }
         }
-        self.comparison.pixels_checked += u64::from(width) * u64::from(height);
+        self.result.comparison.pixels_checked += u64::from(width) * u64::from(height);
         Ok(())
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::capture::Comparison;
 use crate::evict::disturber::Disturbances;
-use crate::leaks::Leaks;
 use crate::run_report::{RunReport, Text};
 
 /// The report; with `--json` its fields are the object's keys.
@@ -84,20 +83,9 @@ pub(super) struct Report {
     pub(super) attachments_left: u64,
     /// Whether Ctrl-C ended it.
     pub(super) interrupted: bool,
-    /// What is left over.
-    #[serde(flatten)]
-    pub(super) leaks: Leaks,
 }
 
 impl RunReport for Report {
-    fn leaks(&self) -> &Leaks {
-        &self.leaks
-    }
-
-    fn leaks_mut(&mut self) -> &mut Leaks {
-        &mut self.leaks
-    }
-
     fn is_interrupted(&self) -> bool {
         self.interrupted
     }

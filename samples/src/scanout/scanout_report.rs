@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::capture::Comparison;
-use crate::leaks::Leaks;
 use crate::run_report::{RunReport, Text};
 use crate::scanout::kernel_list::BufferReport;
 
@@ -62,9 +61,6 @@ pub(super) struct Report {
     pub(super) flip_errors: u64,
     /// By how many the captures differ from those that were asked for; 0 after Ctrl-C.
     pub(super) capture_errors: u64,
-    /// What is left over.
-    #[serde(flatten)]
-    pub(super) leaks: Leaks,
 }
 
 impl Report {
@@ -79,14 +75,6 @@ impl Report {
 }
 
 impl RunReport for Report {
-    fn leaks(&self) -> &Leaks {
-        &self.leaks
-    }
-
-    fn leaks_mut(&mut self) -> &mut Leaks {
-        &mut self.leaks
-    }
-
     fn is_interrupted(&self) -> bool {
         self.interrupted
     }
@@ -148,10 +136,12 @@ impl RunReport for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leaks::Leaks;
+    use crate::run_report::Ended;
 
     /// Ten frames, every fifth captured, and nothing wrong.
-    fn good() -> Report {
-        Report {
+    fn good() -> Ended<Report> {
+        let report = Report {
             frames: 10,
             flips: 10,
             missed: 7,
@@ -161,30 +151,37 @@ mod tests {
             captured_from: Some("writeback"),
             atomic_ioctls: 12,
             ..Report::default()
-        }
+        };
+        let leaks = Leaks::default();
+        Ended { report, leaks }
+    }
+
+    fn counted(mut ended: Ended<Report>) -> Ended<Report> {
+        ended.report = ended.report.count_missing();
+        ended
     }
 
     #[test]
     fn each_count_that_is_wrong_is_named() {
-        assert_eq!(good().count_missing().failures(), [""; 0]);
-        type Spoil = fn(&mut Report);
+        assert_eq!(counted(good()).failures(), [""; 0]);
+        type Spoil = fn(&mut Ended<Report>);
         let spoils: [(Spoil, &str); 8] = [
-            (|r| r.flips = 9, "9 flip events came for 10 frames"),
-            (|r| r.flips = 11, "11 flip events"),
+            (|r| r.report.flips = 9, "9 flip events came for 10 frames"),
+            (|r| r.report.flips = 11, "11 flip events"),
             (
-                |r| r.captured = 0,
+                |r| r.report.captured = 0,
                 "0 frames were captured and compared, not 2",
             ),
-            (|r| r.comparison.pixel_errors = 3, "3 pixels"),
-            (|r| r.bufinfo_errors = 1, "kernel's list"),
-            (|r| r.bytes_copied = 5, "5 bytes were copied"),
+            (|r| r.report.comparison.pixel_errors = 3, "3 pixels"),
+            (|r| r.report.bufinfo_errors = 1, "kernel's list"),
+            (|r| r.report.bytes_copied = 5, "5 bytes were copied"),
             (|r| r.leaks.fds_leaked = 2, "2 descriptors"),
             (|r| r.leaks.dmabufs_leaked = Some(1), "1 dma-bufs"),
         ];
         for (spoil, message) in spoils {
             let mut report = good();
             spoil(&mut report);
-            let report = report.count_missing();
+            let report = counted(report);
             let failures = report.failures();
             assert_eq!(failures.len(), 1, "{failures:?}");
             assert!(failures[0].contains(message), "{failures:?}");
@@ -194,24 +191,21 @@ mod tests {
 
     #[test]
     fn after_ctrl_c_nothing_is_missing() {
-        let mut report = Report {
-            interrupted: true,
-            frames: 4,
-            flips: 3,
-            captured: 0,
-            ..good()
-        }
-        .count_missing();
-        assert_eq!(report.failures(), [""; 0]);
-        report.comparison.pixel_errors = 1;
-        assert_eq!(report.failures().len(), 1);
+        let mut ended = good();
+        let report = &mut ended.report;
+        (report.interrupted, report.frames) = (true, 4);
+        (report.flips, report.captured) = (3, 0);
+        let mut ended = counted(ended);
+        assert_eq!(ended.failures(), [""; 0]);
+        ended.report.comparison.pixel_errors = 1;
+        assert_eq!(ended.failures().len(), 1);
     }
 
     #[test]
     fn the_json_object_has_the_counts_and_no_count_that_is_unknown() {
         let mut report = good();
-        report.flips = 8;
-        let line = report.count_missing().to_json().unwrap();
+        report.report.flips = 8;
+        let line = counted(report).to_json().unwrap();
         assert!(!line.contains('\n'));
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(json["frames"], 10);

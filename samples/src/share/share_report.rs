@@ -1,7 +1,6 @@
 //! What `share` says at its end.
 
 use crate::capture::Comparison;
-use crate::leaks::Leaks;
 use crate::run_report::{RunReport, Text};
 
 /// The report; with `--json` its fields are the object's keys.
@@ -33,9 +32,6 @@ pub(super) struct Report {
     /// Frames whose fence went to the other process as a sync_file; the others were complete when
     /// they were sent.
     pub(super) fences_sent: u32,
-    /// What is left over, on both sides.
-    #[serde(flatten)]
-    pub(super) leaks: Leaks,
 }
 
 impl Report {
@@ -49,14 +45,6 @@ impl Report {
 }
 
 impl RunReport for Report {
-    fn leaks(&self) -> &Leaks {
-        &self.leaks
-    }
-
-    fn leaks_mut(&mut self) -> &mut Leaks {
-        &mut self.leaks
-    }
-
     fn errors(&self) -> Vec<(u64, String)> {
         let (pixels, copied) = (self.comparison.pixel_errors, self.bytes_copied);
         vec![

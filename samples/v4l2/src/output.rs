@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dmashare::{
     AccessConstraint, Backing, BufferDesc, DmaBuf, Extent, FenceSet, Fourcc, ImportError, Importer,
-    Mapping, Modifier, RetireQueue,
+    Mapping, Modifier, PlaneLayout, RetireQueue,
 };
 
 use crate::device::V4l2Device;
@@ -54,21 +54,16 @@ pub struct Slot {
     length: u32,
 }
 
-/// Why a buffer's layout cannot be told to the device.
+/// A buffer's plane is not where the device reads it.
 #[derive(Debug, thiserror::Error)]
-enum LayoutRefusal {
-    #[error("plane {plane} has rows {given} bytes apart, and the device takes {taken}")]
-    Stride {
-        plane: usize,
-        given: u32,
-        taken: u32,
-    },
-    #[error("plane {plane} begins at byte {given}, and the device takes {taken}")]
-    Offset {
-        plane: usize,
-        given: u64,
-        taken: u64,
-    },
+#[error(
+    "plane {plane} begins at byte {} with rows {} bytes apart, and the device takes {} and {}",
+    given.offset, given.stride, taken.offset, taken.stride
+)]
+struct LayoutRefusal {
+    plane: usize,
+    given: PlaneLayout,
+    taken: PlaneLayout,
 }
 
 impl V4l2Output {
@@ -238,26 +233,18 @@ impl V4l2Output {
         }
         let planes = dmabuf.layout().planes().iter().zip(format.planes());
         for (plane, (given, taken)) in planes.enumerate() {
-            let refusal = if given.stride != taken.stride {
-                LayoutRefusal::Stride {
+            if (given.stride, given.offset) != (taken.stride, taken.offset) {
+                let refusal = LayoutRefusal {
                     plane,
-                    given: given.stride,
-                    taken: taken.stride,
-                }
-            } else if given.offset != taken.offset {
-                LayoutRefusal::Offset {
-                    plane,
-                    given: given.offset,
-                    taken: taken.offset,
-                }
-            } else {
-                continue;
-            };
-            return Err(ImportError::Refused {
-                importer: self.inner.device.name().to_owned(),
-                operation: "the check of the layout",
-                source: refusal.into(),
-            });
+                    given: *given,
+                    taken,
+                };
+                return Err(ImportError::Refused {
+                    importer: importer(),
+                    operation: "the check of the layout",
+                    source: refusal.into(),
+                });
+            }
         }
         Ok(())
     }
