@@ -8,10 +8,10 @@ use dmashare_vk::Device;
 use crate::display_options::DisplayOptions;
 use crate::pixel_format::{PixelFormat, list};
 
-/// What the buffers are made for.
+/// How the buffers are used.
 pub(crate) const USAGE: Usage = Usage::RENDER.union(Usage::SCANOUT);
 
-/// What displays and devices are made for, tried before all other formats.
+/// Formats that most displays and devices have, tried before all others.
 const USUAL: [Fourcc; 4] = [
     Fourcc::XRGB8888,
     Fourcc::ARGB8888,
@@ -62,8 +62,8 @@ pub(crate) fn choose_output(
     Ok((output, mode))
 }
 
-/// What suits device, display and picture: the format that was asked for, or the best of all that the
-/// picture can be drawn in, with the modifiers that device and display share.
+/// The format that was asked for, or the best of all that the picture can be drawn in, with the modifiers
+/// that device and display share.
 pub(crate) fn choose_format(
     device: &Device,
     card: &Card,

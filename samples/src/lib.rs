@@ -1,4 +1,4 @@
-//! What the programs `scanout`, `share`, `evict`, `camera` and `info` are made of.
+//! The programs `scanout`, `share`, `evict`, `camera` and `info`.
 //!
 //! - [`picture`] is the moving picture that they draw, computed on the CPU; [`painter`] draws it
 //!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a

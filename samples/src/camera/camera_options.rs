@@ -27,7 +27,7 @@ pub struct Options {
     /// Pixel format of the camera's frames, such as NV12 or XR24
     #[arg(long, value_name = "FOURCC", default_value = "NV12")]
     pub format: Fourcc,
-    /// Size of the camera's frames in pixels; the drawn layer is as large, and a quarter of it is shown
+    /// Size of the camera's frames in pixels; the layer has the same size, and a quarter of it is shown
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = extent)]
     pub extent: Extent,
     /// Where it is shown, and who draws.
@@ -36,11 +36,11 @@ pub struct Options {
     /// Display mode, such as 1920x1080 or 1024x768@60 [default: the display's preferred one]
     #[arg(long, value_name = "WxH[@HZ]")]
     pub mode: Option<String>,
-    /// Compare every EVERY-th frame: what the display really showed (it needs a writeback connector), and
-    /// what Vulkan reads, with the camera's buffer as the CPU reads it
+    /// Compare every EVERY-th frame, as the display showed it (needs a writeback connector) and as Vulkan
+    /// reads it, with the camera's buffer as the CPU reads it
     #[arg(long, value_name = "EVERY", value_parser = clap::value_parser!(u32).range(1..))]
     pub verify: Option<u32>,
-    /// Let an encoder read every EVERY-th drawn layer from Vulkan's memory, decode it again, and compare
+    /// Encode every EVERY-th layer from Vulkan's memory, decode it, and compare
     #[arg(long, value_name = "EVERY", value_parser = clap::value_parser!(u32).range(1..))]
     pub encode: Option<u32>,
     /// The encoder, such as /dev/video0 [default: the first of FWHT]

@@ -106,7 +106,7 @@ fn one(targets: &Targets, random: &mut Random) -> Result<()> {
             let mapping = attachment.map()?;
             std::thread::sleep(pause);
             if mapping.is_stale() {
-                // Everyone is told while the move goes on.
+                // The callbacks run while the move goes on.
                 let begun = Instant::now();
                 while told.load(Ordering::Relaxed) == 0 {
                     anyhow::ensure!(

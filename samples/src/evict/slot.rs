@@ -1,4 +1,4 @@
-//! One of the buffers: what it holds, and everyone's attachment to it.
+//! One of the buffers: what it holds, and the attachments to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

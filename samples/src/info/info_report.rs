@@ -23,7 +23,7 @@ pub(super) struct Report {
     pub(super) no_vulkan: Option<String>,
     /// Every DRM node.
     pub(super) drm_nodes: Vec<NodeReport>,
-    /// Who cannot export or import, and why.
+    /// Exporters and importers that can't be used, and why.
     pub(super) unusable: Vec<Unusable>,
     /// How many could not be examined although they are there: no permission, or a driver that
     /// fails. What is not there, and what lacks something, is no error.

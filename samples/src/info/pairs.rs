@@ -48,9 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The verdict on an exporter and an importer.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct PairReport {
-    /// Who allocates.
+    /// The exporter.
     pub(super) exporter: String,
-    /// Who uses the memory.
+    /// The importer.
     pub(super) importer: String,
     /// Whether the importer can use the exporter's memory as it is, in one format at least.
     pub(super) direct: bool,

@@ -1,12 +1,12 @@
-//! What might share memory, and can't.
+//! Exporters and importers that can't be used.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Someone who might share, and can't.
+/// An exporter or importer that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Unusable {
-    /// Who.
+    /// Its name.
     pub(super) name: String,
     /// Why.
     pub(super) reason: String,

@@ -27,15 +27,15 @@ pub struct Options {
     /// Pixel format, such as XR24 or XRGB8888 [default: the first that both devices have]
     #[arg(long, value_name = "FOURCC")]
     pub format: Option<Fourcc>,
-    /// Write the first, a middle and the last frame to PNG files in this folder: as the display
-    /// showed them where it has a writeback connector, else as they were drawn
+    /// Write the first, a middle and the last frame to PNG files in this folder: as the display showed
+    /// them if it has a writeback connector, else as they were drawn
     #[arg(long, value_name = "DIR")]
     pub png: Option<PathBuf>,
-    /// Keep the last frame on screen for so many seconds
+    /// Keep the last frame on screen for this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub hold: Option<Duration>,
-    /// Capture every EVERY-th frame as the display really showed it (needs a writeback connector),
-    /// compare each pixel, and check the kernel's list of dma-bufs
+    /// Capture every EVERY-th frame from the display (needs a writeback connector), compare each pixel,
+    /// and check the kernel's list of dma-bufs
     #[arg(long, value_name = "EVERY", value_parser = clap::value_parser!(u32).range(1..))]
     pub verify: Option<u32>,
     /// Print one JSON object on one line instead of text

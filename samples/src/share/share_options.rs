@@ -10,7 +10,7 @@ use crate::extent_argument::extent;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "share", version)]
 pub struct Options {
-    /// The other device is in another process, which gets the memory through a socket
+    /// Import in another process, which gets the memory through a socket
     #[arg(long)]
     pub process: bool,
     /// Pixel format, such as XR24 or XRGB8888
@@ -19,14 +19,14 @@ pub struct Options {
     /// Size of the image in pixels
     #[arg(long, value_name = "WxH", default_value = "1920x1080", value_parser = extent)]
     pub extent: Extent,
-    /// How often each device draws
+    /// How many frames each device draws
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..=499_999))]
     pub frames: u32,
     /// Vulkan device that allocates the memory: a part of its name, its UUID, or its DRM node
     #[arg(long, value_name = "NAME|UUID|NODE", default_value_t)]
     pub device: DeviceSelector,
-    /// Vulkan device that imports it [default: as --device, opened a second time]
+    /// Vulkan device that imports it [default: the same as --device, opened a second time]
     #[arg(long, value_name = "NAME|UUID|NODE")]
     pub importer: Option<DeviceSelector>,
     /// Print one JSON object on one line instead of text

@@ -30,12 +30,15 @@ const CODED_BUFFERS: u32 = 2;
 fn open(
     path: Option<&Path>,
     coded_side: BufferType,
-    wanted: &'static str,
+    kind: &'static str,
 ) -> Result<V4l2Device, V4l2Error> {
     let is_codec = |device: &V4l2Device| {
         device.is_memory_to_memory() && device.codes(coded_side).contains(&FWHT)
     };
-    V4l2Device::of_kind(path, wanted, is_codec, wanted, |_| true)
+    let wanted = kind
+        .split_once(' ')
+        .map_or(kind, |(_, without_article)| without_article);
+    V4l2Device::of_kind(path, kind, is_codec, wanted, |_| true)
 }
 
 /// Sets the format of the side with the coded frames.
