@@ -5,11 +5,12 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use dmashare::{Access, CpuMapping, Extent, Fourcc};
+use dmashare::{Color, CpuMapping, Extent, Fourcc};
 use serde::{Deserialize, Serialize};
 
+use crate::frame_pixels::FramePixels;
 use crate::picture::{Picture, Rgb};
-use crate::pixel_format::PixelFormat;
+use crate::pixel_format::{PixelFormat, little_endian};
 
 /// A copy of an image's pixels, row after row without padding.
 #[derive(Clone, Debug)]
@@ -46,16 +47,9 @@ impl Capture {
     /// # Errors
     /// As [`CpuMapping::begin`]; the format is not one of [`PixelFormat::all`].
     pub fn read(mapping: &mut CpuMapping) -> Result<Self> {
-        let dmabuf = mapping.dmabuf().clone();
-        let access = mapping
-            .begin(Access::Read)
-            .context("the buffer cannot be read by the CPU")?;
-        let row_bytes = access.row_bytes(0)?;
-        let mut bytes = vec![0; row_bytes * dmabuf.extent().height as usize];
-        for (row, destination) in (0..).zip(bytes.chunks_exact_mut(row_bytes)) {
-            access.read_row(0, row, destination)?;
-        }
-        Self::from_rows(dmabuf.format(), dmabuf.extent(), bytes)
+        let (format, extent) = (mapping.dmabuf().format(), mapping.dmabuf().extent());
+        let pixels = FramePixels::read(mapping, Color::default())?;
+        Self::from_rows(format, extent, pixels.bytes())
     }
 
     /// Compares every pixel with the picture, as it looks after it was shown in `shown_as`.
@@ -162,14 +156,6 @@ impl Comparison {
         self.pixel_errors += other.pixel_errors;
         self.first_pixel_error = self.first_pixel_error.take().or(other.first_pixel_error);
     }
-}
-
-/// A pixel's bytes as a number.
-pub(crate) fn little_endian(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use dmashare::{Access, Color, ColorRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
 
-use crate::capture::little_endian;
-use crate::pixel_format::PixelFormat;
+use crate::pixel_format::{PixelFormat, little_endian};
 
 /// A copy of an image: its planes' rows, without padding.
 #[derive(Clone, Debug)]

@@ -234,6 +234,14 @@ impl PixelFormat {
     }
 }
 
+/// A pixel's bytes as a number.
+pub(crate) fn little_endian(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Formats for a message: their codes, or "nothing".
 pub fn list(formats: impl IntoIterator<Item = Fourcc>) -> String {
     let names: Vec<String> = formats.into_iter().map(|f| f.to_string()).collect();

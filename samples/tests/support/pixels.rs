@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use dmashare::{Access, CpuAccess, CpuMapping, DmaBuf, Extent, Fourcc, Mapping, SharedBuffer};
+use dmashare::{
+    Access, Color, CpuAccess, CpuMapping, DmaBuf, Extent, Fourcc, Mapping, SharedBuffer,
+};
 use dmashare_samples::capture::{Capture, Comparison};
+use dmashare_samples::frame_pixels::FramePixels;
 use dmashare_samples::picture::Picture;
 use dmashare_samples::pixel_format::PixelFormat;
 use dmashare_vk::Device;
@@ -53,16 +56,9 @@ pub fn write(dmabuf: &DmaBuf, mut bytes: &[u8]) {
 
 /// Rows of all planes, as the CPU reads them.
 pub fn read(dmabuf: &DmaBuf) -> Vec<u8> {
-    let access = CpuAccess::begin(dmabuf, Access::Read).unwrap();
-    let mut bytes = Vec::new();
-    for (plane, info) in dmabuf.format().info().unwrap().planes.iter().enumerate() {
-        let mut row_bytes = vec![0; access.row_bytes(plane).unwrap()];
-        for row in 0..info.rows(dmabuf.extent().height) {
-            access.read_row(plane, row, &mut row_bytes).unwrap();
-            bytes.extend_from_slice(&row_bytes);
-        }
-    }
-    bytes
+    let mut mapping = CpuMapping::new(dmabuf, Access::Read).unwrap();
+    let pixels = FramePixels::read(&mut mapping, Color::default()).unwrap();
+    pixels.bytes()
 }
 
 /// Demands that the CPU reads this frame.
