@@ -110,13 +110,24 @@ fn dependencies_point_one_way() {
             "dmashare-lab-probe",
             &["dmashare", "dmashare-vk", "dmashare-drm", "anyhow"],
         ),
+        (
+            "dmashare-v4l2",
+            &[
+                "ash",
+                "drm",
+                "drm-ffi",
+                "anyhow",
+                "dmashare-vk",
+                "dmashare-drm",
+            ],
+        ),
         // It counts what the others do, and so has no part in it.
         (
             "dmashare-vulkan-calls",
             &["dmashare", "dmashare-vk", "dmashare-drm", "anyhow"],
         ),
     ];
-    for package in ["dmashare", "dmashare-vk", "dmashare-drm"] {
+    for package in ["dmashare", "dmashare-vk", "dmashare-drm", "dmashare-v4l2"] {
         assert!(
             !links[package].contains("dmashare-lab-probe"),
             "{package} links the probe outside its tests"
@@ -130,7 +141,7 @@ fn dependencies_point_one_way() {
             );
         }
     }
-    for package in ["dmashare-vk", "dmashare-drm"] {
+    for package in ["dmashare-vk", "dmashare-drm", "dmashare-v4l2"] {
         assert!(
             links[package].contains("dmashare"),
             "{package} must build on dmashare"

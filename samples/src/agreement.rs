@@ -1,18 +1,17 @@
-//! What device, display and picture can all do.
+//! What the device, the display and the picture have in common.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dmashare::{BufferDesc, Extent, Fourcc, Modifier, Negotiation, Usage};
 use dmashare_drm::{Card, Mode, Output};
 use dmashare_vk::Device;
 
-use std::path::Path;
-
+use crate::display_options::DisplayOptions;
 use crate::pixel_format::{PixelFormat, list};
 
-/// What the buffers are made for.
+/// How the buffers are used.
 pub(crate) const USAGE: Usage = Usage::RENDER.union(Usage::SCANOUT);
 
-/// What displays and devices are made for, tried before all other formats.
+/// Formats that most displays and devices have, tried before all others.
 const USUAL: [Fourcc; 4] = [
     Fourcc::XRGB8888,
     Fourcc::ARGB8888,
@@ -21,8 +20,8 @@ const USUAL: [Fourcc; 4] = [
 ];
 
 /// Opens the card that was asked for, or the first one with a display.
-pub(crate) fn open_card(path: Option<&Path>) -> Result<Card> {
-    match path {
+pub(crate) fn open_card(options: &DisplayOptions) -> Result<Card> {
+    match &options.card {
         Some(path) => Card::open(path)
             .with_context(|| format!("{} cannot be used as a display", path.display())),
         None => Card::open_any().context("no display can be used"),
@@ -32,9 +31,10 @@ pub(crate) fn open_card(path: Option<&Path>) -> Result<Card> {
 /// The output that was asked for, or the first connected one, and its mode.
 pub(crate) fn choose_output(
     card: &Card,
-    name: Option<&str>,
+    options: &DisplayOptions,
     mode: Option<&str>,
 ) -> Result<(Output, Mode)> {
+    let name = options.output.as_deref();
     let outputs = card.outputs()?;
     let names = || {
         let names = outputs.iter().map(|output| match output.is_connected() {
@@ -62,8 +62,8 @@ pub(crate) fn choose_output(
     Ok((output, mode))
 }
 
-/// What suits device, display and picture: the format that was asked for, or the best of all that the
-/// picture can be drawn in, with the modifiers that device and display share.
+/// The format that was asked for, or the best of all that the picture can be drawn in, with the modifiers
+/// that device and display share.
 pub(crate) fn choose_format(
     device: &Device,
     card: &Card,

@@ -11,7 +11,6 @@ use crate::capture::Capture;
 /// The buffer that the display writes into, one capture after the other.
 #[derive(Debug)]
 pub(crate) struct CaptureTarget {
-    shared: SharedBuffer,
     mapping: Mapping<Card>,
     cpu: CpuMapping,
 }
@@ -25,11 +24,7 @@ impl CaptureTarget {
         let mapping = shared.attach(card)?.map()?;
         let cpu = CpuMapping::new(shared.backing().dmabuf(), Access::Read)
             .context("captures cannot be read by the CPU")?;
-        Ok(Self {
-            shared,
-            mapping,
-            cpu,
-        })
+        Ok(Self { mapping, cpu })
     }
 
     pub(crate) fn mapping(&self) -> &Mapping<Card> {
@@ -40,10 +35,5 @@ impl CaptureTarget {
     pub(crate) fn read(&mut self, frame: u32) -> Result<Capture> {
         Capture::read(&mut self.cpu)
             .with_context(|| format!("the capture of frame {frame} cannot be read"))
-    }
-
-    /// The inode of its dma-buf.
-    pub(crate) fn inode(&self) -> u64 {
-        self.shared.backing().dmabuf().id().inode()
     }
 }

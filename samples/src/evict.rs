@@ -2,11 +2,12 @@
 //! they move.
 
 mod disturber;
+mod evict_options;
+mod evict_report;
 mod faults;
-mod options;
+mod frames;
 mod patience;
 mod random;
-mod report;
 mod slot;
 
 use std::sync::Arc;
@@ -15,34 +16,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use dmashare::{
-    AccessConstraint, BufferDesc, MoveError, Placement, Placements, Priority, Residency,
-    RuntimeReport, Usage,
+    AccessConstraint, BufferDesc, Placement, Placements, Priority, Residency, RuntimeReport, Usage,
 };
-use dmashare_drm::Card;
+use dmashare_drm::{Card, Mode, Output};
 use dmashare_vk::{Device, Instance, InstanceOptions, MovableImages};
-
-pub use disturber::Disturbances;
-pub use options::Options;
-pub use report::Report;
 
 use crate::agreement;
 use crate::capture_target::CaptureTarget;
-use crate::interrupt::{self, Interrupt};
+use crate::interrupt::Interrupt;
 use crate::leaks::Baseline;
 use crate::painter::Painter;
-use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 use crate::program::Outcome;
-use crate::progress::Progress;
+use crate::retirement::wait_for_retirement;
+use crate::run_report;
 use crate::screen::Screen;
 use disturber::{Disturber, Targets};
+pub use evict_options::Options;
+use evict_report::Report;
 use faults::{Faults, FaultyImages};
 use patience::Patience;
 use random::Random;
-use slot::{Slot, hash_of, hash_of_picture};
-
-/// How long destruction of what was retired is waited for at the end.
-const LAST_RETIREMENT: Duration = Duration::from_secs(5);
+use slot::Slot;
 
 /// How long a buffer that came back stays: short, so that a working set that is larger than the
 /// budget moves on every frame, which is what this program is for.
@@ -55,25 +50,7 @@ const HOLD: Duration = Duration::ZERO;
 /// No display or no device can be used, they have nothing in common, or one of them failed: the
 /// message says which and what to do.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let mut baseline = Baseline::take().context("the open files cannot be counted")?;
-    let mut report = evict(options, &mut baseline)?;
-    let leaks = baseline
-        .compare()
-        .context("the open files cannot be counted")?;
-    report.fds_leaked = leaks.fds_leaked;
-    report.files_left = leaks.files;
-    report.dmabufs_leaked = leaks.dmabufs_leaked;
-    Ok(Outcome {
-        output: match options.json {
-            true => report.to_json()?,
-            false => report.to_text(),
-        },
-        status: match (report.is_good(), report.interrupted) {
-            (false, _) => 1,
-            (true, true) => interrupt::EXIT_STATUS,
-            (true, false) => 0,
-        },
-    })
+    run_report::run(options.json, |baseline| evict(options, baseline))
 }
 
 /// Everything that takes part.
@@ -94,10 +71,10 @@ struct Stage {
 
 fn evict(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let interrupt = Interrupt::watch()?;
-    let card = agreement::open_card(options.card.as_deref())?;
+    let card = agreement::open_card(&options.display)?;
     let (output, mode) = choose_output(&card, options)?;
     let instance = Instance::new(&InstanceOptions::new("evict"))?;
-    let physical = instance.select(&options.device)?;
+    let physical = instance.select(&options.display.device)?;
     let extent = mode.extent();
     let first = Device::open(&physical)?;
     let (format, modifiers) = agreement::choose_format(&first, &card, &output, extent, None)?;
@@ -130,7 +107,7 @@ fn evict(options: &Options, baseline: &mut Baseline) -> Result<Report> {
             .create(&images, desc, &wanted, Priority(1))
             .with_context(|| format!("buffer {index} cannot be made"))?;
         if index == 0 {
-            // What one takes is known now.
+            // The size of one is known now.
             let budget = buffer.backing().bytes() * u64::from(options.budget);
             residency.set_budget(Placement::Device, budget);
         }
@@ -184,9 +161,9 @@ fn evict(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     armed.store(0, Ordering::Release);
     let disturbances = disturber.map(Disturber::stop).transpose()?;
     played.inspect_err(|_| tracing::error!("{}", RuntimeReport::new()))?;
-    stage.report.disturb_errors = disturbances
-        .as_ref()
-        .map_or(0, |disturbances| u64::from(disturbances.error.is_some()));
+    let disturbed = disturbances.as_ref();
+    let error = disturbed.and_then(|disturbances| disturbances.error.as_ref());
+    stage.report.disturb_errors = error.is_some().into();
     stage.report.disturbances = disturbances;
     stage.check_all(options)?;
     stage.report.told = told.load(Ordering::Relaxed);
@@ -196,162 +173,15 @@ fn evict(options: &Options, baseline: &mut Baseline) -> Result<Report> {
 }
 
 /// The output and mode that were asked for; 1024x768 if none was and there is that.
-fn choose_output(
-    card: &Card,
-    options: &Options,
-) -> Result<(dmashare_drm::Output, dmashare_drm::Mode)> {
-    let name = options.output.as_deref();
-    if let Some(mode) = options.mode.as_deref() {
-        return agreement::choose_output(card, name, Some(mode));
+fn choose_output(card: &Card, options: &Options) -> Result<(Output, Mode)> {
+    let choose = |mode| agreement::choose_output(card, &options.display, mode);
+    match options.mode.as_deref() {
+        Some(mode) => choose(Some(mode)),
+        None => choose(Some("1024x768")).or_else(|_| choose(None)),
     }
-    agreement::choose_output(card, name, Some("1024x768"))
-        .or_else(|_| agreement::choose_output(card, name, None))
 }
 
 impl Stage {
-    /// The frames. In each, the next buffer is drawn and shown, the one on screen refuses to move,
-    /// and some others are read back.
-    fn play(&mut self, options: &Options) -> Result<()> {
-        let mut progress = Progress::new(u64::from(options.frames), "frames");
-        let count = self.slots.len();
-        let faults = options.faults > 0;
-        for frame in 0..options.frames {
-            if self.screen.is_interrupted() {
-                self.report.interrupted = true;
-                break;
-            }
-            let index = frame as usize % count;
-            self.draw_and_show(index, frame, options, faults)?;
-            self.try_to_evict(index)?;
-            for read in 0..options.reads {
-                let index = self.random.below(count);
-                self.read_back(index, read % 2 == 1, faults)?;
-            }
-            self.first.dispatch();
-            self.second.dispatch();
-            self.residency.dispatch();
-            self.report.frames += 1;
-            progress.step();
-        }
-        self.screen.wait_for_flip()
-    }
-
-    fn draw_and_show(
-        &mut self,
-        index: usize,
-        frame: u32,
-        options: &Options,
-        faults: bool,
-    ) -> Result<()> {
-        let slot = &mut self.slots[index];
-        let name = slot.shared.desc().name.clone();
-        let painter = &mut self.painter;
-        let fence = self
-            .patience
-            .again(&format!("drawing '{name}'"), faults, || {
-                painter.draw(&slot.on_first.map()?, frame)
-            })?;
-        let hash = hash_of_picture(slot.shared.desc().extent, frame, self.format);
-        slot.content = Some((frame, hash));
-        let generation = slot.shared.backing().generation().as_u64();
-        let has_moved = slot.shown != Some(generation);
-        let captured = match &mut self.capture {
-            Some(target) if frame.is_multiple_of(options.verify) || has_moved => Some(target),
-            _ => None,
-        };
-        let screen = &mut self.screen;
-        let commit = self
-            .patience
-            .again(&format!("showing '{name}'"), faults, || {
-                let framebuffer = slot.on_card.map()?;
-                screen.show(
-                    &framebuffer,
-                    &fence,
-                    captured.as_deref().map(CaptureTarget::mapping),
-                )
-            })?;
-        slot.shown = Some(slot.shared.backing().generation().as_u64());
-        if let Some(target) = captured {
-            self.report.captures_expected += 1;
-            screen
-                .wait_for_capture(commit)
-                .with_context(|| format!("frame {frame} was not captured"))?;
-            let picture = Picture::new(slot.shared.desc().extent, frame);
-            let comparison = target.read(frame)?.compare(&picture, self.format);
-            self.report.captured += 1;
-            self.report.comparison(&comparison);
-        }
-        Ok(())
-    }
-
-    /// What is on the screen does not move, and the refusal says why.
-    fn try_to_evict(&mut self, index: usize) -> Result<()> {
-        let shared = &self.slots[index].shared;
-        let generation = shared.backing().generation();
-        let away = AccessConstraint::placements(Placements::HOST | Placements::SHMEM);
-        match shared.move_to(&away) {
-            Err(MoveError::Pinned { pins, .. }) => {
-                let scanout = format!("scanout {}", self.report.output);
-                if pins.iter().any(|pin| *pin.label == *scanout) {
-                    self.report.refused += 1;
-                } else {
-                    self.report.pin_errors += 1;
-                }
-            }
-            // It may be in host memory already.
-            Ok(moved) if moved.fence().is_none() => {}
-            _ => self.report.pin_errors += 1,
-        }
-        if shared.backing().generation() != generation {
-            self.report.pin_errors += 1;
-        }
-        Ok(())
-    }
-
-    /// Reads a buffer with one of the devices and compares its hash.
-    fn read_back(&mut self, index: usize, by_second: bool, faults: bool) -> Result<()> {
-        let slot = &self.slots[index];
-        let Some((frame, expected)) = slot.content else {
-            return Ok(());
-        };
-        let (device, attachment) = match by_second {
-            false => (&self.first, &slot.on_first),
-            true => (&self.second, &slot.on_second),
-        };
-        let name = &slot.shared.desc().name;
-        let rows = self
-            .patience
-            .again(&format!("reading '{name}'"), faults, || {
-                Ok(device.transfer().download(&attachment.map()?)?)
-            })?;
-        self.report.hashes_checked += 1;
-        if hash_of(&rows, self.format) != expected {
-            self.report.hash_errors += 1;
-            let generation = slot.shared.backing().generation().as_u64();
-            self.report.first_hash_error.get_or_insert_with(|| {
-                format!(
-                    "'{name}', frame {frame}, generation {generation}, second device: {by_second}"
-                )
-            });
-        }
-        Ok(())
-    }
-
-    /// Every buffer, by both devices.
-    fn check_all(&mut self, options: &Options) -> Result<()> {
-        let mut progress = Progress::new(self.slots.len() as u64, "buffers compared");
-        for index in 0..self.slots.len() {
-            for by_second in [false, true] {
-                self.read_back(index, by_second, options.faults > 0)?;
-            }
-            self.first.dispatch();
-            self.second.dispatch();
-            self.residency.dispatch();
-            progress.step();
-        }
-        Ok(())
-    }
-
     /// Closes everything, and counts what should be 0 by then.
     fn close(self, card: Card) -> Result<Report> {
         let Self {
@@ -395,12 +225,7 @@ impl Stage {
             .map(|buffer| buffer.attachments().len() as u64)
             .sum();
         drop((buffers, residency, painter));
-        let deadline = Instant::now() + LAST_RETIREMENT;
-        while first.retired() + second.retired() > 0 && Instant::now() < deadline {
-            first.dispatch();
-            second.dispatch();
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_retirement(&[&first, &second]);
         faults::forget();
         Ok(report)
     }

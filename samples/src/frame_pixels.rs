@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use dmashare::{Access, Color, ColorRange, CpuMapping, Extent, Fourcc, MatrixCoefficients};
 
-use crate::pixel_format::PixelFormat;
+use crate::pixel_format::{PixelFormat, little_endian};
 
 /// A copy of an image: its planes' rows, without padding.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl FramePixels {
         })
     }
 
-    /// The same, with black, white and grey of 16-bit words at those of eight bits times `step`. It is
+    /// The same, with 16-bit words whose black, white and grey are `step` times those of eight bits. It is
     /// 256 by the standard (ITU-T H.273, equations 20 to 31); vkms has 257 (`vkms_formats.c`).
     #[must_use]
     pub fn with_word_step(mut self, step: f64) -> Self {
@@ -87,46 +87,29 @@ impl FramePixels {
     pub fn pixel(&self, x: u32, y: u32) -> Result<Rgb8> {
         let (x, y) = (x as usize, y as usize);
         let width = self.extent.width as usize;
-        let chroma_width = width.div_ceil(2);
+        let at = y * width + x;
+        let chroma_row = if self.format == Fourcc::NV16 {
+            y
+        } else {
+            y / 2
+        };
+        let chroma_at = chroma_row * width.div_ceil(2) + x / 2;
+        let byte = |plane: usize, at: usize| f64::from(self.planes[plane][at]);
+        // Ten bits at the top of each word.
+        let word = |plane: usize, at: usize| {
+            let bytes = &self.planes[plane][2 * at..2 * at + 2];
+            f64::from(u16::from_le_bytes([bytes[0], bytes[1]]) & 0xffc0) / self.word_step
+        };
+        let (cb_at, cr_at) = (2 * chroma_at, 2 * chroma_at + 1);
         let (luma, cb, cr) = match self.format {
-            Fourcc::NV12 | Fourcc::NV16 => {
-                let row = if self.format == Fourcc::NV12 {
-                    y / 2
-                } else {
-                    y
-                };
-                let at = (row * chroma_width + x / 2) * 2;
-                let chroma = &self.planes[1];
-                let chroma = |at: usize| f64::from(chroma[at]);
-                (
-                    f64::from(self.planes[0][y * width + x]),
-                    chroma(at),
-                    chroma(at + 1),
-                )
-            }
-            // Ten bits at the top of each word.
-            Fourcc::P010 => {
-                let at = (y / 2 * chroma_width + x / 2) * 2;
-                let word = |plane: usize, at: usize| {
-                    let bytes = &self.planes[plane][2 * at..2 * at + 2];
-                    f64::from(u16::from_le_bytes([bytes[0], bytes[1]]) & 0xffc0) / self.word_step
-                };
-                (word(0, y * width + x), word(1, at), word(1, at + 1))
-            }
-            Fourcc::YUV420 => {
-                let at = y / 2 * chroma_width + x / 2;
-                let sample = |plane: usize, at: usize| f64::from(self.planes[plane][at]);
-                (sample(0, y * width + x), sample(1, at), sample(2, at))
-            }
+            Fourcc::NV12 | Fourcc::NV16 => (byte(0, at), byte(1, cb_at), byte(1, cr_at)),
+            Fourcc::P010 => (word(0, at), word(1, cb_at), word(1, cr_at)),
+            Fourcc::YUV420 => (byte(0, at), byte(1, chroma_at), byte(2, chroma_at)),
             format => {
                 let format = PixelFormat::of(format).context("the colors are not known")?;
-                let at = (y * width + x) * format.bytes();
+                let at = at * format.bytes();
                 let bytes = &self.planes[0][at..at + format.bytes()];
-                let number = bytes
-                    .iter()
-                    .rev()
-                    .fold(0, |n, byte| n << 8 | u64::from(*byte));
-                return Ok(format.decode(number).eight_bits());
+                return Ok(format.decode(little_endian(bytes)).eight_bits());
             }
         };
         let (red_weight, blue_weight) = match self.color.matrix {

@@ -1,25 +1,27 @@
 //! The program `info`: every Vulkan device and DRM node, and which of them can share memory.
 
 mod drm;
+mod error_chain;
 mod exporters;
-mod options;
+mod info_options;
+mod info_report;
 mod pairs;
-mod report;
+mod unusable;
 mod vulkan;
 
 use anyhow::Result;
 use dmashare_vk::{Device, Instance, InstanceOptions};
 
-pub use drm::{CardReport, NodeReport, OutputReport, ShownFormat};
-pub use options::Options;
-pub use pairs::{FrameCost, PairReport, Refusal, SharedFormat};
-pub use report::{Report, Unusable};
-pub use vulkan::{VulkanFormat, VulkanReport};
-
 use crate::program::Outcome;
 use crate::progress::Progress;
-use exporters::{Source, chain};
-use pairs::{Sink, SinkKind};
+use drm::NodeReport;
+use error_chain::chain;
+use exporters::Source;
+pub use info_options::Options;
+use info_report::Report;
+use pairs::{PairReport, Sink, SinkKind};
+use unusable::Unusable;
+use vulkan::VulkanReport;
 
 /// Runs the program.
 ///

@@ -16,8 +16,8 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Watches for SIGINT and SIGTERM from here on. The first one sets the flag; a second one ends
-    /// the program at once, should it not come to look at the flag.
+    /// Watches for SIGINT and SIGTERM from here on. The first one sets the flag; a second one ends the
+    /// program at once, in case it does not look at the flag.
     ///
     /// # Errors
     /// The handlers cannot be installed.

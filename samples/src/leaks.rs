@@ -7,11 +7,13 @@ use std::{fs, io, thread};
 
 use dmashare_lab_probe::read_bufinfo;
 
+use crate::run_report::Text;
+
 /// How long the kernel may take to let go of what was closed.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// The descriptors of this process that are open on devices, dma-bufs, sync_files, sockets, memfds
-/// and the like, with what each is open on. What has a path outside of `/dev` is left out: Vulkan's
+/// and the like, with what each is open on. Files with a path outside of `/dev` are left out: Vulkan's
 /// layers and drivers keep logs and caches open for as long as the process lives.
 ///
 /// # Errors
@@ -34,26 +36,53 @@ pub fn open_files() -> io::Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// What is to be the same at the end as it was at the beginning.
+/// What must be the same at the end as it was at the beginning.
 #[derive(Clone, Debug)]
 pub struct Baseline {
     files: BTreeMap<String, String>,
-    /// dma-bufs that this program has made, by inode. The kernel does not give a number twice.
+    /// dma-bufs of drivers that this program uses, by inode. The kernel does not give a number twice.
     inodes: Vec<u64>,
-    /// What the names of further ones begin with.
+    /// What the names of this program's own begin with.
     names: Vec<String>,
+    /// What another process has left open.
+    left_elsewhere: Vec<String>,
 }
 
-/// What is not as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is not as it was. Every report has these fields as keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Leaks {
     /// Descriptors that are open and were not before.
     pub fds_leaked: u64,
     /// What they are open on.
-    pub files: Vec<String>,
+    pub files_left: Vec<String>,
     /// dma-bufs of this program that still exist. `None` where the kernel's list can't be read
-    /// (see [`read_bufinfo`]).
+    /// (see [`read_bufinfo`]); the JSON object does not have the key then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dmabufs_leaked: Option<u64>,
+}
+
+impl Leaks {
+    /// The counts, in words.
+    pub(crate) fn errors(&self) -> [(u64, String); 2] {
+        let (files, dmabufs) = (self.fds_leaked, self.dmabufs_leaked.unwrap_or(0));
+        [
+            (files, format!("{files} descriptors are left over")),
+            (dmabufs, format!("{dmabufs} dma-bufs are left over")),
+        ]
+    }
+
+    pub(crate) fn write_text(&self, text: &mut Text) {
+        let dmabufs = self.dmabufs_leaked.map(|count| count.to_string());
+        let dmabufs = dmabufs.as_deref().unwrap_or("unknown");
+        let files = self.fds_leaked;
+        text.line(
+            "left over",
+            format_args!("{files} descriptors, dma-bufs: {dmabufs}"),
+        );
+        for file in &self.files_left {
+            text.line("", file);
+        }
+    }
 }
 
 impl Baseline {
@@ -66,15 +95,21 @@ impl Baseline {
             files: open_files()?,
             inodes: Vec::new(),
             names: Vec::new(),
+            left_elsewhere: Vec::new(),
         })
     }
 
-    /// Notes a dma-buf that is to be gone at the end.
+    /// Adds files that another process of this program has left open.
+    pub(crate) fn left_elsewhere(&mut self, files: Vec<String>) {
+        self.left_elsewhere.extend(files);
+    }
+
+    /// Notes a dma-buf without a name that must be gone at the end.
     pub fn made(&mut self, inode: u64) {
         self.inodes.push(inode);
     }
 
-    /// Notes that all dma-bufs whose names begin so are to be gone at the end, as many as there may be.
+    /// Notes that all dma-bufs whose names begin so must be gone at the end.
     pub fn made_named(&mut self, beginning: &str) {
         self.names.push(beginning.to_owned());
     }
@@ -87,11 +122,9 @@ impl Baseline {
     /// As [`open_files`].
     pub fn compare(&self) -> io::Result<Leaks> {
         let new = |(fd, target): &(String, String)| self.files.get(fd) != Some(target);
-        let files: Vec<String> = open_files()?
-            .into_iter()
-            .filter(new)
-            .map(|(_, target)| target)
-            .collect();
+        let mut files = self.left_elsewhere.clone();
+        let left = open_files()?.into_iter().filter(new);
+        files.extend(left.map(|(_, target)| target));
         let begun = Instant::now();
         let mut left = self.dmabufs_left();
         while left.is_some_and(|count| count > 0) && begun.elapsed() < AFTERWARDS {
@@ -100,7 +133,7 @@ impl Baseline {
         }
         Ok(Leaks {
             fds_leaked: files.len() as u64,
-            files,
+            files_left: files,
             dmabufs_leaked: left,
         })
     }
@@ -130,12 +163,13 @@ mod tests {
         let name = fs::read_link(format!("/proc/self/fd/{}", reader.as_raw_fd())).unwrap();
         let name = name.display().to_string();
         let leaks = baseline.compare().unwrap();
-        let ends = leaks.files.iter().filter(|file| **file == name).count();
+        let left = leaks.files_left.iter();
+        let ends = left.filter(|file| **file == name).count();
         assert_eq!(ends, 2, "{leaks:?}");
-        assert_eq!(leaks.fds_leaked, leaks.files.len() as u64);
+        assert_eq!(leaks.fds_leaked, leaks.files_left.len() as u64);
         drop((reader, writer));
         let leaks = baseline.compare().unwrap();
-        assert!(!leaks.files.contains(&name), "{leaks:?}");
+        assert!(!leaks.files_left.contains(&name), "{leaks:?}");
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! What the programs `scanout`, `share`, `evict`, `camera` and `info` are made of.
+//! The programs `scanout`, `share`, `evict`, `camera` and `info`.
 //!
 //! - [`picture`] is the moving picture that they draw, computed on the CPU; [`painter`] draws it
 //!   with Vulkan, by a second implementation of the same formula; [`pixel_format`] says which bits a
 //!   color has in each format; [`capture`] compares pixels that were read back, and writes them to
 //!   PNG files.
 //! - [`leaks`] asks the kernel what is left over at the end.
-//! - [`v4l2`] has video devices as exporters and importers.
 //! - [`scanout`], [`share`], [`mod@evict`], [`camera`] and [`info`] are the programs; [`program`], [`interrupt`] and
 //!   [`progress`] are what they have in common.
 
@@ -13,6 +12,8 @@ mod agreement;
 pub mod camera;
 pub mod capture;
 mod capture_target;
+mod display_options;
+mod drawn_buffer;
 pub mod evict;
 mod extent_argument;
 pub mod frame_pixels;
@@ -24,10 +25,11 @@ pub mod picture;
 pub mod pixel_format;
 pub mod program;
 pub mod progress;
+mod retirement;
+mod run_report;
 pub mod scanout;
 mod screen;
 pub mod share;
-pub mod v4l2;
 
 /// The example of README.md, compiled as it stands there.
 #[cfg(doctest)]

@@ -49,7 +49,7 @@ impl Painter {
     }
 
     /// Draws the `frame`-th frame and returns without waiting. The fence signals when the picture is
-    /// in the image; it is also in the buffer's reservation, so that everyone else waits for it.
+    /// in the image; it is also in the buffer's reservation, so that other uses wait for it.
     ///
     /// # Errors
     /// The image has another format, the buffer is still in use (see

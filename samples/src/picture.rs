@@ -53,38 +53,15 @@ const CYAN: Rgb = Rgb::new(0, FULL, FULL);
 const MAGENTA: Rgb = Rgb::new(FULL, 0, FULL);
 const BARS: [Rgb; 8] = [WHITE, YELLOW, CYAN, GREEN, MAGENTA, RED, BLUE, BLACK];
 
-/// Digits of five by seven dots.
-const DIGITS: [[&[u8; 5]; 7]; 10] = [
-    [
-        b" ### ", b"#   #", b"#  ##", b"# # #", b"##  #", b"#   #", b" ### ",
-    ],
-    [
-        b"  #  ", b" ##  ", b"  #  ", b"  #  ", b"  #  ", b"  #  ", b" ### ",
-    ],
-    [
-        b" ### ", b"#   #", b"    #", b"   # ", b"  #  ", b" #   ", b"#####",
-    ],
-    [
-        b"#####", b"   # ", b"  #  ", b"   # ", b"    #", b"#   #", b" ### ",
-    ],
-    [
-        b"   # ", b"  ## ", b" # # ", b"#  # ", b"#####", b"   # ", b"   # ",
-    ],
-    [
-        b"#####", b"#    ", b"#### ", b"    #", b"    #", b"#   #", b" ### ",
-    ],
-    [
-        b"  ## ", b" #   ", b"#    ", b"#### ", b"#   #", b"#   #", b" ### ",
-    ],
-    [
-        b"#####", b"    #", b"   # ", b"  #  ", b" #   ", b" #   ", b" #   ",
-    ],
-    [
-        b" ### ", b"#   #", b"#   #", b" ### ", b"#   #", b"#   #", b" ### ",
-    ],
-    [
-        b" ### ", b"#   #", b"#   #", b" ####", b"    #", b"   # ", b" ##  ",
-    ],
+/// The digits 0 to 9, of five by seven dots each, with a gap after each.
+const DIGITS: [&[u8; 59]; 7] = [
+    b" ###    #    ###  #####    #  #####   ##  #####  ###   ### ",
+    b"#   #  ##   #   #    #    ##  #      #        # #   # #   #",
+    b"#  ##   #       #   #    # #  ####  #        #  #   # #   #",
+    b"# # #   #      #     #  #  #      # ####    #    ###   ####",
+    b"##  #   #     #       # #####     # #   #  #    #   #     #",
+    b"#   #   #    #    #   #    #  #   # #   #  #    #   #    # ",
+    b" ###   ###  #####  ###     #   ###   ###   #     ###   ##  ",
 ];
 
 /// The picture repeats after this many frames: the counter has six digits.
@@ -187,8 +164,10 @@ impl Picture {
         let lit = || {
             let column = column.checked_sub(1)? as usize;
             let row = row.checked_sub(1)? as usize;
-            let glyph = DIGITS[*self.digits.get(column / 6)?];
-            Some(*glyph.get(row)?.get(column % 6)? == b'#')
+            let digit = self.digits.get(column / 6)?;
+            // The sixth column is the gap, which the last digit does not have.
+            let dot = DIGITS.get(row)?.get(6 * digit + column % 6);
+            Some(dot == Some(&b'#'))
         };
         Some(if lit() == Some(true) { WHITE } else { BLACK })
     }

@@ -1,8 +1,8 @@
 //! How a color is written in memory, for every format that the picture can be drawn in.
 
-use dmashare::Fourcc;
+use dmashare::{Extent, Fourcc};
 
-use crate::picture::Rgb;
+use crate::picture::{Picture, Rgb};
 
 /// How a channel's bits are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +162,19 @@ impl PixelFormat {
         pixel
     }
 
+    /// A whole picture in this format, row after row without padding.
+    pub fn rows(&self, picture: &Picture) -> Vec<u8> {
+        let Extent { width, height } = picture.extent();
+        let mut bytes = vec![0; width as usize * height as usize * self.bytes()];
+        for (y, row) in (0..).zip(bytes.chunks_exact_mut(width as usize * self.bytes())) {
+            for (x, pixel) in (0..).zip(row.chunks_exact_mut(self.bytes())) {
+                let value = self.encode(picture.pixel(x, y)).to_le_bytes();
+                pixel.copy_from_slice(&value[..pixel.len()]);
+            }
+        }
+        bytes
+    }
+
     /// The color of a pixel, each channel spread over 16 bits; missing channels are 0.
     pub fn decode(&self, pixel: u64) -> Rgb {
         let [red, green, blue] = self.rgb().map(|channel| {
@@ -219,6 +232,14 @@ impl PixelFormat {
             Numbers::Half => 11,
         }
     }
+}
+
+/// A pixel's bytes as a number.
+pub(crate) fn little_endian(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Formats for a message: their codes, or "nothing".

@@ -1,4 +1,4 @@
-//! What the programs have in common: their answer, their exit status and their messages.
+//! What the programs have in common: their output, their exit status and their messages.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
-/// What a program has to say at its end.
+/// The end of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// For standard output: text for people, or one line of JSON; nothing is printed if it is empty.
@@ -15,11 +15,10 @@ pub struct Outcome {
     pub status: u8,
 }
 
-/// Runs a program: prints its answer to standard output and its error to standard error, and gives
-/// its exit status, which is 1 after an error. With `json` an error is the answer, too, as
-/// `{"error":"…","run_errors":1}`: whoever reads the last line of standard output finds an object
-/// there. Messages of the libraries go to standard error, filtered by the environment variable
-/// `RUST_LOG`.
+/// Runs a program: prints its output to standard output and its error to standard error, and returns
+/// its exit status, which is 1 after an error. With `json` an error is printed to standard output too,
+/// as `{"error":"…","run_errors":1}`, so that the last line there is always an object. Messages of the
+/// libraries go to standard error, filtered by the environment variable `RUST_LOG`.
 pub fn run(name: &str, json: bool, program: impl FnOnce() -> Result<Outcome>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
@@ -40,18 +39,17 @@ pub fn run(name: &str, json: bool, program: impl FnOnce() -> Result<Outcome>) ->
     let written = writeln!(stdout, "{}", outcome.output).and_then(|()| stdout.flush());
     match written {
         Ok(()) => ExitCode::from(outcome.status),
-        // The reader has gone (a pipe into `head`): there is nobody to tell.
+        // The reader has gone (a pipe into `head`), so there is nowhere to print an error.
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// The JSON object of a run that failed: the error with its causes, and the count of what went
-/// wrong.
+/// The JSON object of a run that failed: the error with its causes, and a count of errors.
 fn failure(error: &anyhow::Error) -> String {
     serde_json::json!({ "error": message(error), "run_errors": 1 }).to_string()
 }
 
-/// An error with its causes, in one line. Causes that the text before them names already are left
+/// An error with its causes, in one line. A cause that the text before it already ends with is left
 /// out: some errors repeat theirs.
 pub fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();

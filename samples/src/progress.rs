@@ -1,16 +1,16 @@
-//! A progress bar for what takes long.
+//! A progress bar for long work.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What is done sooner than this needs no bar.
+/// Work that takes less time needs no bar.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts steps, and shows them with an estimate on standard error once the work has taken two
 /// seconds. Where standard error is not a terminal, nothing is shown, unless the environment has
-/// `DMASHARE_PROGRESS`: then a line `progress: 17/300` comes every second, for whoever shows it.
+/// `DMASHARE_PROGRESS`: then a line `progress: 17/300` comes every second, for another program.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -47,7 +47,7 @@ impl Progress {
         {
             *told = Instant::now();
             let length = self.bar.length().unwrap_or_default();
-            // Nobody may be listening: the work goes on all the same.
+            // A reader that has gone does not stop the work.
             let _ = writeln!(
                 std::io::stderr(),
                 "progress: {}/{length}",

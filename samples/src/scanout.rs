@@ -1,37 +1,37 @@
 //! The program `scanout`: three buffers, drawn by Vulkan, shown by a display, in turn.
 
 mod captures;
-mod frame_buffer;
 mod kernel_list;
-mod options;
-mod report;
+mod scanout_options;
+mod scanout_report;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use dmashare::BufferDesc;
+use dmashare_lab_probe::{BUFINFO, read_bufinfo};
 use dmashare_vk::{Device, Instance, InstanceOptions};
 
-pub use kernel_list::BufferReport;
-pub use options::Options;
-pub use report::{Report, Verdict};
-
 use crate::agreement;
-use crate::interrupt::{self, Interrupt};
+use crate::drawn_buffer::{DrawnBuffer, is_free};
+use crate::interrupt::Interrupt;
 use crate::leaks::Baseline;
 use crate::painter::Painter;
 use crate::program::Outcome;
 use crate::progress::Progress;
+use crate::retirement::wait_for_retirement;
+use crate::run_report;
 use crate::screen::Screen;
 use captures::Captures;
-use dmashare_lab_probe::{BUFINFO, read_bufinfo};
-use frame_buffer::FrameBuffer;
 use kernel_list::KernelList;
+pub use scanout_options::Options;
+use scanout_report::Report;
 
 /// One buffer is on screen, one waits for its flip, one is drawn.
 const BUFFERS: usize = 3;
 
-/// How long destruction of what was retired is waited for at the end.
-const LAST_RETIREMENT: Duration = Duration::from_secs(5);
+/// How long one frame may take to be drawn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the program. Everything is closed before it returns, and the display shows again what it
 /// showed before.
@@ -40,42 +40,21 @@ const LAST_RETIREMENT: Duration = Duration::from_secs(5);
 /// No display or no device can be used, they have nothing in common, or one of them failed: the
 /// message says which and what to do.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let mut baseline = Baseline::take().context("the open files cannot be counted")?;
-    let mut report = show(options, &mut baseline)?;
-    let leaks = baseline
-        .compare()
-        .context("the open files cannot be counted")?;
-    report.fds_leaked = leaks.fds_leaked;
-    report.dmabufs_leaked = leaks.dmabufs_leaked;
-    report.files_left.extend(leaks.files);
-    Ok(Outcome {
-        output: match options.json {
-            true => report.to_json()?,
-            false => report.to_text(),
-        },
-        status: match (report.is_good(), report.interrupted) {
-            (false, _) => 1,
-            (true, true) => interrupt::EXIT_STATUS,
-            (true, false) => 0,
-        },
-    })
+    run_report::run(options.json, |baseline| show(options, baseline))
 }
 
 fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let interrupt = Interrupt::watch()?;
     if options.verify.is_some() {
         read_bufinfo().with_context(|| {
-            format!(
-                "--verify needs {}, which only root may read, with debugfs mounted",
-                BUFINFO
-            )
+            format!("--verify needs {BUFINFO}, which only root may read, with debugfs mounted")
         })?;
     }
-    let card = agreement::open_card(options.card.as_deref())?;
+    let card = agreement::open_card(&options.display)?;
     let (output, mode) =
-        agreement::choose_output(&card, options.output.as_deref(), options.mode.as_deref())?;
+        agreement::choose_output(&card, &options.display, options.mode.as_deref())?;
     let instance = Instance::new(&InstanceOptions::new("scanout"))?;
-    let physical = instance.select(&options.device)?;
+    let physical = instance.select(&options.display.device)?;
     let extent = mode.extent();
     let device = Device::open(&physical)?;
     let (format, modifiers) =
@@ -86,20 +65,16 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     };
 
     let mut painter = Painter::new(&device, format.fourcc())?;
+    let name = format!("scanout {} ", std::process::id());
+    baseline.made_named(&name);
     let buffers = (0..BUFFERS)
         .map(|index| {
-            let name = format!("scanout {} frame {index}", std::process::id());
-            FrameBuffer::new(name, extent, format.fourcc(), &modifiers, &device, &card)
+            let name = format!("{name}frame {index}");
+            let desc = BufferDesc::new(name, extent, format.fourcc(), agreement::USAGE);
+            DrawnBuffer::new(desc, &modifiers, &device, &card)
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut captures = Captures::new(options, &card, extent, format, capture_format)?;
-    for inode in buffers
-        .iter()
-        .map(FrameBuffer::inode)
-        .chain(captures.inode())
-    {
-        baseline.made(inode);
-    }
+    let mut captures = Captures::new(options, &name, &card, extent, format, capture_format)?;
 
     let mut screen = Screen::new(card.clone(), output.clone(), mode, interrupt);
     let begun = Instant::now();
@@ -135,13 +110,7 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         captured: captures.captured,
         captures_expected: captures.expected(),
         captured_from: captures.source(),
-        pixels_checked: captures.comparison.pixels_checked,
-        pixel_errors: captures.comparison.pixel_errors,
-        first_pixel_error: captures
-            .comparison
-            .first_error
-            .as_ref()
-            .map(ToString::to_string),
+        comparison: captures.comparison.clone(),
         buffers: list.buffers,
         bufinfo_errors: list.errors.len(),
         bufinfo_messages: list.errors.into_iter().chain(list.unreadable).collect(),
@@ -149,36 +118,31 @@ fn show(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         atomic_ioctls: card.statistics().atomic_ioctls,
         hotplugs: screen.hotplugs,
         interrupted: screen.is_interrupted(),
-        fds_leaked: 0,
-        files_left: Vec::new(),
-        dmabufs_leaked: None,
-    };
+        ..Report::default()
+    }
+    .count_missing();
     // In this order: the display lets go of the frames and shows again what it showed before; then
     // the device is idle and may destroy them.
     drop((captures, painter, buffers));
     drop((screen, output, card));
-    let deadline = Instant::now() + LAST_RETIREMENT;
-    while device.retired() > 0 && Instant::now() < deadline {
-        device.dispatch();
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for_retirement(&[&device]);
     Ok(report)
 }
 
-/// The loop as an application would have it: take a buffer that nobody uses, draw, show, and let
-/// both devices clean up. Returns how many frames were shown.
+/// The loop as an application would have it: take a free buffer, draw, show, and let both devices
+/// clean up. Returns how many frames were shown.
 fn animate(
     frames: u32,
     screen: &mut Screen,
     device: &Device,
     painter: &mut Painter,
-    buffers: &[FrameBuffer],
+    buffers: &[DrawnBuffer],
     captures: &mut Captures,
 ) -> Result<u32> {
     let mut progress = Progress::new(u64::from(frames), "frames");
     let mut shown = 0;
     while shown < frames && !screen.is_interrupted() {
-        let Some(buffer) = buffers.iter().find(|buffer| buffer.is_free()) else {
+        let Some(buffer) = buffers.iter().find(|buffer| is_free(&buffer.shared)) else {
             screen.wait_for_event("no free buffer")?;
             continue;
         };
@@ -189,7 +153,7 @@ fn animate(
         if target.is_some() {
             captures.begun(commit, shown);
         } else if captures.wants(shown) {
-            fence.wait(LAST_RETIREMENT)?;
+            fence.wait(PATIENCE)?;
             captures.read_buffer(shown, buffer)?;
         }
         device.dispatch();

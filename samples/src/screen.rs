@@ -10,7 +10,7 @@ use dmashare_drm::{
 
 use crate::interrupt::Interrupt;
 
-/// A display that answers nothing for so long will not answer any more.
+/// A display that does not answer for so long has hung.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How often the interrupt flag is looked at while waiting.
 const LOOK: Duration = Duration::from_millis(100);
@@ -53,16 +53,21 @@ impl Screen {
         }
     }
 
-    /// Shows a framebuffer once its fence has signalled. If the flip before is still under way, it
-    /// is waited for: a display takes one at a time. With `capture`, what the display shows is
-    /// written there.
+    /// Shows a framebuffer once its fence has signalled. Waits for the flip before, because a display
+    /// takes one at a time. With `capture`, the display writes what it shows there.
     pub(crate) fn show(
         &mut self,
         framebuffer: &Mapping<Card>,
         fence: &Fence,
         capture: Option<&Mapping<Card>>,
     ) -> Result<CommitId> {
-        self.commit_soon(|screen| screen.commit(framebuffer, fence, capture))
+        if self.modeset_done && capture.is_none() {
+            return self.commit_soon(|screen| {
+                let (card, output) = (&screen.card, &screen.output);
+                card.present(output, framebuffer, Some(fence))
+            });
+        }
+        self.show_planes(&[PlaneCommit::primary(framebuffer).fence(fence)], capture)
     }
 
     /// The same with several planes in one commit; those that are not named are switched off.
@@ -92,7 +97,7 @@ impl Screen {
         let deadline = Instant::now() + SILENCE;
         let commit = loop {
             match commit(self) {
-                // A flip of whoever had the display before us, or a capture that is being written.
+                // A flip of the display's last master, or a capture that is being written.
                 Err(CommitError::Busy { .. }) if Instant::now() < deadline => {
                     self.dispatch(LOOK / 10)?;
                 }
@@ -105,26 +110,8 @@ impl Screen {
         Ok(commit)
     }
 
-    fn commit(
-        &self,
-        framebuffer: &Mapping<Card>,
-        fence: &Fence,
-        capture: Option<&Mapping<Card>>,
-    ) -> Result<CommitId, CommitError> {
-        if self.modeset_done && capture.is_none() {
-            return self.card.present(&self.output, framebuffer, Some(fence));
-        }
-        let mut output = OutputCommit::new(&self.output)
-            .mode(self.mode)
-            .plane(PlaneCommit::primary(framebuffer).fence(fence));
-        if let Some(target) = capture {
-            output = output.writeback(target);
-        }
-        self.card.commit(Commit::new().output(output))
-    }
-
-    /// Waits a moment for an event and handles it. When there was none for too long, the error says
-    /// that there is `silence`.
+    /// Waits a moment for an event and handles it. Without one for too long, it fails with `silence` in
+    /// the message ("no flip event").
     pub(crate) fn wait_for_event(&mut self, silence: &str) -> Result<()> {
         ensure!(
             self.dispatch(LOOK)? || self.last_sign.elapsed() < SILENCE,
@@ -136,8 +123,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Handles the events that are there, waiting for the first one up to `timeout`, and tells
-    /// whether there was any.
+    /// Waits up to `timeout` for an event, handles all that are there, and returns whether there was any.
     pub(crate) fn dispatch(&mut self, timeout: Duration) -> Result<bool> {
         let mut any = false;
         for event in self.card.wait_events(timeout)? {
@@ -166,7 +152,7 @@ impl Screen {
         }
         self.flips += 1;
         if let Some(last) = self.last_sequence {
-            // A flip in each vertical blank is one step; what is beyond was missed.
+            // A flip in each vertical blank is one step; steps beyond were missed.
             let steps = sequence.wrapping_sub(last);
             self.missed += u64::from(steps.saturating_sub(1));
         }

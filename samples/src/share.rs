@@ -1,10 +1,10 @@
 //! The program `share`: one device draws, another reads the same memory, and the other way round.
 
 mod message;
-mod options;
 mod party;
-mod report;
 mod serve;
+mod share_options;
+mod share_report;
 mod socket;
 
 use std::env;
@@ -14,14 +14,14 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use dmashare_vk::{Instance, InstanceOptions};
 
-pub use options::Options;
-pub use report::Report;
-
 use crate::leaks::Baseline;
 use crate::program::Outcome;
 use crate::progress::Progress;
+use crate::run_report;
 use message::{Message, Shared};
 use party::{Party, shared_modifiers, sync_file};
+pub use share_options::Options;
+use share_report::Report;
 use socket::Socket;
 
 /// Runs the program.
@@ -36,21 +36,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
             status: 0,
         });
     }
-    let mut baseline = Baseline::take().context("the open files cannot be counted")?;
-    let mut report = share(options, &mut baseline)?;
-    let leaks = baseline
-        .compare()
-        .context("the open files cannot be counted")?;
-    report.fds_leaked += leaks.fds_leaked;
-    report.dmabufs_leaked = leaks.dmabufs_leaked;
-    report.files_left.extend(leaks.files);
-    Ok(Outcome {
-        output: match options.json {
-            true => serde_json::to_string(&report)?,
-            false => report.to_text(),
-        },
-        status: if report.is_good() { 0 } else { 1 },
-    })
+    run_report::run(options.json, |baseline| share(options, baseline))
 }
 
 fn share(options: &Options, baseline: &mut Baseline) -> Result<Report> {
@@ -58,10 +44,10 @@ fn share(options: &Options, baseline: &mut Baseline) -> Result<Report> {
     let exporter = instance.select(&options.device)?;
     let importer = instance.select(options.importer())?;
     let modifiers = shared_modifiers(&exporter, &importer, options.format)?;
-    let name = format!("share {}", std::process::id());
+    let name = format!("share {} buffer", std::process::id());
+    baseline.made_named(&name);
     let ours = Party::exporter(&exporter, &name, options.extent, options.format, &modifiers)?;
     let dmabuf = ours.shared().backing().dmabuf().clone();
-    baseline.made(dmabuf.id().inode());
     let mut report = Report {
         exporter: exporter.name().to_owned(),
         importer: importer.name().to_owned(),
@@ -70,23 +56,16 @@ fn share(options: &Options, baseline: &mut Baseline) -> Result<Report> {
         modifier: dmabuf.layout().modifier().to_string(),
         extent: [options.extent.width, options.extent.height],
         frames: options.frames,
-        pixels_checked: 0,
-        pixel_errors: 0,
-        first_pixel_error: None,
-        bytes_copied: 0,
-        bytes_read_back: 0,
         inode: dmabuf.id().inode(),
-        fences_sent: 0,
-        fds_leaked: 0,
-        files_left: Vec::new(),
-        dmabufs_leaked: None,
+        ..Report::default()
     };
     drop(dmabuf);
     if options.process {
         let mut other = OtherProcess::start(options)?;
         let shared = other.share_with(ours, options.frames, &mut report);
         let ended = other.end();
-        shared.and(ended)?;
+        baseline.left_elsewhere(shared?);
+        ended?;
     } else {
         let theirs = Party::importer(&importer, ours.shared())
             .with_context(|| format!("{} cannot import the memory", importer.name()))?;
@@ -138,7 +117,13 @@ impl OtherProcess {
         Ok(Self { socket, child })
     }
 
-    fn share_with(&mut self, mut ours: Party, frames: u32, report: &mut Report) -> Result<()> {
+    /// Returns the files that the other process has left open.
+    fn share_with(
+        &mut self,
+        mut ours: Party,
+        frames: u32,
+        report: &mut Report,
+    ) -> Result<Vec<String>> {
         // The guard holds the buffer in its place while the other process has its descriptors.
         let export = ours.shared().export("share --process")?;
         let (shared, fds) = Shared::describe(&ours.shared().desc().name, export.dmabuf());
@@ -167,9 +152,7 @@ impl OtherProcess {
         let (copied, read_back) = ours.close()?;
         report.bytes_copied += copied + bytes_copied;
         report.bytes_read_back += read_back + bytes_read_back;
-        report.fds_leaked += files_left.len() as u64;
-        report.files_left.extend(files_left);
-        Ok(())
+        Ok(files_left)
     }
 
     fn check_elsewhere(&self, ours: &mut Party, frame: u32, report: &mut Report) -> Result<()> {
@@ -178,17 +161,7 @@ impl OtherProcess {
         report.fences_sent += u32::from(!fds.is_empty());
         self.socket.send(&Message::Drawn { frame }, &fds)?;
         match self.socket.receive()?.0 {
-            Message::Checked {
-                pixels_checked,
-                pixel_errors,
-                first_error,
-            } => report.add_counts(
-                "the importer",
-                frame,
-                pixels_checked,
-                pixel_errors,
-                first_error,
-            ),
+            Message::Checked(comparison) => report.add("the importer", frame, comparison),
             other => bail!("expected the result of a check, got {other:?}"),
         }
         Ok(())

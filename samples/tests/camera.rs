@@ -4,23 +4,22 @@
 mod support;
 
 use std::path::Path;
+use std::process::Child;
 
-use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
+use dmashare::{Extent, Fourcc};
 use dmashare_lab_probe::VkmsDisplay;
-use dmashare_samples::v4l2::{V4l2Capture, V4l2Device};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use dmashare_v4l2::{V4l2Capture, V4l2Device};
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Said, displays, dmabufs_named, eventually, program, run};
+use support::loopback::path;
+use support::{displays, dmabufs_named, end_by, eventually, interrupt, program, run, shown_buffer};
 
 /// The screen of the lab's displays: every pixel of it is compared.
 const SCREEN: u64 = 1024 * 768;
 
 /// The node of the lab's camera, output or codec.
-fn node(fits: impl Fn(&V4l2Device) -> bool) -> String {
-    let device = V4l2Device::find("device of the lab", fits)
-        .unwrap_or_else(|error| panic!("{error}; run this test with `cargo lab test`"));
-    device.path().display().to_string()
+fn node(fits: fn(&V4l2Device) -> bool) -> String {
+    path(fits).display().to_string()
 }
 
 fn shows(format: &str, more: &[&str]) -> Value {
@@ -40,17 +39,26 @@ fn shows(format: &str, more: &[&str]) -> Value {
     let dmabufs = json["dmabufs"].as_array().unwrap();
     assert_eq!(dmabufs.len(), 4, "{json}");
     for dmabuf in dmabufs {
-        assert!(
-            dmabuf["exporter"].as_str().unwrap().contains("videobuf2"),
-            "{json}"
-        );
-        assert_eq!(
-            dmabuf["attached"],
-            serde_json::json!(["display0"]),
-            "{json}"
-        );
+        let exporter = dmabuf["exporter"].as_str().unwrap();
+        assert!(exporter.contains("videobuf2"), "{json}");
+        let attached = &dmabuf["attached"];
+        assert_eq!(*attached, serde_json::json!(["display0"]), "{json}");
     }
     json
+}
+
+/// Starts the program, and waits until it has the camera's buffers.
+fn start(arguments: &[&str]) -> Child {
+    let child = program("camera").args(arguments).spawn().unwrap();
+    let name = format!("camera {} frame", child.id());
+    eventually("the camera's buffers", || dmabufs_named(&name) == 4);
+    child
+}
+
+/// Demands that the program fails with a message that has all of these in it.
+#[track_caller]
+fn fails(arguments: &[&str], parts: &[&str]) {
+    run("camera", arguments).failed_with(parts);
 }
 
 #[test]
@@ -100,36 +108,14 @@ fn an_encoder_reads_what_vulkan_has_drawn() {
 #[test]
 fn a_sigint_ends_it_and_everything_is_closed() {
     let _guard = displays();
-    let child = program("camera")
-        .args(["--json", "--frames", "100000"])
-        .spawn()
-        .unwrap();
-    let name = format!("camera {} frame", child.id());
-    eventually("the camera's buffers", || dmabufs_named(&name) == 4);
-    kill(
-        Pid::from_raw(i32::try_from(child.id()).unwrap()),
-        Signal::SIGINT,
-    )
-    .unwrap();
-    let said = Said::of(child.wait_with_output().unwrap());
-    assert_eq!(said.status, Some(130), "{said:?}");
-    let json = said.json();
-    assert_eq!(json["interrupted"], true, "{json}");
-    assert_eq!(json["fds_leaked"], 0, "{json}");
-    assert_eq!(json["dmabufs_leaked"], 0, "{json}");
+    interrupt(start(&["--json", "--frames", "100000"]));
 }
 
 #[test]
 fn the_kernel_cleans_up_after_one_that_is_killed() {
     let _guard = displays();
-    let mut child = program("camera")
-        .args(["--frames", "100000", "--encode", "1"])
-        .spawn()
-        .unwrap();
-    let name = format!("camera {} frame", child.id());
-    eventually("the camera's buffers", || dmabufs_named(&name) == 4);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let child = start(&["--frames", "100000", "--encode", "1"]);
+    end_by(Signal::SIGKILL, child);
     eventually("every dma-buf is gone", || dmabufs_named("camera ") == 0);
     run("camera", &["--json", "--frames", "2"]).good_json();
 }
@@ -151,19 +137,16 @@ fn the_cameras_controls_are_as_before() {
 #[test]
 fn what_is_no_camera_is_refused_by_name() {
     let _guard = displays();
-    let fails = |arguments: &[&str], parts: &[&str]| run("camera", arguments).failed_with(parts);
-    fails(
-        &["--camera", "/dev/video99"],
-        &[
-            "no camera",
-            "/dev/video99",
-            "cannot be opened",
-            "No such file",
-        ],
-    );
+    let missing = [
+        "no camera",
+        "/dev/video99",
+        "cannot be opened",
+        "No such file",
+    ];
+    fails(&["--camera", "/dev/video99"], &missing);
     fails(
         &["--camera", "/dev/null"],
-        &["/dev/null", "is no video device"],
+        &["/dev/null", "is not a video device"],
     );
     let output = node(V4l2Device::is_output);
     fails(
@@ -177,26 +160,23 @@ fn what_is_no_camera_is_refused_by_name() {
         &["--encode", "1", "--encoder", &camera],
         &["leave --encode out", "a camera", "not an encoder"],
     );
-    fails(
-        &[
-            "--json",
-            "--camera",
-            &output,
-            "--decoder",
-            "/dev/null",
-            "--frames",
-            "0",
-        ],
-        &["--frames"],
-    );
-    run("camera", &["--json", "--camera", "/dev/null"]).failed_as_json(&["is no video device"]);
+    let no_frames = [
+        "--json",
+        "--camera",
+        &output,
+        "--decoder",
+        "/dev/null",
+        "--frames",
+        "0",
+    ];
+    fails(&no_frames, &["--frames"]);
+    run("camera", &["--json", "--camera", "/dev/null"]).failed_as_json(&["is not a video device"]);
     assert_eq!(dmabufs_named("camera "), 0);
 }
 
 #[test]
 fn frames_that_the_camera_has_not_are_refused() {
     let _guard = displays();
-    let fails = |arguments: &[&str], parts: &[&str]| run("camera", arguments).failed_with(parts);
     let camera = node(V4l2Device::is_camera);
     fails(
         &["--format", "AB4H", "--camera", &camera],
@@ -225,8 +205,7 @@ fn a_camera_that_another_has_is_busy() {
     let _guard = displays();
     let extent = Extent::new(640, 360);
     let camera = V4l2Capture::open(None, Fourcc::NV12, extent).unwrap();
-    let desc = BufferDesc::new("camera of a test", extent, Fourcc::NV12, Usage::CPU_READ);
-    let held = SharedBuffer::new(&camera, desc, &[Modifier::LINEAR]).unwrap();
+    let held = shown_buffer(&camera, extent, Fourcc::NV12);
     run("camera", &["--frames", "1"]).failed_with(&["VIDIOC_", "vivid", "busy"]);
     drop((held, camera));
     run("camera", &["--json", "--frames", "1"]).good_json();

@@ -1,122 +1,36 @@
-//! Vulkan, displays and memory of others together: who draws, who shows and who reads are different
-//! devices, the memory is one, and every pixel is compared.
+//! Vulkan, displays and other exporters: different devices draw, show and read the same memory, and every
+//! pixel is compared.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Access, AttachError, BufferDesc, CpuAccess, CpuMapping, Exporter, Extent, Fence, Fourcc,
-    ImportError, LayoutError, Mapping, Modifier, SharedBuffer, Usage,
+    Access, AttachError, CpuAccess, CpuMapping, Exporter, Extent, Fence, Fourcc, ImportError,
+    LayoutError, Mapping, Modifier, SharedBuffer, Usage,
 };
-use dmashare_drm::{
-    Card, Commit, DumbBuffers, Event, Output, OutputCommit, PlaneCommit, PlaneKind, Rectangle,
-};
+use dmashare_drm::{Card, DumbBuffers, PlaneCommit, PlaneKind, Rectangle};
 use dmashare_samples::capture::Capture;
 use dmashare_samples::painter::Painter;
 use dmashare_samples::picture::Picture;
-use dmashare_samples::pixel_format::PixelFormat;
-use dmashare_vk::Device;
-use support::{all_equal, cards, device, displays, dmabufs_named};
+use support::display::{open_display, show};
+use support::pixels::{cpu_reads, is_frame, picture, pixel_format, vulkan_reads, write};
+use support::{cards, device, displays, dmabufs_named, map, new_buffer};
 
-const LINEAR: &[Modifier] = &[Modifier::LINEAR];
-const MODE: &str = "640x480";
 const EXTENT: Extent = Extent::new(640, 480);
+const SHOWN: Usage = Usage::RENDER.union(Usage::SCANOUT);
 
-fn pixel_format(format: Fourcc) -> &'static PixelFormat {
-    PixelFormat::of(format).unwrap()
-}
-
-fn new_buffer<E: Exporter + Clone + 'static>(
-    exporter: &E,
-    extent: Extent,
-    format: Fourcc,
-    usage: Usage,
-) -> SharedBuffer {
-    let desc = BufferDesc::new("displays test", extent, format, usage);
-    SharedBuffer::new(exporter, desc, LINEAR).unwrap()
-}
-
-fn map<I: dmashare::Importer>(buffer: &SharedBuffer, importer: &I) -> Mapping<I> {
-    buffer.attach(importer).unwrap().map().unwrap()
+/// Where the display writes what it shows.
+fn capture_target(card: &Card, format: Fourcc) -> SharedBuffer {
+    new_buffer(&card.dumb_buffers(), EXTENT, format, Usage::CPU_READ)
 }
 
 /// Writes a frame with the CPU.
-fn write(buffer: &SharedBuffer, frame: u32) {
+fn draw_with_cpu(buffer: &SharedBuffer, frame: u32) {
     let dmabuf = buffer.backing().dmabuf().clone();
-    let format = pixel_format(dmabuf.format());
-    let picture = Picture::new(dmabuf.extent(), frame);
-    let mut access = CpuAccess::begin(&dmabuf, Access::Write).unwrap();
-    for y in 0..dmabuf.extent().height {
-        let row: Vec<u8> = (0..dmabuf.extent().width)
-            .map(|x| format.encode(picture.pixel(x, y)))
-            .flat_map(|pixel| pixel.to_le_bytes().into_iter().take(format.bytes()))
-            .collect();
-        access.write_row(0, y, &row).unwrap();
-    }
-}
-
-/// Demands that the CPU reads this frame.
-#[track_caller]
-fn cpu_reads(buffer: &SharedBuffer, frame: u32) {
-    buffer
-        .wait_ready(Access::Read, Duration::from_secs(10))
-        .unwrap();
-    let dmabuf = buffer.backing().dmabuf().clone();
-    let capture = Capture::read(&mut CpuMapping::new(&dmabuf, Access::Read).unwrap()).unwrap();
-    let picture = Picture::new(dmabuf.extent(), frame);
-    all_equal(
-        &capture.compare(&picture, pixel_format(dmabuf.format())),
-        dmabuf.extent(),
-    );
-}
-
-/// Demands that Vulkan reads this frame.
-#[track_caller]
-fn vulkan_reads(device: &Device, image: &Mapping<Device>, frame: u32) {
-    let (format, extent) = (image.object().format(), image.object().extent());
-    let rows = device.transfer().download(image).unwrap();
-    let capture = Capture::from_rows(format, extent, rows).unwrap();
-    all_equal(
-        &capture.compare(&Picture::new(extent, frame), pixel_format(format)),
-        extent,
-    );
-}
-
-/// A card of the lab with its connected output.
-fn open_display(index: usize) -> (Card, Output) {
-    let card = Card::open(&cards("vkms")[index]).unwrap();
-    let outputs = card.outputs().unwrap();
-    let output = outputs.iter().find(|output| output.is_connected()).unwrap();
-    (card, output.clone())
-}
-
-/// Shows planes, and waits until the display has captured that into `target`.
-fn show(card: &Card, output: &Output, planes: Vec<PlaneCommit>, target: &Mapping<Card>) {
-    let mut commit = OutputCommit::new(output)
-        .mode(output.mode(MODE).unwrap())
-        .writeback(target);
-    for plane in planes {
-        commit = commit.plane(plane);
-    }
-    let commit = card.commit(Commit::new().output(commit)).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let (mut flipped, mut written) = (false, false);
-    while !(flipped && written) {
-        assert!(
-            Instant::now() < deadline,
-            "flipped: {flipped}, written: {written}"
-        );
-        for event in card.wait_events(Duration::from_millis(100)).unwrap() {
-            match event {
-                Event::Flip { commit: of, .. } => flipped |= of == commit,
-                Event::Written { commit: of, .. } => written |= of == commit,
-                _ => {}
-            }
-        }
-    }
+    write(&dmabuf, &picture(dmabuf.format(), dmabuf.extent(), frame));
 }
 
 fn primary(framebuffer: &Mapping<Card>, fence: &Fence) -> PlaneCommit {
@@ -140,35 +54,22 @@ fn what_vulkan_draws_is_what_the_display_shows() {
         if !output.formats().contains(format, Modifier::LINEAR) {
             continue;
         }
-        let buffer = new_buffer(&device, EXTENT, format, Usage::RENDER | Usage::SCANOUT);
+        let buffer = new_buffer(&device, EXTENT, format, SHOWN);
         let (image, framebuffer) = (map(&buffer, &device), map(&buffer, &card));
         // As deep as the deepest, so that nothing is lost on the way.
-        let deep = Fourcc::XRGB16161616;
-        let target = new_buffer(&card.dumb_buffers(), EXTENT, deep, Usage::CPU_READ);
+        let target = capture_target(&card, Fourcc::XRGB16161616);
         let mut cpu = CpuMapping::new(target.backing().dmabuf(), Access::Read).unwrap();
         let onto = map(&target, &card);
         let mut painter = Painter::new(&device, format).unwrap();
         for frame in [0, 41] {
-            // Nobody uses the buffer: what it showed before has been captured.
+            // The display lets go of the buffer, whose frame has been captured.
             if frame > 0 {
-                let other = new_buffer(
-                    &card.dumb_buffers(),
-                    EXTENT,
-                    Fourcc::XRGB8888,
-                    Usage::CPU_WRITE,
-                );
-                show(
-                    &card,
-                    &output,
-                    vec![PlaneCommit::primary(&map(&other, &card))],
-                    &onto,
-                );
+                let other = map(&capture_target(&card, Fourcc::XRGB8888), &card);
+                show(&card, &output, vec![PlaneCommit::primary(&other)], &onto);
             }
             let fence = painter.draw(&image, frame).unwrap();
             show(&card, &output, vec![primary(&framebuffer, &fence)], &onto);
-            let capture = Capture::read(&mut cpu).unwrap();
-            let picture = Picture::new(EXTENT, frame);
-            all_equal(&capture.compare(&picture, pixel_format(format)), EXTENT);
+            is_frame(&Capture::read(&mut cpu).unwrap(), frame, format);
         }
         assert_eq!(device.bytes_copied(), 0);
         shown.push(format);
@@ -186,7 +87,7 @@ fn what_vulkan_draws_is_what_the_display_shows() {
     }
     drop((card, output, device));
     support::eventually("every dma-buf is gone", || {
-        dmabufs_named("displays test") == 0
+        dmabufs_named("test buffer") == 0
     });
 }
 
@@ -197,18 +98,12 @@ fn an_odd_image_on_an_overlay_plane() {
     let (card, output) = open_display(0);
     let small = Extent::new(333, 77);
     let at = (101_u32, 53_u32);
-    let usage = Usage::RENDER | Usage::SCANOUT;
-    let below = new_buffer(&device, EXTENT, Fourcc::XRGB8888, usage);
-    let above = new_buffer(&device, small, Fourcc::XRGB8888, usage);
+    let below = new_buffer(&device, EXTENT, Fourcc::XRGB8888, SHOWN);
+    let above = new_buffer(&device, small, Fourcc::XRGB8888, SHOWN);
     let mut painter = Painter::new(&device, Fourcc::XRGB8888).unwrap();
     let behind = painter.draw(&map(&below, &device), 5).unwrap();
     let front = painter.draw(&map(&above, &device), 6).unwrap();
-    let target = new_buffer(
-        &card.dumb_buffers(),
-        EXTENT,
-        Fourcc::XRGB8888,
-        Usage::CPU_READ,
-    );
+    let target = capture_target(&card, Fourcc::XRGB8888);
     let overlay = output
         .planes()
         .iter()
@@ -278,7 +173,7 @@ fn vulkan_uses<E: Exporter + Clone + 'static>(exporter: &E, draws_odd: bool) {
     ] {
         for (width, height) in [(1, 1), (333, 77)] {
             let buffer = new_buffer(exporter, Extent::new(width, height), format, read);
-            write(&buffer, 3);
+            draw_with_cpu(&buffer, 3);
             vulkan_reads(&device, &map(&buffer, &device), 3);
         }
         let mut painter = Painter::new(&device, format).unwrap();
@@ -303,7 +198,7 @@ fn vulkan_uses<E: Exporter + Clone + 'static>(exporter: &E, draws_odd: bool) {
         }
         for (width, height) in [(16, 16), (332, 76), (1920, 1080)] {
             let buffer = new_buffer(exporter, Extent::new(width, height), format, usage);
-            write(&buffer, 3);
+            draw_with_cpu(&buffer, 3);
             let image = map(&buffer, &device);
             vulkan_reads(&device, &image, 3);
             painter.draw(&image, 4).unwrap();
@@ -337,23 +232,17 @@ fn three_devices_and_one_memory() {
     let _displays = displays();
     let device = device();
     let (card, output) = open_display(0);
-    let usage = Usage::RENDER | Usage::SCANOUT;
-    let target = new_buffer(
-        &card.dumb_buffers(),
-        EXTENT,
-        Fourcc::XRGB8888,
-        Usage::CPU_READ,
-    );
+    let target = capture_target(&card, Fourcc::XRGB8888);
     let onto = map(&target, &card);
     let mut painter = Painter::new(&device, Fourcc::XRGB8888).unwrap();
     let vgem = DumbBuffers::of_driver("vgem").unwrap();
     let other_card = DumbBuffers::open(&cards("vkms")[1]).unwrap();
     let heap = DmaHeap::open("system").unwrap();
     let buffers = [
-        new_buffer(&vgem, EXTENT, Fourcc::XRGB8888, usage),
-        new_buffer(&other_card, EXTENT, Fourcc::XRGB8888, usage),
-        new_buffer(&heap, EXTENT, Fourcc::XRGB8888, usage),
-        new_buffer(&Udmabuf::open().unwrap(), EXTENT, Fourcc::XRGB8888, usage),
+        new_buffer(&vgem, EXTENT, Fourcc::XRGB8888, SHOWN),
+        new_buffer(&other_card, EXTENT, Fourcc::XRGB8888, SHOWN),
+        new_buffer(&heap, EXTENT, Fourcc::XRGB8888, SHOWN),
+        new_buffer(&Udmabuf::open().unwrap(), EXTENT, Fourcc::XRGB8888, SHOWN),
     ];
     for (frame, buffer) in (0..).zip(&buffers) {
         let fence = painter.draw(&map(buffer, &device), frame).unwrap();
@@ -372,21 +261,11 @@ fn one_memory_on_two_displays_at_once() {
     let _displays = displays();
     let device = device();
     let displays = [open_display(0), open_display(1)];
-    let buffer = new_buffer(
-        &device,
-        EXTENT,
-        Fourcc::XRGB8888,
-        Usage::RENDER | Usage::SCANOUT,
-    );
+    let buffer = new_buffer(&device, EXTENT, Fourcc::XRGB8888, SHOWN);
     let mut painter = Painter::new(&device, Fourcc::XRGB8888).unwrap();
     let fence = painter.draw(&map(&buffer, &device), 8).unwrap();
     for (card, output) in &displays {
-        let target = new_buffer(
-            &card.dumb_buffers(),
-            EXTENT,
-            Fourcc::XRGB8888,
-            Usage::CPU_READ,
-        );
+        let target = capture_target(card, Fourcc::XRGB8888);
         show(
             card,
             output,

@@ -6,13 +6,13 @@ mod support;
 use std::time::Duration;
 
 use dmashare::{
-    Access, BufferDesc, Fence, FenceError, FenceStatus, Fourcc, Mapping, Modifier, SharedBuffer,
-    SyncFile, Usage,
+    Access, Extent, Fence, FenceError, FenceStatus, Fourcc, Mapping, SharedBuffer, SyncFile, Usage,
 };
 use dmashare_drm::{Card, Commit, Event, Output, OutputCommit, PlaneCommit};
 use dmashare_lab_probe::{SwSyncTimeline, within_time_limit};
 use dmashare_vk::Device;
-use support::{cards, device, displays};
+use support::display::open_display;
+use support::{device, displays, map, new_buffer};
 
 const A_WHILE: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(8);
@@ -24,19 +24,15 @@ struct Screen {
 
 impl Screen {
     fn open() -> Self {
-        let card = Card::open(&cards("vkms")[0]).unwrap();
-        let outputs = card.outputs().unwrap();
-        let output = outputs.into_iter().find(Output::is_connected).unwrap();
+        let (card, output) = open_display(0);
         Self { card, output }
     }
 
     /// A buffer of the device, and its mapping for the card.
-    fn picture(&self, device: &Device, name: &str) -> (SharedBuffer, Mapping<Card>) {
-        let extent = self.output.mode("640x480").unwrap().extent();
+    fn picture(&self, device: &Device) -> (SharedBuffer, Mapping<Card>) {
         let usage = Usage::RENDER | Usage::SCANOUT;
-        let desc = BufferDesc::new(name, extent, Fourcc::XRGB8888, usage);
-        let buffer = SharedBuffer::new(device, desc, &[Modifier::LINEAR]).unwrap();
-        let mapping = buffer.attach(&self.card).unwrap().map().unwrap();
+        let buffer = new_buffer(device, Extent::new(640, 480), Fourcc::XRGB8888, usage);
+        let mapping = map(&buffer, &self.card);
         (buffer, mapping)
     }
 
@@ -51,10 +47,8 @@ impl Screen {
 
     fn flipped(&self) {
         let mut events = Vec::new();
-        while !events
-            .iter()
-            .any(|event| matches!(event, Event::Flip { .. }))
-        {
+        let is_flip = |event: &Event| matches!(event, Event::Flip { .. });
+        while !events.iter().any(is_flip) {
             events = self.card.wait_events(LONG).unwrap().into_iter().collect();
             assert!(!events.is_empty(), "no flip");
         }
@@ -68,21 +62,21 @@ fn submit_empty(device: &Device, mapping: &Mapping<Device>, access: Access) -> F
     unsafe { submission.submit(&[]) }.unwrap()
 }
 
-/// What a display has finished with is drawn to again: its out-fence holds the device's queue up, for
-/// writers when it stands for the display's reading, for everyone when it stands for a write.
+/// A display's out-fence in a buffer's reservation holds the device's queue up: for writers if it is
+/// there as a read, for readers and writers if it is there as a write.
 #[test]
 fn a_device_waits_for_a_displays_out_fence_and_then_proceeds() {
     let _displays = displays();
     within_time_limit(|| {
         let device = device();
         let screen = Screen::open();
-        let (_, first) = screen.picture(&device, "first");
-        let (_, second) = screen.picture(&device, "second");
+        let (_, first) = screen.picture(&device);
+        let (_, second) = screen.picture(&device);
         screen.commit(PlaneCommit::primary(&first));
         screen.flipped();
         for (shown, stands_for) in [(&second, Access::Read), (&first, Access::Write)] {
-            let (own, _) = screen.picture(&device, "drawn to");
-            let mapping = own.attach(&device).unwrap().map().unwrap();
+            let (own, _) = screen.picture(&device);
+            let mapping = map(&own, &device);
             let timeline = SwSyncTimeline::new();
             let gate = SyncFile::new(timeline.fence(1)).unwrap().into();
             let out_fence = screen.commit(PlaneCommit::primary(shown).fence(&gate));
@@ -108,20 +102,20 @@ fn a_device_waits_for_a_displays_out_fence_and_then_proceeds() {
     });
 }
 
-/// The same buffer, drawn by the device behind a client's fence, and shown with the client still
-/// holding it: nobody overtakes anybody.
+/// The same buffer, drawn by the device behind a client's fence, and shown while the client still
+/// holds it: each waits for the one before.
 #[test]
 fn a_display_waits_for_a_device_that_waits_for_a_client() {
     let _displays = displays();
     within_time_limit(|| {
         let device = device();
         let screen = Screen::open();
-        let (_, first) = screen.picture(&device, "first");
-        let (shared, second) = screen.picture(&device, "second");
+        let (_, first) = screen.picture(&device);
+        let (shared, second) = screen.picture(&device);
         screen.commit(PlaneCommit::primary(&first));
         screen.flipped();
         let guard = shared.export("client").unwrap();
-        let drawn = shared.attach(&device).unwrap().map().unwrap();
+        let drawn = map(&shared, &device);
         let client = SwSyncTimeline::new();
         let fence = SyncFile::new(client.fence(1)).unwrap().into();
         guard.dmabuf().add_fence(Access::Write, &fence).unwrap();

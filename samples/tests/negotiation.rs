@@ -8,32 +8,22 @@ use dmashare::{
     AccessConstraint, BufferDesc, Exporter, Extent, Fourcc, Modifier, Negotiation,
     NegotiationError, Party, Placements, SharedBuffer, Usage,
 };
-use dmashare_drm::{Card, Output};
-use support::{cards, device, displays};
+use support::display::open_display;
+use support::{device, displays, map};
 
 const EXTENT: Extent = Extent::new(640, 480);
-
-fn display() -> (Card, Output) {
-    let card = Card::open(&cards("vkms")[0]).unwrap();
-    let output = card
-        .outputs()
-        .unwrap()
-        .into_iter()
-        .find(Output::is_connected);
-    (card, output.unwrap())
-}
 
 fn desc(format: Fourcc, extent: Extent) -> BufferDesc {
     BufferDesc::new("negotiated", extent, format, Usage::RENDER)
 }
 
-/// Who draws, who samples and who shows agree, format by format; the memory that is made is attached
-/// by all. What they do not agree on fails by hand as well.
+/// The devices that draw, sample and show agree, format by format, and all attach the memory that is
+/// made. Where they do not agree, it does not work by hand either.
 #[test]
 fn what_vulkan_and_a_display_agree_on_is_imported_by_all() {
     let _displays = displays();
     let (draws, samples) = (device(), device());
-    let (card, output) = display();
+    let (card, output) = open_display(0);
     let mut agreed = Vec::new();
     for format in dmashare_vk::fourccs() {
         let negotiation = Negotiation::new(desc(format, EXTENT))
@@ -56,9 +46,9 @@ fn what_vulkan_and_a_display_agree_on_is_imported_by_all() {
         };
         match made {
             Ok(buffer) => {
-                buffer.attach(&draws).unwrap().map().unwrap();
-                buffer.attach(&samples).unwrap().map().unwrap();
-                buffer.attach(&card).unwrap().map().unwrap();
+                map(&buffer, &draws);
+                map(&buffer, &samples);
+                map(&buffer, &card);
             }
             Err(refusal) => {
                 let usage = Usage::RENDER | Usage::SAMPLE | Usage::SCANOUT;
@@ -88,7 +78,7 @@ fn samples_party(device: &dmashare_vk::Device, format: Fourcc) -> Party {
 #[test]
 fn room_that_a_driver_needs_is_negotiated() {
     let _displays = displays();
-    let (draws, (card, output)) = (device(), display());
+    let (draws, (card, output)) = (device(), open_display(0));
     let ask = |exporter: Party, extent| {
         Negotiation::new(desc(Fourcc::XRGB8888, extent))
             .party(exporter)
@@ -99,7 +89,7 @@ fn room_that_a_driver_needs_is_negotiated() {
             )
             .solve()
     };
-    // Whoever makes the layout itself makes room...
+    // An explicit layout has room...
     let mut explicit = card.dumb_buffers().party();
     explicit.layout_control = LayoutControl::Explicit;
     let negotiated = ask(explicit, Extent::new(333, 77)).unwrap();

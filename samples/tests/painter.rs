@@ -6,20 +6,27 @@ mod support;
 use std::time::Duration;
 
 use dmashare::{Access, BufferDesc, Extent, Fourcc, Mapping, SharedBuffer, Usage};
-use dmashare_samples::capture::Capture;
 use dmashare_samples::painter::Painter;
-use dmashare_samples::picture::Picture;
 use dmashare_samples::pixel_format::PixelFormat;
 use dmashare_vk::Device;
-use support::{all_equal, device};
+use support::pixels::vulkan_reads;
+use support::{device, map};
 
 const USAGE: Usage = Usage::RENDER.union(Usage::TRANSFER_SOURCE);
 
 fn image(device: &Device, extent: Extent, format: Fourcc) -> (SharedBuffer, Mapping<Device>) {
-    let desc = BufferDesc::new("painter test", extent, format, USAGE);
-    let modifiers: Vec<_> = exportable(device, format);
-    let shared = SharedBuffer::new(device, desc, &modifiers).unwrap();
-    let mapping = shared.attach(device).unwrap().map().unwrap();
+    image_for(device, extent, format, USAGE)
+}
+
+fn image_for(
+    device: &Device,
+    extent: Extent,
+    format: Fourcc,
+    usage: Usage,
+) -> (SharedBuffer, Mapping<Device>) {
+    let desc = BufferDesc::new("painter test", extent, format, usage);
+    let shared = SharedBuffer::new(device, desc, &exportable(device, format)).unwrap();
+    let mapping = map(&shared, device);
     (shared, mapping)
 }
 
@@ -27,18 +34,6 @@ fn exportable(device: &Device, format: Fourcc) -> Vec<dmashare::Modifier> {
     let offered = device.physical_device().modifiers(format, USAGE).unwrap();
     let exportable = offered.iter().filter(|support| support.exportable);
     exportable.map(|support| support.modifier).collect()
-}
-
-fn check(device: &Device, image: &Mapping<Device>, frame: u32) {
-    let format = image.object().format();
-    let extent = image.object().extent();
-    let rows = device.transfer().download(image).unwrap();
-    let capture = Capture::from_rows(format, extent, rows).unwrap();
-    let shown_as = PixelFormat::of(format).unwrap();
-    all_equal(
-        &capture.compare(&Picture::new(extent, frame), shown_as),
-        extent,
-    );
 }
 
 #[test]
@@ -54,7 +49,7 @@ fn every_format_has_the_pictures_bits() {
             let (_shared, image) = image(&device, Extent::new(width, height), format);
             for frame in [0, 1, 123_456, 999_999] {
                 painter.draw(&image, frame).unwrap();
-                check(&device, &image, frame);
+                vulkan_reads(&device, &image, frame);
             }
         }
         drawn.push(format);
@@ -83,7 +78,7 @@ fn large_images_have_the_pictures_bits() {
     for (width, height) in [(1920, 1080), (4096, 2160), (16384, 3), (3, 16384)] {
         let (_shared, image) = image(&device, Extent::new(width, height), Fourcc::XRGB8888);
         painter.draw(&image, 77).unwrap();
-        check(&device, &image, 77);
+        vulkan_reads(&device, &image, 77);
     }
 }
 
@@ -100,12 +95,12 @@ fn command_buffers_are_used_again() {
         device.dispatch();
     }
     assert_eq!(painter.command_buffers(), 1);
-    check(&device, &image, 19);
+    vulkan_reads(&device, &image, 19);
     // Not waited for in between: the frames are still drawn in order, and the last one stays.
     for frame in 20..50 {
         painter.draw(&image, frame).unwrap();
     }
-    check(&device, &image, 49);
+    vulkan_reads(&device, &image, 49);
 }
 
 #[test]
@@ -127,15 +122,8 @@ fn what_cannot_be_drawn_is_refused() {
         "{error}"
     );
 
-    let desc = BufferDesc::new(
-        "no rendering",
-        Extent::new(8, 8),
-        Fourcc::XRGB8888,
-        Usage::TRANSFER_SOURCE,
-    );
-    let modifiers = exportable(&device, Fourcc::XRGB8888);
-    let shared = SharedBuffer::new(&device, desc, &modifiers).unwrap();
-    let image = shared.attach(&device).unwrap().map().unwrap();
+    let usage = Usage::TRANSFER_SOURCE;
+    let (_shared, image) = image_for(&device, Extent::new(8, 8), Fourcc::XRGB8888, usage);
     let error = painter.draw(&image, 0).unwrap_err();
     assert!(error.to_string().contains("Usage::RENDER"), "{error}");
 }

@@ -8,13 +8,14 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::Child;
 
-use dmashare::Extent;
+use dmashare::{Extent, Fourcc};
+use dmashare_lab_probe::VkmsDisplay;
 use dmashare_samples::picture::Picture;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::display::{Display, kms_state};
-use support::{Said, cards, displays, dmabufs_named, eventually, program, run};
+use support::display::{kms_state, without_writeback};
+use support::pixels::pixel_format;
+use support::{Said, cards, displays, dmabufs_named, end_by, eventually, interrupt, program, run};
 
 /// Runs `scanout` and demands that nothing went wrong, and that this many pixels were checked.
 #[track_caller]
@@ -42,10 +43,10 @@ fn is_right(json: &Value, frames: u64, pixels: u64) {
     for buffer in buffers {
         let attached = buffer["attached"].as_array().unwrap();
         assert_eq!(attached.len(), 1, "{json}");
-        assert!(
-            attached[0].as_str().unwrap().starts_with("display"),
-            "{json}"
-        );
+        // A vkms of the lab, or of the test.
+        let name = attached[0].as_str().unwrap();
+        let is_vkms = name.starts_with("display") || name.starts_with("probe-");
+        assert!(is_vkms, "{json}");
         // Vulkan's own memory, not a buffer of the display.
         assert_eq!(buffer["exporter"], "udmabuf", "{json}");
     }
@@ -56,14 +57,8 @@ fn every_frame_is_the_picture_and_the_png_shows_it() {
     let _displays = displays();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("frames");
-    let arguments = [
-        "--mode",
-        "1024x768",
-        "--verify",
-        "1",
-        "--png",
-        path.to_str().unwrap(),
-    ];
+    let path = path.to_str().unwrap();
+    let arguments = ["--mode", "1024x768", "--verify", "1", "--png", path];
     let json = shows(&arguments, 7, 7 * 1024 * 768);
     assert_eq!(json["captured_from"], "writeback");
     assert_eq!(json["extent"], serde_json::json!([1024, 768]));
@@ -90,20 +85,11 @@ fn png_is_frame(path: &Path, extent: Extent, frame: u32) {
     );
     let mut samples = vec![0; reader.output_buffer_size().unwrap()];
     reader.next_frame(&mut samples).unwrap();
-    let picture = Picture::new(extent, frame);
-    let mut pixels = samples.chunks_exact(3);
-    for y in 0..extent.height {
-        for x in 0..extent.width {
-            let color = picture.pixel(x, y);
-            let expected =
-                [color.red, color.green, color.blue].map(|channel| channel.to_be_bytes()[0]);
-            assert_eq!(
-                pixels.next().unwrap(),
-                expected,
-                "({x}, {y}) of {}",
-                path.display()
-            );
-        }
+    // Bytes red, green, blue, and the fourth of XBGR8888, which a PNG file does not have.
+    let picture = pixel_format(Fourcc::XBGR8888).rows(&Picture::new(extent, frame));
+    let pixels = samples.chunks_exact(3).zip(picture.chunks_exact(4));
+    for (index, (pixel, expected)) in pixels.enumerate() {
+        assert_eq!(pixel, &expected[..3], "{index} of {}", path.display());
     }
 }
 
@@ -163,13 +149,8 @@ fn a_steady_flip_is_one_atomic_ioctl_as_strace_sees_it() {
         .args(["-f", "-e", "trace=ioctl", "-o"])
         .arg(&log)
         .arg(env!("CARGO_BIN_EXE_scanout"))
-        .args([
-            "--mode",
-            "640x480",
-            "--json",
-            "--frames",
-            &FRAMES.to_string(),
-        ])
+        .args(["--mode", "640x480", "--json"])
+        .arg(format!("--frames={FRAMES}"))
         .output()
         .unwrap();
     Said::of(output).good_json();
@@ -237,13 +218,11 @@ fn hold(card: &str) -> Child {
     child
 }
 
-fn interrupt(child: Child) -> Said {
-    kill(
-        Pid::from_raw(child.id().try_into().unwrap()),
-        Signal::SIGINT,
-    )
-    .unwrap();
-    Said::of(child.wait_with_output().unwrap())
+/// No dma-buf of this process is left.
+#[track_caller]
+fn all_are_gone(process: u32) {
+    let name = format!("scanout {process}");
+    eventually("every dma-buf is gone", || dmabufs_named(&name) == 0);
 }
 
 #[test]
@@ -252,21 +231,14 @@ fn a_display_that_is_held_is_refused_and_ctrl_c_gives_it_back() {
     let card = &cards("vkms")[0];
     let before = kms_state(card);
     let holder = hold(card);
-    let pid = holder.id().to_string();
+    let pid = holder.id();
     eventually("the display is lit", || kms_state(card) != before);
     run("scanout", &["--card", card, "--frames", "1"]).failed_with(&[card, "master"]);
     let refused = run("scanout", &["--json", "--card", card, "--frames", "1"]);
     refused.failed_as_json(&[card, "master"]);
 
-    let said = interrupt(holder);
-    assert_eq!(said.status, Some(130), "{said:?}");
-    let json = said.json();
-    assert_eq!(json["interrupted"], true, "{json}");
-    assert_eq!(json["fds_leaked"], 0, "{json}");
-    assert_eq!(json["dmabufs_leaked"], 0, "{json}");
-    support::eventually("every dma-buf is gone", || {
-        dmabufs_named(&format!("scanout {pid}")) == 0
-    });
+    interrupt(holder);
+    all_are_gone(pid);
     assert_eq!(kms_state(card), before);
     shows(&["--card", card, "--mode", "640x480"], 2, 0);
 }
@@ -282,16 +254,11 @@ fn ctrl_c_in_the_middle_of_a_capture_leaves_nothing_behind() {
     let child = program("scanout").args(arguments).spawn().unwrap();
     let pid = child.id();
     eventually("the display is lit", || kms_state(card) != before);
-    let said = interrupt(child);
-    assert_eq!(said.status, Some(130), "{said:?}");
-    let json = said.json();
+    let json = interrupt(child);
     assert_eq!(json["flips"], json["frames"], "{json}");
     assert_eq!(json["pixel_errors"], 0, "{json}");
     assert_eq!(json["captured"], json["frames"], "{json}");
-    assert_eq!(json["dmabufs_leaked"], 0, "{json}");
-    support::eventually("every dma-buf is gone", || {
-        dmabufs_named(&format!("scanout {pid}")) == 0
-    });
+    all_are_gone(pid);
     assert_eq!(kms_state(card), before);
 }
 
@@ -300,36 +267,26 @@ fn a_killed_process_leaves_nothing_behind() {
     let _displays = displays();
     let card = &cards("vkms")[0];
     let holder = hold(card);
-    let name = format!("scanout {}", holder.id());
-    kill(
-        Pid::from_raw(holder.id().try_into().unwrap()),
-        Signal::SIGKILL,
-    )
-    .unwrap();
-    holder.wait_with_output().unwrap();
-    eventually("its dma-bufs are gone", || dmabufs_named(&name) == 0);
+    let pid = holder.id();
+    end_by(Signal::SIGKILL, holder);
+    all_are_gone(pid);
     shows(&["--card", card, "--mode", "640x480"], 2, 0);
 }
 
 #[test]
 fn unplugging_a_display_is_noticed_and_stops_nothing() {
     let _displays = displays();
-    let display = Display::of(&cards("vkms")[0]);
+    let display = VkmsDisplay::new();
+    let card = display.node().display().to_string();
     let arguments = [
-        "--json",
-        "--frames",
-        "120",
-        "--mode",
-        "640x480",
-        "--card",
-        &display.card,
+        "--json", "--frames", "120", "--mode", "640x480", "--card", &card,
     ];
     let child = program("scanout").args(arguments).spawn().unwrap();
     let name = format!("scanout {} frame", child.id());
     eventually("the display is used", || dmabufs_named(&name) == 3);
-    display.unplug();
+    display.plug(0, false);
     std::thread::sleep(std::time::Duration::from_millis(200));
-    display.plug();
+    display.plug(0, true);
     let json = Said::of(child.wait_with_output().unwrap()).good_json();
     is_right(&json, 120, 0);
     assert!(json["hotplugs"].as_u64().unwrap() >= 1, "{json}");
@@ -365,39 +322,30 @@ fn what_cannot_be_shown_is_refused() {
         &["/proc/nowhere"],
     );
     fails(&["--hold", "long"], &["number of seconds"]);
-    support::eventually("every dma-buf is gone", || dmabufs_named("scanout") == 0);
+    eventually("every dma-buf is gone", || dmabufs_named("scanout") == 0);
 }
 
 #[test]
 fn a_display_without_writeback_shows_but_is_not_verified() {
     let _displays = displays();
-    let display = Display::without_writeback("display-plain");
-    let card = display.card.as_str();
+    let display = without_writeback();
+    let card = &display.node().display().to_string();
     run("scanout", &["--card", card, "--verify", "1"]).failed_with(&["writeback", "--verify"]);
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [
-        "--card",
-        card,
-        "--mode",
-        "640x480",
-        "--png",
-        folder.path().to_str().unwrap(),
-    ];
+    let png = folder.path().to_str().unwrap();
+    let arguments = ["--card", card, "--mode", "640x480", "--png", png];
     let json = shows(&arguments, 5, 3 * 640 * 480);
     assert_eq!(json["captured_from"], "buffer");
-    png_is_frame(
-        &folder.path().join("frame-000004.png"),
-        Extent::new(640, 480),
-        4,
-    );
+    let last = folder.path().join("frame-000004.png");
+    png_is_frame(&last, Extent::new(640, 480), 4);
 }
 
 #[test]
 fn a_card_with_nothing_connected_is_refused() {
     let _displays = displays();
-    let display = Display::without_writeback("display-unplugged");
-    display.unplug();
-    let card = display.card.as_str();
+    let display = VkmsDisplay::new();
+    display.plug(0, false);
+    let card = &display.node().display().to_string();
     run("scanout", &["--card", card]).failed_with(&[card, "no display is connected"]);
     let refused = run("scanout", &["--json", "--card", card]);
     refused.failed_as_json(&[card, "no display is connected"]);

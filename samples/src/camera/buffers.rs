@@ -1,28 +1,26 @@
-//! The buffers of both: the camera's, and the layer's.
+//! The camera's buffers.
 
 use anyhow::{Context as _, Result};
 use dmashare::{
-    Access, BufferDesc, CpuMapping, Extent, FenceStatus, Fourcc, Mapping, Modifier, SharedBuffer,
-    Usage,
+    Access, BufferDesc, CpuMapping, Extent, Fourcc, Mapping, Modifier, SharedBuffer, Usage,
 };
 use dmashare_drm::Card;
+use dmashare_v4l2::V4l2Capture;
 use dmashare_vk::{Device, PhysicalDevice};
 
-use super::coding::Coding;
 use crate::frame_pixels::FramePixels;
-use crate::v4l2::{V4l2Capture, V4l2Output};
 
-/// A buffer that the camera's driver allocated and exported, as everyone sees it.
+/// A buffer that the camera's driver allocated and exported, as all devices see it.
 #[derive(Debug)]
 pub(super) struct CameraFrame {
-    shared: SharedBuffer,
-    /// The camera's own use.
+    pub(super) shared: SharedBuffer,
+    /// The camera's own mapping.
     pub(super) filled: Mapping<V4l2Capture>,
     /// The framebuffer that the display shows.
     pub(super) shown: Mapping<Card>,
     /// The image that Vulkan reads, where it imports the format.
     pub(super) image: Option<Mapping<Device>>,
-    /// For the CPU to compare with.
+    /// The CPU's, to compare with.
     cpu: CpuMapping,
 }
 
@@ -65,12 +63,6 @@ impl CameraFrame {
         self.filled.object().index()
     }
 
-    /// Whether nobody reads or writes it, so that the camera may fill it. A display's use ends, with its
-    /// pin, in its dispatch; the camera's own in the dequeueing.
-    pub(super) fn is_free(&self) -> bool {
-        self.shared.ready(Access::Write).status() != FenceStatus::Pending
-    }
-
     /// Reads the frame with the CPU.
     pub(super) fn read(&mut self) -> Result<FramePixels> {
         FramePixels::read(&mut self.cpu, self.shared.desc().color)
@@ -97,56 +89,5 @@ pub(super) fn vulkan_imports(
         Some(support) if extent.fits(support.max_extent) => Ok(()),
         Some(support) => Err(format!("its limit for {format} is {}", support.max_extent)),
         None => Err(format!("it imports no linear {format}")),
-    }
-}
-
-/// A buffer that Vulkan allocated and exported, and draws the layer into.
-#[derive(Debug)]
-pub(super) struct LayerFrame {
-    shared: SharedBuffer,
-    /// The image that Vulkan draws into.
-    pub(super) image: Mapping<Device>,
-    /// The framebuffer that the display shows.
-    pub(super) shown: Mapping<Card>,
-    /// The encoder's use.
-    pub(super) encoded: Option<Mapping<V4l2Output>>,
-}
-
-impl LayerFrame {
-    pub(super) fn new(
-        name: String,
-        extent: Extent,
-        format: Fourcc,
-        device: &Device,
-        card: &Card,
-        coding: Option<&Coding>,
-    ) -> Result<Self> {
-        let usage = Usage::RENDER | Usage::SCANOUT | Usage::ENCODE;
-        let desc = BufferDesc::new(name, extent, format, usage);
-        // The encoder reads rows one after the other.
-        let shared = SharedBuffer::new(device, desc, &[Modifier::LINEAR])
-            .context("no buffer can be allocated and exported for the layer")?;
-        let image = shared.attach(device)?.map()?;
-        let shown = shared
-            .attach(card)
-            .context("the display cannot show the device's buffers")?
-            .map()?;
-        let encoded = coding.map(|coding| coding.attach(&shared)).transpose()?;
-        Ok(Self {
-            shared,
-            image,
-            shown,
-            encoded,
-        })
-    }
-
-    /// Whether nobody reads or writes it, so that the next layer may be drawn into it.
-    pub(super) fn is_free(&self) -> bool {
-        self.shared.ready(Access::Write).status() != FenceStatus::Pending
-    }
-
-    /// The inode of its dma-buf.
-    pub(super) fn inode(&self) -> u64 {
-        self.shared.backing().dmabuf().id().inode()
     }
 }

@@ -1,23 +1,23 @@
-//! Whether the display really showed what the camera captured and what Vulkan drew.
+//! Compares what the display showed with what the camera captured and Vulkan drew.
 
 use anyhow::{Context as _, Result};
 use dmashare::Extent;
 use dmashare_drm::{Card, CommitId, Output};
 use dmashare_vk::Device;
 
-use super::Options;
-use super::buffers::CameraFrame;
-use super::pattern::Bars;
-use super::stage::{Stage, inside};
 use crate::agreement;
-use crate::capture::Capture;
+use crate::camera::buffers::CameraFrame;
+use crate::camera::camera_options::Options;
+use crate::camera::pattern::Bars;
+use crate::camera::stage::{Stage, inside};
+use crate::capture::{Capture, Comparison};
 use crate::capture_target::CaptureTarget;
 use crate::frame_pixels::{FramePixels, near};
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 use crate::screen::Screen;
 
-/// Compares one frame in so many.
+/// Compares every n-th frame.
 #[derive(Debug)]
 pub(super) struct Checks {
     every: Option<u32>,
@@ -26,13 +26,28 @@ pub(super) struct Checks {
     background: Picture,
     /// Whether the camera's picture is known.
     has_pattern: bool,
+    /// Where the bars of the pattern have begun.
+    places: Vec<u32>,
+    pub(super) result: CheckResult,
+}
+
+/// What the checks found; the report has these fields as keys.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub(super) struct CheckResult {
+    /// Frames whose capture was compared.
     pub(super) captured: u64,
-    pub(super) pixels_checked: u64,
-    pub(super) pixel_errors: u64,
-    pub(super) first_pixel_error: Option<String>,
-    pub(super) pattern_errors: u64,
-    pub(super) pattern_places: Vec<u32>,
+    /// The pixels of captures: the camera's, the layer's and the background's.
+    #[serde(flatten)]
+    pub(super) comparison: Comparison,
+    /// Pixels of the camera's frames that are not those of the known test pattern; `None` for a camera
+    /// that sees the world, and if none was compared. The JSON object does not have the key then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pattern_errors: Option<u64>,
+    /// At how many places the moving pattern was seen.
+    pub(super) pattern_places: usize,
+    /// Bytes of the camera's frames that Vulkan read and that were compared with what the CPU reads.
     pub(super) vulkan_bytes: u64,
+    /// Frames in which the two differ.
     pub(super) vulkan_errors: u64,
 }
 
@@ -59,14 +74,8 @@ impl Checks {
             device: device.clone(),
             background: Picture::new(screen, 0),
             has_pattern,
-            captured: 0,
-            pixels_checked: 0,
-            pixel_errors: 0,
-            first_pixel_error: None,
-            pattern_errors: 0,
-            pattern_places: Vec::new(),
-            vulkan_bytes: 0,
-            vulkan_errors: 0,
+            places: Vec::new(),
+            result: CheckResult::default(),
         })
     }
 
@@ -74,11 +83,6 @@ impl Checks {
     pub(super) fn target_for(&self, frame: u32) -> Option<&CaptureTarget> {
         let wanted = self.every.is_some_and(|every| frame.is_multiple_of(every));
         self.target.as_ref().filter(|_| wanted)
-    }
-
-    /// The inode of the capture buffer.
-    pub(super) fn inode(&self) -> Option<u64> {
-        self.target.as_ref().map(CaptureTarget::inode)
     }
 
     /// Waits for the capture of a commit, and compares everything. The frame is on the screen, so the
@@ -99,22 +103,20 @@ impl Checks {
             .with_context(|| format!("frame {number} was not captured"))?;
         let capture = target.read(number)?;
         let pixels = camera.read()?;
-        self.captured += 1;
+        self.result.captured += 1;
         self.compare(&capture, &pixels, number, stage)?;
         if self.has_pattern {
             let bars = Bars::find(&pixels)?;
-            self.pattern_errors += bars.errors;
-            if let Some(begin) = bars.begin
-                && !self.pattern_places.contains(&begin)
-            {
-                self.pattern_places.push(begin);
-            }
+            *self.result.pattern_errors.get_or_insert(0) += bars.errors;
+            let new = bars.begin.filter(|begin| !self.places.contains(begin));
+            self.places.extend(new);
+            self.result.pattern_places = self.places.len();
         }
         if let Some(image) = &camera.image {
             let read = self.device.transfer().download(image)?;
             let expected = pixels.bytes();
-            self.vulkan_bytes += read.len() as u64;
-            self.vulkan_errors += u64::from(read != expected);
+            self.result.vulkan_bytes += read.len() as u64;
+            self.result.vulkan_errors += u64::from(read != expected);
         }
         Ok(())
     }
@@ -142,16 +144,14 @@ impl Checks {
                 };
                 let found = capture.pixel(x, y).eight_bits();
                 if !near(found, expected, tolerance) {
-                    self.pixel_errors += 1;
-                    self.first_pixel_error.get_or_insert_with(|| {
-                        format!(
-                            "frame {number}, {of}, at ({x}, {y}): {found:?} instead of {expected:?}"
-                        )
-                    });
+                    let what = format!("{found:?} instead of {expected:?}");
+                    self.result
+                        .comparison
+                        .wrong(|| format!("frame {number}, {of}, at ({x}, {y}): {what}"));
                 }
             }
         }
-        self.pixels_checked += u64::from(width) * u64::from(height);
+        self.result.comparison.pixels_checked += u64::from(width) * u64::from(height);
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! The other way: a video encoder reads what Vulkan has drawn, from Vulkan's memory; a decoder writes it
-//! into memory of a dma-heap, where it is compared with the picture.
+//! A video encoder reads what Vulkan has drawn, from Vulkan's memory; a decoder writes it into memory of a
+//! dma-heap, where it is compared with the picture.
 
 use std::time::Duration;
 
@@ -9,12 +9,14 @@ use dmashare::{
     Access, BufferDesc, CpuMapping, Extent, Fourcc, Mapping, Modifier, SharedBuffer, Usage,
 };
 
-use super::Options;
+use dmashare_v4l2::{Decoder, Encoder, V4l2Output};
+
+use crate::camera::camera_options::Options;
 use crate::capture::Capture;
 use crate::picture::Picture;
-use crate::v4l2::{Decoder, Encoder, V4l2Output};
+use crate::run_report::Text;
 
-/// Codecs that take longer for a frame do not answer any more.
+/// A codec that takes longer for a frame has hung.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far a channel may be from what was drawn. FWHT at its best quality rounds the coefficients of an 8x8
@@ -35,21 +37,21 @@ pub(super) struct Coding {
     pub(super) result: CodingResult,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What became of the layers; the report has these fields as keys.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub(super) struct CodingResult {
-    /// Frames that were encoded and decoded.
-    pub(super) frames: u64,
-    /// Bytes of the coded frames.
-    pub(super) bytes: u64,
-    /// Frames whose decoded picture is not the one that was drawn.
-    pub(super) errors: u64,
+    /// Layers that were encoded and decoded.
+    pub(super) encoded: u64,
+    /// Bytes of the coded layers.
+    pub(super) coded_bytes: u64,
+    /// Layers whose decoded picture is not the one that was drawn.
+    pub(super) codec_errors: u64,
     /// The first of them.
-    pub(super) first_error: Option<String>,
+    pub(super) first_codec_error: Option<String>,
     /// The greatest difference of a channel.
-    pub(super) worst: u8,
+    pub(super) codec_worst: u8,
     /// The least ratio of signal to noise, in decibels.
-    pub(super) least_psnr: Option<f64>,
+    pub(super) codec_psnr: Option<f64>,
 }
 
 impl Coding {
@@ -86,12 +88,10 @@ impl Coding {
         Ok(attachment.map()?)
     }
 
-    /// The inodes of the dma-bufs that are ours.
-    pub(super) fn inodes(&self) -> Vec<u64> {
+    /// The inodes of the encoder's own dma-bufs, which have no names.
+    pub(super) fn coded_inodes(&self) -> impl Iterator<Item = u64> {
         let coded = self.encoder.coded_memory().iter();
-        let mut inodes: Vec<u64> = coded.map(|memory| memory.id().inode()).collect();
-        inodes.push(self.target.backing().dmabuf().id().inode());
-        inodes
+        coded.map(|memory| memory.id().inode())
     }
 
     /// Encodes a layer once it is drawn, decodes it, and compares.
@@ -100,7 +100,7 @@ impl Coding {
             .encoder
             .encode(layer, PATIENCE)
             .context("a layer cannot be encoded")?;
-        self.result.bytes += u64::from(coded.bytes());
+        self.result.coded_bytes += u64::from(coded.bytes());
         let target = self.target.backing();
         self.decoder
             .decode(&coded, target.dmabuf(), PATIENCE)
@@ -129,18 +129,27 @@ impl CodingResult {
         }
         let channels = 3 * u64::from(extent.width) * u64::from(extent.height);
         let psnr = psnr(squares, channels);
-        self.frames += 1;
-        self.worst = self.worst.max(worst);
-        self.least_psnr = Some(self.least_psnr.map_or(psnr, |least| least.min(psnr)));
+        self.encoded += 1;
+        self.codec_worst = self.codec_worst.max(worst);
+        self.codec_psnr = Some(self.codec_psnr.map_or(psnr, |least| least.min(psnr)));
         if worst > CHANNEL_TOLERANCE || psnr < LEAST_PSNR {
-            self.errors += 1;
-            let error = || {
-                format!(
-                    "a channel is off by {worst}, {psnr:.1} dB: the decoded layer is another picture"
-                )
-            };
-            self.first_error.get_or_insert_with(error);
+            self.codec_errors += 1;
+            let error = format!("a channel is off by {worst}, {psnr:.1} dB: another picture");
+            self.first_codec_error.get_or_insert(error);
         }
+    }
+
+    pub(super) fn write_text(&self, text: &mut Text) {
+        if let Some(psnr) = self.codec_psnr {
+            let (layers, bytes, wrong) = (self.encoded, self.coded_bytes, self.codec_errors);
+            let worst = self.codec_worst;
+            let encoded = format!(
+                "{layers} layers, {bytes} bytes, {wrong} wrong; after decoding {psnr:.1} dB at least, \
+                 a channel off by {worst} at most"
+            );
+            text.line("encoded", encoded);
+        }
+        text.maybe("first error", &self.first_codec_error);
     }
 }
 
@@ -163,15 +172,7 @@ mod tests {
 
     fn drawn(picture: &Picture) -> Capture {
         let format = PixelFormat::of(Fourcc::ARGB8888).unwrap();
-        let extent = picture.extent();
-        let bytes = (0..extent.height)
-            .flat_map(|y| (0..extent.width).map(move |x| (x, y)))
-            .flat_map(|(x, y)| {
-                let pixel = format.encode(picture.pixel(x, y)).to_le_bytes();
-                pixel.into_iter().take(4)
-            })
-            .collect();
-        Capture::from_rows(Fourcc::ARGB8888, extent, bytes).unwrap()
+        Capture::from_rows(format.fourcc(), picture.extent(), format.rows(picture)).unwrap()
     }
 
     #[test]
@@ -180,12 +181,12 @@ mod tests {
         let picture = Picture::new(extent, 7);
         let mut same = CodingResult::default();
         same.add(&drawn(&picture), &picture);
-        assert_eq!((same.errors, same.worst), (0, 0));
+        assert_eq!((same.codec_errors, same.codec_worst), (0, 0));
         for other in [6, 8, 40] {
             let mut result = CodingResult::default();
             result.add(&drawn(&Picture::new(extent, other)), &picture);
-            assert_eq!(result.errors, 1, "frame {other}: {result:?}");
-            assert!(result.least_psnr.unwrap() < 25.0, "{result:?}");
+            assert_eq!(result.codec_errors, 1, "frame {other}: {result:?}");
+            assert!(result.codec_psnr.unwrap() < 25.0, "{result:?}");
         }
     }
 }

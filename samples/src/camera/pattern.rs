@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
+use dmashare_v4l2::{V4l2Device, V4l2Error};
+
 use crate::frame_pixels::{FramePixels, Rgb8, near};
-use crate::v4l2::{V4l2Device, V4l2Error};
 
 /// The driver.
 const DRIVER: &str = "vivid";
@@ -39,7 +40,7 @@ const ROUNDING: u8 = 4;
 /// chroma is the mean of both.
 const EDGE: u32 = 2;
 
-/// Has vivid make the bars, and restores what it made before when it is dropped.
+/// Makes vivid show the bars, and restores what it showed before when it is dropped.
 #[derive(Debug)]
 pub(super) struct Pattern<'a> {
     device: &'a V4l2Device,
@@ -47,7 +48,7 @@ pub(super) struct Pattern<'a> {
 }
 
 impl<'a> Pattern<'a> {
-    /// `None` for another camera: what it sees is not known.
+    /// `None` for another camera, whose picture is not known.
     pub(super) fn set(device: &'a V4l2Device) -> Result<Option<Self>, V4l2Error> {
         if device.driver() != DRIVER {
             return Ok(None);
@@ -124,7 +125,7 @@ fn bar_of(color: Rgb8) -> Option<usize> {
 }
 
 /// Whether a pixel so far from the bars' beginning may have this color. Near an edge, where chroma is
-/// mixed, anything goes.
+/// mixed, it may have any.
 fn fits(color: Rgb8, along: u32, width: u32) -> bool {
     let position = |at: u32| (at * 8 / width) as usize % 8;
     let around = [(along + width - EDGE) % width, (along + EDGE) % width];

@@ -3,24 +3,29 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use dmashare::Mapping;
+use dmashare_v4l2::{CapturedFrame, V4l2Capture, V4l2Output};
 use dmashare_vk::Device;
 
-use super::buffers::{CameraFrame, LayerFrame};
-use super::check::Checks;
-use super::coding::Coding;
-use super::stage::Stage;
-use super::{Background, Options};
+use crate::camera::buffers::CameraFrame;
+use crate::camera::camera_options::Options;
+use crate::camera::check::Checks;
+use crate::camera::coding::Coding;
+use crate::camera::stage::Stage;
 use crate::capture_target::CaptureTarget;
+use crate::drawn_buffer::{DrawnBuffer, is_free};
 use crate::painter::Painter;
 use crate::picture::Picture;
 use crate::progress::Progress;
 use crate::screen::Screen;
-use crate::v4l2::{CapturedFrame, V4l2Capture};
 
-/// A camera that gives nothing for so long will not give anything any more.
+/// A camera that captures nothing for so long has hung.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How often the interrupt flag is looked at while waiting.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// A buffer that the layer is drawn into, and the encoder's mapping of it.
+pub(super) type Layer = (DrawnBuffer, Option<Mapping<V4l2Output>>);
 
 /// The loop, and everything that it needs.
 pub(super) struct Show<'a> {
@@ -31,8 +36,8 @@ pub(super) struct Show<'a> {
     pub(super) screen: &'a mut Screen,
     pub(super) painter: &'a mut Painter,
     pub(super) frames: &'a mut [CameraFrame],
-    pub(super) layers: &'a [LayerFrame],
-    pub(super) background: Option<&'a Background>,
+    pub(super) layers: &'a [Layer],
+    pub(super) background: Option<&'a DrawnBuffer>,
     pub(super) checks: &'a mut Checks,
     pub(super) coding: Option<&'a mut Coding>,
     /// Frames that the camera marked, which are not shown.
@@ -40,8 +45,8 @@ pub(super) struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// As an application would have it: give the camera every buffer that nobody uses, take a frame, draw
-    /// the layer, show both, and let the devices clean up. Returns how many frames were shown.
+    /// As an application would have it: give the camera every free buffer, take a frame, draw the layer,
+    /// show both, and let the devices clean up. Returns how many frames were shown.
     pub(super) fn run(&mut self) -> Result<u32> {
         let mut progress = Progress::new(u64::from(self.options.frames), "frames");
         self.give_back()?;
@@ -62,9 +67,10 @@ impl Show<'_> {
         Ok(shown)
     }
 
-    /// Gives the camera the buffers that nobody uses any more: neither it, nor the display, nor Vulkan.
+    /// Gives the camera the buffers that neither it, nor the display, nor Vulkan uses.
     fn give_back(&self) -> Result<()> {
-        for frame in self.frames.iter().filter(|frame| frame.is_free()) {
+        let frames = self.frames.iter();
+        for frame in frames.filter(|frame| is_free(&frame.shared)) {
             self.camera.queue(&frame.filled, Duration::ZERO)?;
         }
         Ok(())
@@ -101,10 +107,11 @@ impl Show<'_> {
         Ok(None)
     }
 
-    /// A layer's buffer that nobody uses; `None` if the program was asked to end.
+    /// A layer's buffer that is free; `None` if the program was asked to end.
     fn free_layer(&mut self) -> Result<Option<usize>> {
         while !self.screen.is_interrupted() {
-            if let Some(free) = self.layers.iter().position(LayerFrame::is_free) {
+            let mut layers = self.layers.iter();
+            if let Some(free) = layers.position(|(buffer, _)| is_free(&buffer.shared)) {
                 return Ok(Some(free));
             }
             self.screen.wait_for_event("no free layer")?;
@@ -113,22 +120,20 @@ impl Show<'_> {
     }
 
     fn show(&mut self, number: u32, frame: usize, layer: usize) -> Result<()> {
-        let layer = &self.layers[layer];
+        let (layer, encoded) = &self.layers[layer];
         let drawn = self.painter.draw(&layer.image, number)?;
         let wanted = self
             .options
             .encode
             .is_some_and(|every| number.is_multiple_of(every));
-        if let (true, Some(coding), Some(encoded)) =
-            (wanted, self.coding.as_deref_mut(), &layer.encoded)
-        {
+        if let (true, Some(coding), Some(encoded)) = (wanted, self.coding.as_deref_mut(), encoded) {
             coding.check(encoded, &Picture::new(self.options.extent, number))?;
         }
         let camera = &mut self.frames[frame];
-        let background = self.background.map(|background| &background.shown);
+        let background = self.background.map(|buffer| &buffer.framebuffer);
         let planes = self
             .stage
-            .commit(background, &camera.shown, &layer.shown, &drawn);
+            .commit(background, &camera.shown, &layer.framebuffer, &drawn);
         let target = self.checks.target_for(number);
         let captured = target.is_some();
         let commit = self

@@ -1,5 +1,5 @@
-//! What goes on which plane, and where: a background, the camera's frame over it, and the upper left quarter
-//! of the drawn layer over the lower right quarter of that.
+//! Which plane shows what, and where: a background, the camera's frame over it, and the upper left quarter
+//! of the drawn layer over the frame's lower right quarter.
 
 use anyhow::{Result, bail, ensure};
 use dmashare::{Extent, Fence, Fourcc, Mapping};
@@ -62,16 +62,15 @@ impl Stage {
                 )
             }
         };
-        // Half a chroma sample is not to be cut off.
+        // Half a chroma sample must not be cut off.
         let even = |pixels: u32| pixels & !1;
         let offset = |whole: u32, part: u32| i32::try_from(even(whole - part)).unwrap_or(0);
-        let (x, y) = if has_background {
-            (
+        let (x, y) = match has_background {
+            true => (
                 offset(screen.width, extent.width) / 4,
                 offset(screen.height, extent.height) / 4,
-            )
-        } else {
-            (0, 0)
+            ),
+            false => (0, 0),
         };
         let quarter = Extent::new(
             even(extent.width / 2).max(1),

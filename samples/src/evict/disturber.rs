@@ -1,4 +1,4 @@
-//! A thread that does at random what the contract allows anyone to do at any time.
+//! A thread that does at random what the contract allows at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use anyhow::{Result, anyhow};
 use dmashare::{AccessConstraint, Placement, Placements, Residency, SharedBuffer};
 use dmashare_vk::Device;
 
-use super::patience::is_passing;
-use super::random::Random;
+use crate::evict::patience::is_passing;
+use crate::evict::random::Random;
 
 /// What the thread works on.
 pub(super) struct Targets {
@@ -23,13 +23,13 @@ pub(super) struct Targets {
 
 /// What the thread has done.
 #[derive(Clone, Debug, Default, serde::Serialize)]
-pub struct Disturbances {
+pub(super) struct Disturbances {
     /// Operations that were done.
-    pub done: u64,
+    pub(super) done: u64,
     /// Operations that were refused for a reason that users have to live with.
-    pub refused: u64,
+    pub(super) refused: u64,
     /// The first that was refused for another reason.
-    pub error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 /// The thread, until it is stopped.
@@ -49,7 +49,7 @@ impl Disturber {
         }
     }
 
-    /// Ends the thread; everything that it held is let go.
+    /// Ends the thread, which lets go of everything.
     pub(super) fn stop(self) -> Result<Disturbances> {
         self.stop.store(true, Ordering::Release);
         let ended = self.thread.join();
@@ -90,7 +90,7 @@ fn one(targets: &Targets, random: &mut Random) -> Result<()> {
             std::thread::sleep(pause);
         }
         1 => {
-            // Attached by one that is not told.
+            // Attached without a callback.
             let attachment = buffer.attach(device)?;
             std::thread::sleep(pause);
             drop(attachment.map()?);
@@ -106,7 +106,7 @@ fn one(targets: &Targets, random: &mut Random) -> Result<()> {
             let mapping = attachment.map()?;
             std::thread::sleep(pause);
             if mapping.is_stale() {
-                // Everyone is told while the move goes on.
+                // The callbacks run while the move goes on.
                 let begun = Instant::now();
                 while told.load(Ordering::Relaxed) == 0 {
                     anyhow::ensure!(

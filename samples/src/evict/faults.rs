@@ -13,7 +13,7 @@ use dmashare::{
 use dmashare_vk::ash::{self, vk};
 use dmashare_vk::{AdoptedDevice, Device, MovableImages, QueueLock};
 
-use super::random::Random;
+use crate::evict::random::Random;
 
 /// What an injected failure says.
 const INJECTED: &str = "this failure was asked for with --faults";
@@ -130,7 +130,7 @@ type AllocateMemory = unsafe extern "system" fn(
     *mut vk::DeviceMemory,
 ) -> vk::Result;
 
-/// What the shim of `vkAllocateMemory` needs; a function of Vulkan has no other way to know.
+/// What the shim of `vkAllocateMemory` needs: a function of Vulkan has no parameter for it.
 static SHIM: Mutex<Option<(Arc<Faults>, AllocateMemory)>> = Mutex::new(None);
 
 /// `vkAllocateMemory`, some of whose calls fail without reaching the driver.
@@ -143,13 +143,13 @@ unsafe extern "system" fn faulty_allocate_memory(
     let shim = SHIM.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match shim {
         Some((faults, _)) if faults.strikes() => vk::Result::ERROR_OUT_OF_DEVICE_MEMORY,
-        // SAFETY: the caller's arguments as they are, to the function that they were meant for.
+        // SAFETY: the caller's arguments, passed on to the function that they were meant for.
         Some((_, allocate)) => unsafe { allocate(device, info, callbacks, memory) },
         None => vk::Result::ERROR_INITIALIZATION_FAILED,
     }
 }
 
-/// The same `VkDevice`, adopted anew with a function table in which some memory allocations fail.
+/// The same `VkDevice`, adopted with a function table in which some memory allocations fail.
 ///
 /// # Errors
 /// As [`Device::adopt`].

@@ -1,4 +1,4 @@
-//! Trying again what failed for a reason that passes.
+//! Trying again after a failure that passes.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ enum Passing {
     Failed,
 }
 
-/// Whether an error is one of a buffer that moves, or of memory that is not to be had at the moment.
+/// Whether an error comes from a buffer that moves, or from memory that is short at the moment.
 fn passing(error: &anyhow::Error, faults: bool) -> Option<Passing> {
     let mut causes = error.chain();
     causes.find_map(|cause| {
@@ -40,7 +40,7 @@ fn passing(error: &anyhow::Error, faults: bool) -> Option<Passing> {
         if let Some(error) = cause.downcast_ref::<SubmitError>() {
             return submit(error);
         }
-        // Errors that speak for the one inside them do not have it among their causes.
+        // A transparent error does not have the one inside it among its causes.
         match cause.downcast_ref::<TransferError>() {
             Some(TransferError::Submit(error)) => return submit(error),
             // Memory through which the pixels were to be read.
@@ -95,7 +95,7 @@ pub(super) fn is_passing(error: &anyhow::Error, faults: bool) -> bool {
 }
 
 impl Patience {
-    /// Tries until it succeeds, or fails for a reason that does not pass. An `attempt` maps anew.
+    /// Tries until it succeeds, or fails for a reason that does not pass. Each `attempt` maps again.
     pub(super) fn again<T>(
         &mut self,
         what: &str,

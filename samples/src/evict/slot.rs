@@ -1,18 +1,17 @@
-//! One of the buffers: what it holds, and everyone's attachment to it.
+//! One of the buffers: what it holds, and the attachments to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use dmashare::{DynamicAttachment, Extent, InvalidationContext, SharedBuffer};
+use dmashare::{DynamicAttachment, InvalidationContext, SharedBuffer};
 use dmashare_drm::Card;
 use dmashare_vk::Device;
 use sha2::{Digest as _, Sha256};
 
-use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
 
-/// What tells contents apart.
+/// A hash of an image's content.
 pub(super) type Hash = [u8; 32];
 
 /// The hash of packed rows, without the bits that mean nothing in this format.
@@ -29,22 +28,6 @@ pub(super) fn hash_of(rows: &[u8], format: &PixelFormat) -> Hash {
         }
     }
     Sha256::digest(&rows).into()
-}
-
-/// The hash that the `frame`-th picture has, computed without any device.
-pub(super) fn hash_of_picture(extent: Extent, frame: u32, format: &PixelFormat) -> Hash {
-    let picture = Picture::new(extent, frame);
-    let bytes = format.bytes();
-    let mut hash = Sha256::new();
-    let mut row = vec![0; extent.width as usize * bytes];
-    for y in 0..extent.height {
-        for (x, pixel) in (0..).zip(row.chunks_exact_mut(bytes)) {
-            let value = format.encode(picture.pixel(x, y)).to_le_bytes();
-            pixel.copy_from_slice(&value[..bytes]);
-        }
-        hash.update(&row);
-    }
-    hash.finalize().into()
 }
 
 /// A buffer, with the attachments of both devices and of the display. All are told when it moves.
@@ -95,14 +78,16 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use dmashare::{Extent, Fourcc};
+
     use super::*;
-    use dmashare::Fourcc;
+    use crate::picture::Picture;
 
     #[test]
     fn pictures_have_hashes_of_their_own() {
         let format = PixelFormat::of(Fourcc::XRGB8888).unwrap();
         let extent = Extent::new(33, 17);
-        let hash = |frame| hash_of_picture(extent, frame, format);
+        let hash = |frame| hash_of(&format.rows(&Picture::new(extent, frame)), format);
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
         // The fourth byte of a pixel of XRGB8888 means nothing.

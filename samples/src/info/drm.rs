@@ -8,8 +8,8 @@ use dmashare_drm::{Card, FormatSet, Node, NodeKind, OpenError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::exporters::chain;
-use super::report::Unusable;
+use crate::info::error_chain::chain;
+use crate::info::unusable::Unusable;
 use crate::program;
 
 /// Where the kernel has its DRM nodes.
@@ -17,70 +17,70 @@ const NODES: &str = "/dev/dri";
 
 /// What a DRM node can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct NodeReport {
+pub(super) struct NodeReport {
     /// Its path.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// "primary" or "render".
-    pub kind: &'static str,
+    pub(super) kind: &'static str,
     /// The kernel's driver.
-    pub driver: String,
+    pub(super) driver: String,
     /// "major:minor".
-    pub device_number: String,
+    pub(super) device_number: String,
     /// What the card can do; `None` for a node without displays.
-    pub card: Option<CardReport>,
+    pub(super) card: Option<CardReport>,
     /// Why it is no card that can be used.
-    pub no_card: Option<String>,
+    pub(super) no_card: Option<String>,
     /// Whether it could not be examined; if not, it has no displays, or none that this library can
     /// drive.
-    pub failed: bool,
+    pub(super) failed: bool,
 }
 
 /// What a card can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct CardReport {
+pub(super) struct CardReport {
     /// Whether dma-bufs can be imported (`DRM_PRIME_CAP_IMPORT`).
-    pub prime_import: bool,
+    pub(super) prime_import: bool,
     /// Whether its own buffers can be exported (`DRM_PRIME_CAP_EXPORT`).
-    pub prime_export: bool,
+    pub(super) prime_export: bool,
     /// Whether it has dumb buffers.
-    pub dumb_buffer: bool,
+    pub(super) dumb_buffer: bool,
     /// Whether framebuffers may have modifiers.
-    pub modifiers: bool,
+    pub(super) modifiers: bool,
     /// The smallest framebuffer, width and height.
-    pub minimum_extent: [u32; 2],
+    pub(super) minimum_extent: [u32; 2],
     /// The largest framebuffer, width and height.
-    pub maximum_extent: [u32; 2],
+    pub(super) maximum_extent: [u32; 2],
     /// What its planes show.
-    pub formats: Vec<ShownFormat>,
+    pub(super) formats: Vec<ShownFormat>,
     /// Whether the connectors were looked at just now. If another program holds the display, they
     /// are as that one saw them last.
-    pub probed: bool,
+    pub(super) probed: bool,
     /// Its connectors.
-    pub outputs: Vec<OutputReport>,
+    pub(super) outputs: Vec<OutputReport>,
 }
 
 /// A format that a display can show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ShownFormat {
+pub(super) struct ShownFormat {
     /// The four-character code.
-    pub format: String,
+    pub(super) format: String,
     /// The modifiers that it may have.
-    pub modifiers: Vec<String>,
+    pub(super) modifiers: Vec<String>,
 }
 
 /// A connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct OutputReport {
+pub(super) struct OutputReport {
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Whether a display is connected.
-    pub connected: bool,
+    pub(super) connected: bool,
     /// The display's preferred mode.
-    pub preferred_mode: Option<String>,
+    pub(super) preferred_mode: Option<String>,
     /// How many modes there are.
-    pub modes: usize,
+    pub(super) modes: usize,
     /// The formats in which it can capture what it shows.
-    pub writeback: Vec<String>,
+    pub(super) writeback: Vec<String>,
 }
 
 impl NodeReport {
@@ -159,8 +159,8 @@ fn examine(path: &Path) -> Result<(Card, CardReport)> {
     let card = Card::inspect(path)?;
     let can = card.capabilities();
     let (least, most) = (can.minimum_extent, can.maximum_extent);
-    // Only the master of a card makes the kernel look what is connected. If there is none, that is
-    // this program for a moment; what is on screen stays.
+    // The kernel probes connectors for the card's master only. If there is none, this program is the
+    // master for a moment; what is on screen stays.
     let (outputs, probed) = match Card::open(path) {
         Ok(master) => (master.outputs()?, true),
         Err(_) => (card.outputs()?, false),

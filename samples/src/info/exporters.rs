@@ -1,5 +1,6 @@
-//! Everyone on this machine who can make dma-bufs.
+//! The exporters of dma-bufs on this machine.
 
+use std::sync::Arc;
 use std::{fs, io};
 
 use dmashare::host::{DmaHeap, HostMemory, Udmabuf};
@@ -8,56 +9,56 @@ use dmashare::{Allocation, BufferDesc, ExportError, Exporter, Modifier, Usage};
 use dmashare_drm::DumbBuffers;
 use dmashare_vk::{Device, PhysicalDevice};
 
-use super::drm::NodeReport;
-use super::report::Unusable;
-use super::vulkan;
-use crate::program;
+use crate::info::drm::NodeReport;
+use crate::info::error_chain::chain;
+use crate::info::unusable::Unusable;
+use crate::info::vulkan;
 
 /// Where the kernel has its dma-heaps.
 const HEAPS: &str = "/dev/dma_heap";
 
-/// Someone who makes dma-bufs, under the name that the report uses.
+/// An exporter of dma-bufs, under the name that the report uses.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) name: String,
-    kind: Kind,
-}
-
-#[derive(Clone, Debug)]
-enum Kind {
-    Vulkan(Device),
-    Dumb(DumbBuffers),
-    Heap(DmaHeap),
-    Udmabuf(Udmabuf),
+    exporter: Arc<dyn Exporter>,
+    /// The Vulkan device that it is, if it is one.
+    device: Option<Device>,
 }
 
 impl Source {
-    /// Everyone there is, and who should be one but can't be used, with the reason.
+    /// Every exporter, and those that can't be used, with the reason.
     pub(super) fn all(
         devices: &[(PhysicalDevice, String)],
         nodes: &[NodeReport],
     ) -> (Vec<Self>, Vec<Unusable>) {
         let mut sources = Vec::new();
         let mut unusable = Vec::new();
-        let mut add = |name: String, kind: Result<Kind, (String, bool)>| match kind {
-            Ok(kind) => sources.push(Self { name, kind }),
+        let mut add = |name, opened: Result<(Arc<dyn Exporter>, _), (String, bool)>| match opened {
+            Ok((exporter, device)) => sources.push(Self {
+                name,
+                exporter,
+                device,
+            }),
             Err((reason, failed)) => unusable.push(Unusable {
                 name,
                 reason,
                 failed,
             }),
         };
-        for (device, name) in devices {
-            let opened = Device::open(device).map(Kind::Vulkan);
-            let refused = |error| {
-                let failed = vulkan::is_failure(&error);
-                (chain(error), failed)
+        for (physical, name) in devices {
+            let opened = match Device::open(physical) {
+                Ok(device) => Ok((Arc::new(device.clone()) as _, Some(device))),
+                Err(error) => Err((vulkan::is_failure(&error), error)),
             };
-            add(name.clone(), opened.map_err(refused));
+            add(
+                name.clone(),
+                opened.map_err(|(failed, error)| (chain(error), failed)),
+            );
         }
         for node in nodes.iter().filter(|node| node.kind == "primary") {
-            let opened = DumbBuffers::open(&node.path).map(Kind::Dumb);
             let name = format!("{} {} dumb buffers", node.path.display(), node.driver);
+            let opened = DumbBuffers::open(&node.path).map(|dumb| (Arc::new(dumb) as _, None));
             add(name, opened.map_err(|error| (chain(error), true)));
         }
         let mut heaps: Vec<String> = fs::read_dir(HEAPS)
@@ -67,11 +68,11 @@ impl Source {
             .collect();
         heaps.sort();
         for heap in heaps {
-            let opened = DmaHeap::open(&heap).map(Kind::Heap);
+            let opened = DmaHeap::open(&heap).map(|heap| (Arc::new(heap) as _, None));
             let opened = opened.map_err(|error| (chain(error), true));
             add(format!("dma-heap {heap}"), opened);
         }
-        let opened = Udmabuf::open().map(Kind::Udmabuf);
+        let opened = Udmabuf::open().map(|udmabuf| (Arc::new(udmabuf) as _, None));
         let refused = |error: io::Error| {
             // A kernel without udmabuf.
             let absent = error.kind() == io::ErrorKind::NotFound;
@@ -81,24 +82,21 @@ impl Source {
         (sources, unusable)
     }
 
-    /// What it has to be asked for when it is to write the pixels.
+    /// The usage to ask for so that it can write the pixels.
     pub(super) fn usage(&self, is_yuv: bool) -> Usage {
-        match self.kind {
-            Kind::Vulkan(_) if is_yuv => Usage::TRANSFER_DESTINATION | Usage::TRANSFER_SOURCE,
-            Kind::Vulkan(_) => Usage::RENDER | Usage::TRANSFER_SOURCE,
-            Kind::Dumb(_) | Kind::Heap(_) | Kind::Udmabuf(_) => Usage::CPU_WRITE,
+        match self.device {
+            Some(_) if is_yuv => Usage::TRANSFER_DESTINATION | Usage::TRANSFER_SOURCE,
+            Some(_) => Usage::RENDER | Usage::TRANSFER_SOURCE,
+            None => Usage::CPU_WRITE,
         }
     }
 
-    /// The Vulkan device, which has to be given the time to clean up.
+    /// The Vulkan device, whose `dispatch` has to be called.
     pub(super) fn device(&self) -> Option<&Device> {
-        match &self.kind {
-            Kind::Vulkan(device) => Some(device),
-            _ => None,
-        }
+        self.device.as_ref()
     }
 
-    /// The ways around for those who do not take its memory: copies in host memory, by its own queue if
+    /// The detours for importers that do not take its memory: copies in host memory, by its own queue if
     /// it has one.
     pub(super) fn routes(&self) -> Routes {
         let memory = HostMemory::open().unwrap_or_else(|_| HostMemory::new(None, None));
@@ -108,15 +106,6 @@ impl Source {
         };
         routes.with_detour(Detour::moving(&memory, CpuRows::default()))
     }
-
-    fn exporter(&self) -> &dyn Exporter {
-        match &self.kind {
-            Kind::Vulkan(device) => device,
-            Kind::Dumb(dumb) => dumb,
-            Kind::Heap(heap) => heap,
-            Kind::Udmabuf(udmabuf) => udmabuf,
-        }
-    }
 }
 
 impl Exporter for Source {
@@ -125,7 +114,7 @@ impl Exporter for Source {
     }
 
     fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
-        self.exporter().modifiers(desc)
+        self.exporter.modifiers(desc)
     }
 
     fn allocate(
@@ -133,11 +122,6 @@ impl Exporter for Source {
         desc: &BufferDesc,
         modifiers: &[Modifier],
     ) -> Result<Allocation, ExportError> {
-        self.exporter().allocate(desc, modifiers)
+        self.exporter.allocate(desc, modifiers)
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    program::message(&error.into())
 }

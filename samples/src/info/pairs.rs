@@ -1,4 +1,4 @@
-//! Whether two can share memory, and by which route: tried, not guessed.
+//! Which exporter and importer can share memory, and by which route: found out by trying.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +13,8 @@ use dmashare_vk::{Device, PhysicalDevice};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::exporters::{Source, chain};
+use crate::info::error_chain::chain;
+use crate::info::exporters::Source;
 use crate::pixel_format::list;
 
 /// The formats that are tried, each where both sides have it.
@@ -46,55 +47,55 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The verdict on an exporter and an importer.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct PairReport {
-    /// Who allocates.
-    pub exporter: String,
-    /// Who uses the memory.
-    pub importer: String,
+pub(super) struct PairReport {
+    /// The exporter.
+    pub(super) exporter: String,
+    /// The importer.
+    pub(super) importer: String,
     /// Whether the importer can use the exporter's memory as it is, in one format at least.
-    pub direct: bool,
+    pub(super) direct: bool,
     /// The formats that reach the importer, by whatever route.
-    pub formats: Vec<SharedFormat>,
+    pub(super) formats: Vec<SharedFormat>,
     /// Why none does, if none does.
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// Formats that both have and that no route leads for, with the reason.
-    pub refused: Vec<Refusal>,
+    pub(super) refused: Vec<Refusal>,
 }
 
 /// A format that was shared.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct SharedFormat {
+pub(super) struct SharedFormat {
     /// The four-character code.
-    pub format: String,
+    pub(super) format: String,
     /// The modifier of the exporter's memory.
-    pub modifier: String,
+    pub(super) modifier: String,
     /// "direct", or "shadow": the importer uses a copy.
-    pub route: &'static str,
+    pub(super) route: &'static str,
     /// Of a shadow: who makes the copy and why it is needed.
-    pub shadow: Option<String>,
+    pub(super) shadow: Option<String>,
     /// With `--measure`: what a frame costs.
-    pub frame: Option<FrameCost>,
+    pub(super) frame: Option<FrameCost>,
 }
 
 /// What it costs to hand a frame of 1920x1080 pixels, all of which have changed, to the importer.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct FrameCost {
+pub(super) struct FrameCost {
     /// The time until the importer may use it, in microseconds: the median of several frames.
-    pub microseconds: f64,
+    pub(super) microseconds: f64,
     /// Bytes that were copied.
-    pub bytes_copied: u64,
+    pub(super) bytes_copied: u64,
 }
 
 /// A format that could not be shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// The four-character code.
-    pub format: String,
+    pub(super) format: String,
     /// The error's text.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
-/// Someone who uses dma-bufs, under the name that the report uses.
+/// An importer of dma-bufs, under the name that the report uses.
 #[derive(Debug)]
 pub(super) struct Sink {
     pub(super) name: String,

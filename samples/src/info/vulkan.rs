@@ -11,42 +11,42 @@ use serde::Serialize;
 
 /// What a Vulkan device says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct VulkanReport {
+pub(super) struct VulkanReport {
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Its UUID, in hexadecimal digits.
-    pub uuid: String,
+    pub(super) uuid: String,
     /// "CPU", "INTEGRATED_GPU", and so on.
-    pub device_type: String,
+    pub(super) device_type: String,
     /// The driver and its version.
-    pub driver: String,
+    pub(super) driver: String,
     /// The version of Vulkan.
-    pub vulkan: String,
+    pub(super) vulkan: String,
     /// Its DRM nodes, as far as it says, as "major:minor".
-    pub drm_nodes: Vec<String>,
+    pub(super) drm_nodes: Vec<String>,
     /// Extensions and features that exporting needs and that it lacks.
-    pub missing_for_export: Vec<&'static str>,
+    pub(super) missing_for_export: Vec<&'static str>,
     /// Extensions and features that importing needs and that it lacks.
-    pub missing_for_import: Vec<&'static str>,
+    pub(super) missing_for_import: Vec<&'static str>,
     /// What it can share.
-    pub formats: Vec<VulkanFormat>,
+    pub(super) formats: Vec<VulkanFormat>,
 }
 
 /// A format with a modifier that a Vulkan device can export or import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct VulkanFormat {
+pub(super) struct VulkanFormat {
     /// The four-character code.
-    pub format: String,
+    pub(super) format: String,
     /// The modifier.
-    pub modifier: String,
+    pub(super) modifier: String,
     /// Memory planes.
-    pub planes: u32,
+    pub(super) planes: u32,
     /// For which uses it can be exported: "render", "sample".
-    pub export: Vec<&'static str>,
+    pub(super) export: Vec<&'static str>,
     /// For which uses it can be imported.
-    pub import: Vec<&'static str>,
+    pub(super) import: Vec<&'static str>,
     /// The largest image, width and height.
-    pub max_extent: [u32; 2],
+    pub(super) max_extent: [u32; 2],
 }
 
 /// The uses that are asked for, one by one.

@@ -22,7 +22,7 @@ impl Command {
         let info = vk::CommandPoolCreateInfo::default()
             .flags(vk::CommandPoolCreateFlags::TRANSIENT)
             .queue_family_index(device.queue_family());
-        // SAFETY: the family is the one that the device was made with.
+        // SAFETY: the device was made with this queue family.
         let pool = unsafe { device.raw().create_command_pool(&info, None) }
             .context("vkCreateCommandPool failed")?;
         let mut this = Self {
@@ -34,7 +34,7 @@ impl Command {
         let info = vk::CommandBufferAllocateInfo::default()
             .command_pool(pool)
             .command_buffer_count(1);
-        // SAFETY: the pool is ours and nobody else uses it.
+        // SAFETY: the pool is ours and used by this thread only.
         let buffers = unsafe { device.raw().allocate_command_buffers(&info) }
             .context("vkAllocateCommandBuffers failed")?;
         this.buffer = buffers[0];

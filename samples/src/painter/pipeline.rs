@@ -15,7 +15,7 @@ pub(super) const STAGES: vk::ShaderStageFlags = vk::ShaderStageFlags::from_raw(
     vk::ShaderStageFlags::VERTEX.as_raw() | vk::ShaderStageFlags::FRAGMENT.as_raw(),
 );
 
-/// A pipeline and its layout, destroyed with it: whoever owns it drops it when no work uses it.
+/// A pipeline and its layout, destroyed with it: its owner drops it when no work uses it.
 pub(super) struct Pipeline {
     device: Device,
     layout: vk::PipelineLayout,

@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result};
 use dmashare::{Access, CpuMapping, Extent, Fourcc, Mapping};
 use dmashare_drm::{Card, CommitId};
 
-use super::Options;
-use super::frame_buffer::FrameBuffer;
 use crate::capture::{Capture, Comparison};
 use crate::capture_target::CaptureTarget;
+use crate::drawn_buffer::DrawnBuffer;
 use crate::picture::Picture;
 use crate::pixel_format::PixelFormat;
+use crate::scanout::scanout_options::Options;
 use crate::screen::Screen;
 
 /// Which frames are captured.
@@ -62,10 +62,11 @@ pub(super) struct Captures {
 }
 
 impl Captures {
-    /// Plans the captures that the options ask for. `format` is that of the display's captures, or
-    /// `None` to read the buffers themselves.
+    /// Plans the captures that the options ask for. `format` is the format of the display's captures,
+    /// or `None` to read the buffers themselves. The name of the capture buffer begins with `name`.
     pub(super) fn new(
         options: &Options,
+        name: &str,
         card: &Card,
         extent: Extent,
         shown: &'static PixelFormat,
@@ -75,7 +76,7 @@ impl Captures {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         }
-        let name = format!("scanout {} capture", std::process::id());
+        let name = format!("{name}capture");
         let target = format.map(|format| CaptureTarget::new(card, name, extent, format));
         Ok(Self {
             plan: Plan {
@@ -119,11 +120,6 @@ impl Captures {
         }
     }
 
-    /// The inode of the capture buffer.
-    pub(super) fn inode(&self) -> Option<u64> {
-        self.target.as_ref().map(CaptureTarget::inode)
-    }
-
     /// `commit` captures `frame`.
     pub(super) fn begun(&mut self, commit: CommitId, frame: u32) {
         self.pending = self.target.is_some().then_some((commit, frame));
@@ -149,7 +145,7 @@ impl Captures {
 
     /// Reads a frame from the buffer itself, once it is drawn: a copy for the PNG file, which shows
     /// what was drawn, not what the display made of it.
-    pub(super) fn read_buffer(&mut self, frame: u32, buffer: &FrameBuffer) -> Result<()> {
+    pub(super) fn read_buffer(&mut self, frame: u32, buffer: &DrawnBuffer) -> Result<()> {
         let mut mapping = CpuMapping::new(buffer.shared.backing().dmabuf(), Access::Read).context(
             "frames can be written to PNG files only with a writeback connector or in linear \
              buffers: leave --png out",

@@ -2,22 +2,23 @@
 
 use std::path::Path;
 
-use super::frame_buffer::FrameBuffer;
 use dmashare_lab_probe::{BUFINFO, BufInfo, attached_name, read_bufinfo};
+
+use crate::drawn_buffer::DrawnBuffer;
 
 /// One frame buffer in the report.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct BufferReport {
+pub(super) struct BufferReport {
     /// The inode of the dma-buf that Vulkan exported.
-    pub inode: u64,
+    pub(super) inode: u64,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Its bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// Who made it, by the kernel's name; `None` where the list can't be read.
-    pub exporter: Option<String>,
+    pub(super) exporter: Option<String>,
     /// The devices that are attached to it; `None` where the list can't be read.
-    pub attached: Option<Vec<String>>,
+    pub(super) attached: Option<Vec<String>>,
 }
 
 /// The frame buffers as the kernel lists them, and what is wrong with that.
@@ -33,18 +34,18 @@ pub(super) struct KernelList {
 impl KernelList {
     /// Reads the list while the buffers are in use. There has to be one dma-buf for each buffer: the
     /// one that Vulkan exported, with the display's device attached.
-    pub(super) fn read(buffers: &[FrameBuffer], card: Option<&Path>) -> Self {
+    pub(super) fn read(buffers: &[DrawnBuffer], card: Option<&Path>) -> Self {
         let mut this = Self::default();
         let list = match read_bufinfo() {
             Ok(list) => Some(list),
             Err(error) => {
-                this.unreadable = Some(format!("{}: {error}", BUFINFO));
+                this.unreadable = Some(format!("{BUFINFO}: {error}"));
                 None
             }
         };
         let display = card.and_then(|path| attached_name(path).ok());
         for buffer in buffers {
-            let inode = buffer.inode();
+            let inode = buffer.shared.backing().dmabuf().id().inode();
             let name = buffer.shared.desc().name.clone();
             let listed = list.as_deref().map(|list| {
                 this.errors

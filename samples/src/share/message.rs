@@ -6,36 +6,22 @@ use anyhow::{Context as _, Result};
 use dmashare::{DmaBuf, Extent, Fourcc, Modifier, PlaneFd};
 use serde::{Deserialize, Serialize};
 
+use crate::capture::Comparison;
+
 /// A message; descriptors travel beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Message {
     /// Here is the memory: one descriptor for each dma-buf.
     Share(Shared),
-    /// The memory is attached to the other device.
-    Attached {
-        /// Its name.
-        device: String,
-    },
+    /// The memory is attached to the other device, which has this name.
+    Attached { device: String },
     /// A frame was drawn; with it comes a sync_file, unless it is complete already. From the
     /// exporter it asks for the frame to be checked, from the importer it is the answer to `Draw`.
-    Drawn {
-        /// The frame.
-        frame: u32,
-    },
+    Drawn { frame: u32 },
     /// Every pixel was compared.
-    Checked {
-        /// Pixels that were compared.
-        pixels_checked: u64,
-        /// Pixels that differ.
-        pixel_errors: u64,
-        /// The first of them.
-        first_error: Option<String>,
-    },
+    Checked(Comparison),
     /// The importer is to draw.
-    Draw {
-        /// The frame.
-        frame: u32,
-    },
+    Draw { frame: u32 },
     /// The importer is to let go of everything.
     Close,
     /// It has.
@@ -44,14 +30,11 @@ pub(super) enum Message {
         bytes_copied: u64,
         /// Bytes that it read back to check them.
         bytes_read_back: u64,
-        /// What the descriptors are open on that it has left over.
+        /// What its descriptors that are left over are open on.
         files_left: Vec<String>,
     },
-    /// It could not do what it was asked for.
-    Failed {
-        /// Why.
-        error: String,
-    },
+    /// It could not do what it was asked for, and why.
+    Failed { error: String },
 }
 
 /// An image in dma-bufs, as it is described to another process.

@@ -1,6 +1,4 @@
-//! One of the two that share: a device, its image of the shared memory, and a painter.
-
-use std::time::Duration;
+//! One of the two sides: a device, its image of the shared memory, and a painter.
 
 use anyhow::{Context as _, Result, ensure};
 use dmashare::{
@@ -13,12 +11,10 @@ use crate::capture::{Capture, Comparison};
 use crate::painter::Painter;
 use crate::picture::Picture;
 use crate::pixel_format::{PixelFormat, list};
+use crate::retirement::wait_for_retirement;
 
 /// Drawn by either, read back by either.
 const USAGE: Usage = Usage::RENDER.union(Usage::TRANSFER_SOURCE);
-
-/// How long destruction of what was retired is waited for at the end.
-const LAST_RETIREMENT: Duration = Duration::from_secs(5);
 
 /// A device that draws into the shared memory and reads from it.
 #[derive(Debug)]
@@ -84,8 +80,7 @@ impl Party {
         self.painter.draw(&self.image, frame)
     }
 
-    /// What another process drew is there when `fence` has signalled: from here on every use of the
-    /// buffer waits for it.
+    /// Adds the fence of what another process draws: from here on every use of the buffer waits for it.
     pub(super) fn drawn_elsewhere(&self, fence: SyncFile) -> Result<()> {
         let submission = Submission::begin([self.image.write()])?;
         submission.commit(&Fence::from(fence));
@@ -102,8 +97,8 @@ impl Party {
         Ok(capture.compare(&Picture::new(desc.extent, frame), format))
     }
 
-    /// Closes everything, and tells how many bytes the library copied besides those that were read
-    /// back to be checked.
+    /// Closes everything. Returns how many bytes the library copied in order to share, and how many were
+    /// read back to be checked.
     pub(super) fn close(self) -> Result<(u64, u64)> {
         let Self {
             shared,
@@ -113,11 +108,7 @@ impl Party {
             read_back,
         } = self;
         drop((painter, image, shared));
-        let begun = std::time::Instant::now();
-        while device.retired() > 0 && begun.elapsed() < LAST_RETIREMENT {
-            device.dispatch();
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_retirement(&[&device]);
         ensure!(device.retired() == 0, "the device does not come to rest");
         Ok((device.bytes_copied().saturating_sub(read_back), read_back))
     }
@@ -152,9 +143,8 @@ pub(super) fn shared_modifiers(
         .filter(|support| support.exportable)
         .map(|support| support.modifier)
         .filter(|modifier| {
-            taken
-                .iter()
-                .any(|support| support.importable && support.modifier == *modifier)
+            let mut taken = taken.iter().filter(|support| support.importable);
+            taken.any(|support| support.modifier == *modifier)
         })
         .collect();
     ensure!(

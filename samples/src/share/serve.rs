@@ -7,15 +7,14 @@ use anyhow::{Context as _, Result, bail};
 use dmashare::SyncFile;
 use dmashare_vk::{Instance, InstanceOptions};
 
-use super::Options;
-use super::message::Message;
-use super::party::{Party, sync_file};
-use super::socket::Socket;
 use crate::leaks::Baseline;
 use crate::program;
+use crate::share::message::Message;
+use crate::share::party::{Party, sync_file};
+use crate::share::share_options::Options;
+use crate::share::socket::Socket;
 
-/// Serves the process at the other end of standard input until it asks to close. What fails here is
-/// told there.
+/// Serves the process at the other end of standard input until it asks to close. Errors are sent there.
 pub(super) fn serve(options: &Options) -> Result<()> {
     let fd = io::stdin()
         .as_fd()
@@ -47,12 +46,7 @@ fn answer(socket: &Socket, options: &Options) -> Result<()> {
         match socket.receive()? {
             (Message::Drawn { frame }, fds) => {
                 drawn(&party, fds)?;
-                let found = party.check(frame)?;
-                let checked = Message::Checked {
-                    pixels_checked: found.pixels_checked,
-                    pixel_errors: found.pixel_errors,
-                    first_error: found.first_error.map(|error| error.to_string()),
-                };
+                let checked = Message::Checked(party.check(frame)?);
                 socket.send(&checked, &[])?;
             }
             (Message::Draw { frame }, _) => {
@@ -69,7 +63,7 @@ fn answer(socket: &Socket, options: &Options) -> Result<()> {
     let closed = Message::Closed {
         bytes_copied,
         bytes_read_back,
-        files_left: baseline.compare()?.files,
+        files_left: baseline.compare()?.files_left,
     };
     socket.send(&closed, &[])
 }

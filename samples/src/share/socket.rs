@@ -1,7 +1,7 @@
 //! A socket between two processes that carries messages and file descriptors.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
@@ -12,11 +12,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::message::Message;
+use crate::share::message::Message;
 
 /// The longest message, in bytes.
 const LONGEST: usize = 4096;
-/// A process that does not answer for so many seconds will not answer any more.
+/// A process that does not answer for so many seconds has hung.
 const SILENCE: i64 = 60;
 
 /// One end of a connected SEQPACKET socket: each message arrives whole, with its descriptors.
@@ -76,7 +76,7 @@ impl Socket {
         let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
         ensure!(!flags.intersects(cut), "a message was longer than allowed");
         let message = serde_json::from_slice(&text[..length])
-            .context("the other process sent what is no message")?;
+            .context("the other process sent something that is no message")?;
         match message {
             Message::Failed { error } => anyhow::bail!("the other process failed: {error}"),
             message => Ok((message, fds)),
@@ -103,7 +103,7 @@ impl Socket {
             if let ControlMessageOwned::ScmRights(raw) = control {
                 fds.extend(raw.into_iter().map(|fd| {
                     // SAFETY: the kernel has just installed this descriptor for the message, and
-                    // nobody else knows of it.
+                    // nothing else owns it.
                     unsafe { OwnedFd::from_raw_fd(fd) }
                 }));
             }
@@ -112,14 +112,10 @@ impl Socket {
     }
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     #[test]

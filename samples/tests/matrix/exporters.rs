@@ -1,26 +1,26 @@
-//! Everyone in the lab who makes dma-bufs.
+//! The lab's exporters of dma-bufs.
 
 use std::time::Duration;
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Access, BufferDesc, ColorRange, CpuAccess, DmaBuf, Exporter, Extent, Fourcc,
-    MatrixCoefficients, Modifier, PlaneLayout, SharedBuffer, Usage,
+    BufferDesc, ColorRange, DmaBuf, Exporter, Extent, Fourcc, MatrixCoefficients, Modifier,
+    PlaneLayout, SharedBuffer, Usage,
 };
 use dmashare_drm::DumbBuffers;
-use dmashare_samples::picture::Picture;
-use dmashare_samples::pixel_format::PixelFormat;
-use dmashare_samples::v4l2::V4l2Capture;
+use dmashare_v4l2::V4l2Capture;
 use dmashare_vk::ash::vk;
 use dmashare_vk::{Device, PlainBuffer};
 
-const LINEAR: &[Modifier] = &[Modifier::LINEAR];
+use crate::support::pixels::{picture, read, write};
+use crate::support::{LINEAR, map};
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The number of the picture that buffers hold.
 pub(crate) const FRAME: u32 = 7;
 
-/// Everything that someone may do with a buffer here.
+/// Everything that is done with a buffer here.
 const USAGE: Usage = Usage::TRANSFER_SOURCE
     .union(Usage::TRANSFER_DESTINATION)
     .union(Usage::SCANOUT);
@@ -90,8 +90,8 @@ impl Maker {
             Self::VulkanImage(device) => {
                 let modifiers = device.modifiers(&desc).ok()?;
                 let buffer = SharedBuffer::new(device, desc, &modifiers).unwrap();
-                let bytes = picture(format, extent);
-                let image = buffer.attach(device).unwrap().map().unwrap();
+                let bytes = picture(format, extent, FRAME);
+                let image = map(&buffer, device);
                 device.transfer().upload(&image, &bytes).unwrap();
                 Some(Made::new(buffer, bytes, None))
             }
@@ -118,7 +118,7 @@ impl Made {
 /// A buffer that the CPU writes.
 fn written<E: Exporter + Clone + 'static>(exporter: &E, desc: BufferDesc) -> Made {
     let buffer = SharedBuffer::new(exporter, desc, LINEAR).unwrap();
-    let bytes = picture(buffer.desc().format, buffer.desc().extent);
+    let bytes = picture(buffer.desc().format, buffer.desc().extent, FRAME);
     write(buffer.backing().dmabuf(), &bytes);
     Made::new(buffer, bytes, None)
 }
@@ -151,13 +151,13 @@ fn plain(device: &Device, desc: BufferDesc) -> Made {
         [memory.memory().clone()],
     );
     let dmabuf = dmabuf.unwrap();
-    let bytes = picture(format, extent);
+    let bytes = picture(format, extent, FRAME);
     write(&dmabuf, &bytes);
     let buffer = SharedBuffer::from_dmabuf(desc, dmabuf).unwrap();
     Made::new(buffer, bytes, Some(memory))
 }
 
-/// What the camera sees. It is closed before the buffer is used, so that nobody fills it again.
+/// What the camera sees. It is closed before the buffer is used, so that it does not fill it again.
 fn captured(desc: BufferDesc) -> Option<Made> {
     if desc.format.info()?.has_alpha {
         // vivid fills the alpha with 0: there would be nothing to see.
@@ -167,7 +167,7 @@ fn captured(desc: BufferDesc) -> Option<Made> {
     let frames: Vec<_> = (0..2)
         .map(|_| {
             let frame = SharedBuffer::new(&camera, desc.clone(), LINEAR).unwrap();
-            let filled = frame.attach(&camera).unwrap().map().unwrap();
+            let filled = map(&frame, &camera);
             camera.queue(&filled, PATIENCE).unwrap();
             (frame, filled)
         })
@@ -178,66 +178,8 @@ fn captured(desc: BufferDesc) -> Option<Made> {
     let dmabuf = frames[filled.index as usize].0.backing().dmabuf().clone();
     drop((frames, camera));
     let bytes = read(&dmabuf);
-    let mut made = Made::new(
-        SharedBuffer::from_dmabuf(desc, dmabuf).unwrap(),
-        bytes,
-        None,
-    );
+    let buffer = SharedBuffer::from_dmabuf(desc, dmabuf).unwrap();
+    let mut made = Made::new(buffer, bytes, None);
     made.is_picture = false;
     Some(made)
-}
-
-/// The picture, or noise in a format in which it is not drawn.
-fn picture(format: Fourcc, extent: Extent) -> Vec<u8> {
-    if let Some(pixels) = PixelFormat::of(format) {
-        let picture = Picture::new(extent, FRAME);
-        return (0..extent.height)
-            .flat_map(|y| (0..extent.width).map(move |x| (x, y)))
-            .flat_map(|(x, y)| {
-                let pixel = pixels.encode(picture.pixel(x, y)).to_le_bytes();
-                pixel.into_iter().take(pixels.bytes())
-            })
-            .collect();
-    }
-    let planes = format.info().unwrap().planes.iter();
-    let bytes: u64 = planes
-        .map(|info| info.row_bytes(extent.width) * u64::from(info.rows(extent.height)))
-        .sum();
-    let mut number = 1_u32;
-    (0..bytes)
-        .map(|at| {
-            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let noise = number.to_be_bytes()[0];
-            // The low six bits of its words are padding, which is zero.
-            let is_padded = format == Fourcc::P010 && at % 2 == 0;
-            if is_padded { noise & 0xc0 } else { noise }
-        })
-        .collect()
-}
-
-fn write(dmabuf: &DmaBuf, bytes: &[u8]) {
-    let mut access = CpuAccess::begin(dmabuf, Access::Write).unwrap();
-    let mut at = 0;
-    for (plane, info) in dmabuf.format().info().unwrap().planes.iter().enumerate() {
-        let row_bytes = access.row_bytes(plane).unwrap();
-        for row in 0..info.rows(dmabuf.extent().height) {
-            let source = &bytes[at..at + row_bytes];
-            access.write_row(plane, row, source).unwrap();
-            at += row_bytes;
-        }
-    }
-}
-
-/// Rows of all planes, as the CPU reads them.
-pub(crate) fn read(dmabuf: &DmaBuf) -> Vec<u8> {
-    let access = CpuAccess::begin(dmabuf, Access::Read).unwrap();
-    let mut bytes = Vec::new();
-    for (plane, info) in dmabuf.format().info().unwrap().planes.iter().enumerate() {
-        let mut row_bytes = vec![0; access.row_bytes(plane).unwrap()];
-        for row in 0..info.rows(dmabuf.extent().height) {
-            access.read_row(plane, row, &mut row_bytes).unwrap();
-            bytes.extend_from_slice(&row_bytes);
-        }
-    }
-    bytes
 }

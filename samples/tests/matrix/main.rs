@@ -1,5 +1,5 @@
-//! Every exporter of the lab with every importer, in every format that both claim: by which route the
-//! pixels come, and that they are right. The table is kept in `docs/matrix.md`.
+//! Every exporter of the lab with every importer, in every format that both claim: the route by which the
+//! pixels come, and whether they are right. The table is kept in `docs/matrix.md`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod exporters;
@@ -32,7 +32,7 @@ fn routes() -> Routes {
     routes.with_detour(packed)
 }
 
-/// How far it is, and the table: for whoever looks.
+/// Progress, and the table, on standard error.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -110,13 +110,13 @@ fn every_pair_shares_every_format_and_the_pixels_are_right() {
     compare(&table);
 }
 
-/// A constraint that a display declares, and a copy that is asked for: everyone's pixels come by a shadow.
+/// With a display's constraint, or a copy that is asked for, all pixels come by a shadow.
 #[test]
 fn shadows_that_are_forced_show_the_right_pixels() {
     let _displays = displays();
     let users = User::all();
     let mut strides = AccessConstraint::default();
-    // Nobody's rows of 640 pixels are so, by chance.
+    // No exporter's rows of 640 pixels are so by chance.
     strides.stride_alignment = 640 * 12;
     let places = AccessConstraint::placements(Placements::SHMEM);
     let routes = routes();

@@ -1,102 +1,28 @@
-//! The lab's displays: vkms devices that are made through configfs.
+//! The lab's displays (vkms).
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use dmashare_lab_probe::attached_name;
+use dmashare::Mapping;
+use dmashare_drm::{Card, Commit, Event, Output, OutputCommit, PlaneCommit};
+use dmashare_lab_probe::VkmsDisplay;
 
-use super::{cards, eventually};
+use super::cards;
 
-const CONFIGFS: &str = "/sys/kernel/config/vkms";
-
-/// A display of vkms. One that a test has made is removed when this is dropped.
-#[derive(Debug)]
-pub struct Display {
-    folder: PathBuf,
-    pub card: String,
-    ours: bool,
-}
-
-impl Display {
-    /// The display behind a card of the lab.
-    pub fn of(card: &str) -> Self {
-        let name = attached_name(Path::new(card)).unwrap();
-        Self {
-            folder: Path::new(CONFIGFS).join(name),
-            card: card.to_owned(),
-            ours: false,
-        }
+/// A display of a test's own that cannot capture what it shows.
+pub fn without_writeback() -> VkmsDisplay {
+    let display = VkmsDisplay::new();
+    let folder = Path::new("/sys/kernel/config/vkms").join(display.device_name());
+    // A display's parts can be changed only while it is off.
+    for (file, value) in [
+        ("enabled", "0"),
+        ("crtcs/crtc0/writeback", "0"),
+        ("enabled", "1"),
+    ] {
+        fs::write(folder.join(file), value).unwrap();
     }
-
-    /// Makes a display that cannot capture what it shows.
-    pub fn without_writeback(name: &str) -> Self {
-        let before = cards("vkms");
-        let folder = Path::new(CONFIGFS).join(name);
-        for part in ["", "planes/p", "crtcs/c", "encoders/e", "connectors/o"] {
-            fs::create_dir(folder.join(part)).unwrap_or_else(|error| {
-                panic!("{name}/{part}: {error}; run this test with `cargo lab test`")
-            });
-        }
-        fs::write(folder.join("planes/p/type"), "1").unwrap();
-        fs::write(folder.join("crtcs/c/writeback"), "0").unwrap();
-        for (link, target) in [
-            ("planes/p/possible_crtcs/c", "crtcs/c"),
-            ("encoders/e/possible_crtcs/c", "crtcs/c"),
-            ("connectors/o/possible_encoders/e", "encoders/e"),
-        ] {
-            symlink(folder.join(target), folder.join(link)).unwrap();
-        }
-        fs::write(folder.join("enabled"), "1").unwrap();
-        let mut card = None;
-        eventually("the new display's node", || {
-            card = cards("vkms")
-                .into_iter()
-                .find(|card| !before.contains(card));
-            card.is_some()
-        });
-        Self {
-            folder,
-            card: card.unwrap(),
-            ours: true,
-        }
-    }
-
-    pub fn unplug(&self) {
-        self.status("2");
-    }
-
-    pub fn plug(&self) {
-        self.status("1");
-    }
-
-    fn status(&self, status: &str) {
-        let connectors = fs::read_dir(self.folder.join("connectors")).unwrap();
-        for connector in connectors {
-            fs::write(connector.unwrap().path().join("status"), status).unwrap();
-        }
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        if !self.ours {
-            self.plug();
-            return;
-        }
-        // Not unwrapped: a panic here would hide the test's own.
-        let _ = fs::write(self.folder.join("enabled"), "0");
-        for link in [
-            "planes/p/possible_crtcs/c",
-            "encoders/e/possible_crtcs/c",
-            "connectors/o/possible_encoders/e",
-        ] {
-            let _ = fs::remove_file(self.folder.join(link));
-        }
-        for part in ["connectors/o", "encoders/e", "crtcs/c", "planes/p", ""] {
-            let _ = fs::remove_dir(self.folder.join(part));
-        }
-    }
+    display
 }
 
 /// What the card's display shows, as the kernel tells it: whether it is on, and which plane shows
@@ -113,4 +39,40 @@ pub fn kms_state(card: &str) -> String {
         .filter(|line| telling.iter().any(|part| line.starts_with(part)))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// A card of the lab with its connected output.
+pub fn open_display(index: usize) -> (Card, Output) {
+    let card = Card::open(&cards("vkms")[index]).unwrap();
+    let outputs = card.outputs().unwrap();
+    let output = outputs.into_iter().find(Output::is_connected).unwrap();
+    (card, output)
+}
+
+/// Shows planes on a screen as large as the target, and waits until the display has captured that into
+/// the target.
+#[track_caller]
+pub fn show(card: &Card, output: &Output, planes: Vec<PlaneCommit>, target: &Mapping<Card>) {
+    let mode = target.object().extent().to_string();
+    let mode = output.mode(&mode).unwrap();
+    let mut commit = OutputCommit::new(output).mode(mode).writeback(target);
+    for plane in planes {
+        commit = commit.plane(plane);
+    }
+    let commit = card.commit(Commit::new().output(commit)).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut flipped, mut written) = (false, false);
+    while !(flipped && written) {
+        assert!(
+            Instant::now() < deadline,
+            "flipped: {flipped}, written: {written}"
+        );
+        for event in card.wait_events(Duration::from_millis(100)).unwrap() {
+            match event {
+                Event::Flip { commit: of, .. } => flipped |= of == commit,
+                Event::Written { commit: of, .. } => written |= of == commit,
+                _ => {}
+            }
+        }
+    }
 }

@@ -1,11 +1,17 @@
 //! vivid with a cable from its output to its input.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use dmashare::Extent;
-use dmashare_samples::v4l2::V4l2Device;
+use dmashare::{Extent, Fourcc, Mapping};
+use dmashare_v4l2::{V4l2Capture, V4l2Device, V4l2Output};
 
-/// What the HDMI input and output of vivid have at first.
+use super::pixels::read;
+use super::{map, shown_buffer};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The extent of vivid's HDMI input and output at first.
 pub const HDMI: Extent = Extent::new(1280, 720);
 
 /// The control "HDMI 000-0 Is Connected To" (`vivid-ctrls.c`), and its value for the only HDMI output.
@@ -39,6 +45,37 @@ impl Loopback {
         output.set_output(1).unwrap();
         Self { input }
     }
+}
+
+/// Sends a buffer through the cable, and returns three frames that come out at the other end. The output
+/// may not have begun when the first was captured. `queued` is called when the output has the buffer.
+pub fn sent(
+    output: &V4l2Output,
+    buffer: &Mapping<V4l2Output>,
+    format: Fourcc,
+    queued: impl FnOnce(),
+) -> Vec<Vec<u8>> {
+    let camera = V4l2Capture::open(None, format, HDMI).unwrap();
+    let frames = [(); 3].map(|()| {
+        let frame = shown_buffer(&camera, HDMI, format);
+        let filled = map(&frame, &camera);
+        (frame, filled)
+    });
+    output.queue(buffer, PATIENCE).unwrap();
+    queued();
+    output.start().unwrap();
+    for (_, filled) in &frames {
+        camera.queue(filled, PATIENCE).unwrap();
+    }
+    camera.start().unwrap();
+    let captured = frames.iter().map(|_| {
+        let frame = camera.wait_frame(PATIENCE).unwrap().unwrap();
+        read(frames[frame.index as usize].0.backing().dmabuf())
+    });
+    let captured = captured.collect();
+    camera.stop().unwrap();
+    output.stop().unwrap();
+    captured
 }
 
 impl Drop for Loopback {

@@ -3,17 +3,23 @@
 
 pub mod display;
 pub mod loopback;
+pub mod pixels;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dmashare::host::DmaHeap;
-use dmashare::{BufferDesc, Extent, Fourcc, Modifier, SharedBuffer, Usage};
+use dmashare::{
+    BufferDesc, Exporter, Extent, Fourcc, Importer, Mapping, Modifier, SharedBuffer, Usage,
+};
 use dmashare_lab_probe::bufinfo;
-use dmashare_samples::capture::Comparison;
 use dmashare_vk::{Device, DeviceSelector, Instance, InstanceOptions};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
+
+pub const LINEAR: &[Modifier] = &[Modifier::LINEAR];
 
 /// The displays are there for one test at a time.
 pub fn displays() -> MutexGuard<'static, ()> {
@@ -131,6 +137,26 @@ pub fn run(name: &str, arguments: &[&str]) -> Said {
     Said::of(program(name).args(arguments).output().unwrap())
 }
 
+/// Sends a signal to a program, and waits for its end.
+pub fn end_by(signal: Signal, child: Child) -> Said {
+    let pid = i32::try_from(child.id()).unwrap();
+    kill(Pid::from_raw(pid), signal).unwrap();
+    Said::of(child.wait_with_output().unwrap())
+}
+
+/// Ends a program as Ctrl-C does. It says so and leaves nothing behind.
+#[track_caller]
+pub fn interrupt(child: Child) -> Value {
+    let said = end_by(Signal::SIGINT, child);
+    assert_eq!(said.status, Some(130), "{said:?}");
+    let json = said.json();
+    assert_eq!(json["interrupted"], true, "{json}");
+    assert_eq!(json["failures"], serde_json::json!([]), "{json}");
+    assert_eq!(json["fds_leaked"], 0, "{json}");
+    assert_eq!(json["dmabufs_leaked"], 0, "{json}");
+    json
+}
+
 /// How many dma-bufs have a name that begins so.
 pub fn dmabufs_named(beginning: &str) -> usize {
     let list = bufinfo();
@@ -147,25 +173,37 @@ pub fn device() -> Device {
     Device::open(&instance.select(&DeviceSelector::Any).unwrap()).unwrap()
 }
 
+/// A linear buffer. Its name begins with "test".
+#[track_caller]
+pub fn new_buffer<E: Exporter + Clone + 'static>(
+    exporter: &E,
+    extent: Extent,
+    format: Fourcc,
+    usage: Usage,
+) -> SharedBuffer {
+    let desc = BufferDesc::new("test buffer", extent, format, usage);
+    SharedBuffer::new(exporter, desc, LINEAR).unwrap()
+}
+
 /// A buffer that a display shows and the CPU reads.
-pub fn shown_desc(name: &str, extent: Extent, format: Fourcc) -> BufferDesc {
-    BufferDesc::new(name, extent, format, Usage::SCANOUT | Usage::CPU_READ)
+#[track_caller]
+pub fn shown_buffer<E>(exporter: &E, extent: Extent, format: Fourcc) -> SharedBuffer
+where
+    E: Exporter + Clone + 'static,
+{
+    new_buffer(exporter, extent, format, Usage::SCANOUT | Usage::CPU_READ)
 }
 
 /// Such a buffer in memory of the heap "system".
 pub fn heap_buffer(extent: Extent, format: Fourcc) -> SharedBuffer {
     let heap = DmaHeap::open("system")
         .unwrap_or_else(|error| panic!("{error}; run this test with `cargo lab test`"));
-    let desc = shown_desc("of a heap", extent, format);
-    SharedBuffer::new(&heap, desc, &[Modifier::LINEAR]).unwrap()
+    shown_buffer(&heap, extent, format)
 }
 
-/// Demands that all pixels were compared and are right.
 #[track_caller]
-pub fn all_equal(comparison: &Comparison, extent: Extent) {
-    let pixels = u64::from(extent.width) * u64::from(extent.height);
-    assert_eq!(comparison.pixels_checked, pixels);
-    assert_eq!(comparison.pixel_errors, 0, "{:?}", comparison.first_error);
+pub fn map<I: Importer>(buffer: &SharedBuffer, importer: &I) -> Mapping<I> {
+    buffer.attach(importer).unwrap().map().unwrap()
 }
 
 /// Waits for something to become true, for ten seconds at most.
