@@ -1,15 +1,16 @@
 //! `cargo lab runner`: what cargo starts test and bench executables with (its `target.….runner`).
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 use crate::inherited_child;
 use crate::run_command::{self, Caller, GuestOptions};
@@ -23,23 +24,12 @@ pub(crate) struct RunnerArguments {
     /// Measure: the kernel's lock checking is off
     #[arg(long)]
     bench: bool,
-    /// Add a line about the run to this file
+    /// Add a line to this file: the processor time that the run took, in seconds
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// The executable and its arguments
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
-}
-
-/// One executable's run, a line of the report.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ExecutableRun {
-    /// The executable's path.
-    pub(crate) executable: PathBuf,
-    /// Wall time, the guest's start and end included.
-    pub(crate) seconds: f64,
-    /// Exit status.
-    pub(crate) status: i32,
 }
 
 /// Runs an executable that cargo built in a guest of its own, or outside if its package says so;
@@ -48,7 +38,6 @@ pub(crate) struct ExecutableRun {
 /// # Errors
 /// When the guest cannot be started or the report not written.
 pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
-    let started = Instant::now();
     let mut command = arguments.command;
     let executable = match command.first_mut() {
         Some(first) => {
@@ -66,7 +55,7 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
         let mut outside = Command::new(&executable);
         outside.args(command.iter().skip(1));
         let status = inherited_child::run(&mut outside)?.code().unwrap_or(1);
-        add_to_report(arguments.report.as_deref(), executable, started, status)?;
+        add_to_report(arguments.report.as_deref())?;
         return Ok(status);
     }
     if arguments.bench {
@@ -87,30 +76,33 @@ pub(crate) fn run(arguments: RunnerArguments) -> Result<i32> {
         std::io::stdout(),
         std::io::stderr(),
     )?;
-    add_to_report(arguments.report.as_deref(), executable, started, status)?;
+    add_to_report(arguments.report.as_deref())?;
     Ok(status)
 }
 
-fn add_to_report(
-    report: Option<&Path>,
-    executable: PathBuf,
-    started: Instant,
-    status: i32,
-) -> Result<()> {
+/// Adds the processor time of the children that have ended: the guest's kernel with all of its
+/// processes, or the executable itself.
+fn add_to_report(report: Option<&Path>) -> Result<()> {
     let Some(report) = report else {
         return Ok(());
     };
-    let line = serde_json::to_string(&ExecutableRun {
-        executable,
-        seconds: started.elapsed().as_secs_f64(),
-        status,
-    })?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot measure the run")?;
+    let used = usage.user_time() + usage.system_time();
+    let microseconds = u64::try_from(used.num_microseconds())?;
+    let seconds = Duration::from_micros(microseconds).as_secs_f64();
     OpenOptions::new()
         .append(true)
         .create(true)
         .open(report)
-        .and_then(|mut file| writeln!(file, "{line}"))
+        .and_then(|mut file| writeln!(file, "{seconds}"))
         .with_context(|| format!("cannot write {}", report.display()))
+}
+
+/// The processor time that the runs which wrote this report took together.
+pub(crate) fn processor_time(report: &Path) -> Duration {
+    let lines = fs::read_to_string(report).unwrap_or_default();
+    let seconds = lines.lines().filter_map(|line| line.parse::<f64>().ok());
+    Duration::try_from_secs_f64(seconds.sum()).unwrap_or_default()
 }
 
 /// Makes `cargo` start every executable with `cargo lab runner OPTIONS`.

@@ -1,24 +1,36 @@
-//! `cargo lab test`: every test of the workspace, each executable in a guest of its own; the lab's
-//! own tests on the host, because they start guests. In between, the runtime is tested with the locks
-//! of a model checker, which tries threads in every order.
+//! `cargo lab test`: every test of the workspace, each executable in a guest of its own, as many at
+//! once as there are processors; the lab's own tests on the host, because they start guests. The
+//! runtime is tested once more with the locks of a model checker, which tries threads in every order.
 
-use std::fs;
+mod budget;
+mod durations;
+mod executables;
+mod ignored;
+mod running;
+mod schedule;
+mod selection;
+mod status_line;
+mod summary;
+
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::runner::{self, ExecutableRun};
+use crate::test_command::budget::Tier;
+use crate::test_command::durations::Durations;
+use crate::test_command::executables::TestExecutable;
+use crate::test_command::running::{Output, Runs};
+use crate::test_command::schedule::{Job, Slots};
+use crate::test_command::selection::{Part, Selection};
+use crate::test_command::summary::Summary;
 use crate::workspace::{self, Workspace};
-use crate::{inherited_child, setup};
+use crate::{interrupt, runner, setup};
 
-/// The lab's own package.
-const LAB: &str = env!("CARGO_PKG_NAME");
-/// The package that is compared with others, and the feature with which it links them.
-const BENCHES: &str = "dmashare-bench";
-const PEERS: &str = "dmashare-bench/peers";
-/// The package whose locks a model checker can take the place of.
-const RUNTIME: &str = "dmashare";
+/// The documentation tests' name in the table. Cargo runs them, and all of them are one job.
+const DOCUMENTATION: &str = "documentation";
 
 /// Arguments of `cargo lab test`.
 #[derive(Debug, Args)]
@@ -28,9 +40,18 @@ pub(crate) struct TestArguments {
     /// Run the tests of this package; may be repeated
     #[arg(short, long, value_name = "PACKAGE")]
     package: Vec<String>,
-    /// Time limit of one test executable
-    #[arg(long, default_value = "600", value_name = "SECONDS")]
-    timeout: u32,
+    /// Run only this integration test, such as scanout; may be repeated
+    #[arg(long, value_name = "NAME")]
+    test: Vec<String>,
+    /// Also run the long tests, those marked #[ignore = "long: ..."]; takes up to an hour
+    #[arg(long)]
+    long: bool,
+    /// Executables that run at once [default: one per processor, as memory allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: Option<u32>,
+    /// Time limit of one test executable [default: 600, with --long 1800]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
     /// Displays of each guest
     #[arg(long, default_value = "3", value_name = "N")]
     displays: u32,
@@ -40,102 +61,165 @@ pub(crate) struct TestArguments {
     /// Do not load the Vulkan validation layers
     #[arg(long)]
     no_validate: bool,
+    /// Print one JSON object about the run; the tests' output goes to standard error
+    #[arg(long)]
+    json: bool,
 }
 
-/// Runs the tests; returns the exit status.
+impl TestArguments {
+    fn tier(&self) -> Tier {
+        if self.long { Tier::Long } else { Tier::Change }
+    }
+
+    /// Whether every test of an executable is run, so that what it took is worth remembering.
+    fn is_complete(&self) -> bool {
+        self.filter.is_none() && !self.no_validate
+    }
+
+    /// The options of `cargo lab runner`; it adds what it measures to `report`.
+    fn runner_options(&self, report: &Path) -> Vec<String> {
+        let timeout = self.timeout.unwrap_or(self.tier().time_limit());
+        let mut options = vec![
+            format!("--timeout={timeout}"),
+            format!("--displays={}", self.displays),
+            format!("--cpus={}", self.cpus),
+            format!("--report={}", report.display()),
+        ];
+        if !self.no_validate {
+            options.push("--validate".to_owned());
+        }
+        options
+    }
+
+    /// What the test executables themselves are given.
+    fn harness_arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = self.filter.iter().cloned().collect();
+        if self.long {
+            arguments.push("--include-ignored".to_owned());
+        }
+        arguments
+    }
+}
+
+/// Builds the tests, runs them, and says what each took; returns the exit status.
 ///
 /// # Errors
-/// When set-up fails or cargo cannot be run.
+/// When set-up fails, cargo or a test executable cannot be started, or a signal interrupts us.
 pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
     setup::ensure()?;
     let workspace = Workspace::find()?;
-    let report = tempfile::NamedTempFile::new().context("cannot make the report's file")?;
     let started = Instant::now();
-    let mut failed = Vec::new();
+    let reports = tempfile::tempdir().context("cannot make a folder for reports")?;
+    let selection = Selection::new(
+        &workspace,
+        &arguments.package,
+        &arguments.test,
+        arguments.filter.is_some(),
+    )?;
+    let slots = Slots::choose(arguments.jobs)?;
+    let durations_file = workspace
+        .target
+        .join("lab")
+        .join(arguments.tier().durations());
+    let mut durations = Durations::read(&durations_file);
 
-    let chosen = |package: &str| {
-        arguments.package.is_empty() || arguments.package.iter().any(|name| name == package)
-    };
-    let inside: Vec<&str> = arguments
-        .package
-        .iter()
-        .map(String::as_str)
-        .filter(|package| *package != LAB)
-        .collect();
-    let mut options = vec![
-        format!("--timeout={}", arguments.timeout),
-        format!("--displays={}", arguments.displays),
-        format!("--cpus={}", arguments.cpus),
-        format!("--report={}", report.path().display()),
-    ];
-    if !arguments.no_validate {
-        options.push("--validate".to_owned());
-    }
-    if arguments.package.is_empty() || !inside.is_empty() {
-        let mut cargo = workspace::cargo();
-        cargo.current_dir(&workspace.root).arg("test");
-        if inside.is_empty() {
-            cargo.args(["--workspace", "--exclude", LAB]);
-        }
-        for package in inside {
-            cargo.args(["--package", package]);
-        }
-        if chosen(BENCHES) {
-            cargo.args(["--features", PEERS]);
-        }
-        runner::use_for(&mut cargo, &options)?;
-        cargo.arg("--no-fail-fast").args(&arguments.filter);
-        if !inherited_child::run(&mut cargo)?.success() {
-            failed.push("the tests in the lab");
+    // Made before a build can replace this program's file.
+    let documentation = documentation_tests(&workspace, &selection, arguments, reports.path())?;
+    let mut unbuilt = Vec::new();
+    let mut jobs = Vec::new();
+    for build in selection.builds() {
+        match executables::build(&workspace, build)? {
+            Some(executables) => jobs.extend(
+                executables
+                    .into_iter()
+                    .map(|executable| job(&workspace, executable, arguments, reports.path())),
+            ),
+            None => unbuilt.push(build.part),
         }
     }
-    // A filter is for a look at some tests; building the runtime a second time is not part of that.
-    if chosen(RUNTIME) && arguments.filter.is_none() {
-        let mut cargo = workspace::cargo();
-        cargo
-            .current_dir(&workspace.root)
-            .args(["test", "--package", RUNTIME]);
-        cargo.args(["--features", "shuttle", "--test", "shuttle"]);
-        runner::use_for(&mut cargo, &options)?;
-        cargo.arg("--no-fail-fast");
-        if !inherited_child::run(&mut cargo)?.success() {
-            failed.push("the tests of threads in every order");
-        }
+    if !unbuilt.contains(&Part::InTheLab) {
+        jobs.extend(documentation);
     }
-    if chosen(LAB) {
-        let mut cargo = workspace::cargo();
-        cargo
-            .current_dir(&workspace.root)
-            .args(["test", "--no-fail-fast", "--package", LAB])
-            .args(&arguments.filter);
-        if !inherited_child::run(&mut cargo)?.success() {
-            failed.push("the lab's own tests");
-        }
+    for job in &mut jobs {
+        job.expected = durations.of(&job.name);
     }
 
-    let runs = fs::read_to_string(report.path()).context("cannot read the report")?;
-    print_summary(&runs, started)?;
-    if failed.is_empty() {
-        println!("lab: all tests passed");
-        Ok(0)
+    let output = if arguments.json {
+        Output::Stderr
     } else {
-        println!("lab: FAILED: {}", failed.join(", "));
-        Ok(1)
+        Output::Stdout
+    };
+    let runs: Runs = running::run(jobs, &slots, output, interrupt::check)?;
+    if arguments.is_complete() {
+        durations.remember(&runs);
+        durations.write(&durations_file)?;
     }
+    let summary = Summary::new(
+        arguments.tier(),
+        runs,
+        unbuilt,
+        slots.count(),
+        started.elapsed(),
+    );
+    if arguments.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    } else {
+        print!("{summary}");
+    }
+    Ok(i32::from(!summary.passed))
 }
 
-/// Prints what each executable took.
-fn print_summary(runs: &str, started: Instant) -> Result<()> {
-    println!("\nlab: test executables run in the lab");
-    for line in runs.lines() {
-        let run: ExecutableRun = serde_json::from_str(line)?;
-        let name = run.executable.file_name().unwrap_or_default().display();
-        let verdict = match run.status {
-            0 => "ok".to_owned(),
-            status => format!("FAILED (exit status {status})"),
-        };
-        println!("  {:7.1} s  {name}  {verdict}", run.seconds);
-    }
-    println!("lab: {:.0} s in all", started.elapsed().as_secs_f64());
-    Ok(())
+/// The job that runs an executable by `cargo lab runner`, in the environment that cargo would give it.
+fn job(
+    workspace: &Workspace,
+    executable: TestExecutable,
+    arguments: &TestArguments,
+    reports: &Path,
+) -> Job {
+    let report = reports.join(executable.path.file_name().unwrap_or_default());
+    // This very program, even when the build has replaced its file.
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("runner")
+        .args(arguments.runner_options(&report))
+        .arg("--")
+        .arg(&executable.path)
+        .args(arguments.harness_arguments());
+    workspace.describe_package(&mut command, &executable.package);
+    let (package, path) = (&executable.package, &executable.path);
+    let processors = if workspace.runs_on_the_host(package, path) {
+        usize::MAX
+    } else {
+        let asked_for = workspace.processors(package, path).max(arguments.cpus);
+        usize::try_from(asked_for).unwrap_or(usize::MAX)
+    };
+    Job::new(
+        executable.name,
+        executable.part,
+        processors,
+        command,
+        report,
+    )
+}
+
+/// The job that has cargo build and run the documentation tests, if some are selected.
+fn documentation_tests(
+    workspace: &Workspace,
+    selection: &Selection,
+    arguments: &TestArguments,
+    reports: &Path,
+) -> Result<Option<Job>> {
+    let Some(selected) = selection.documentation() else {
+        return Ok(None);
+    };
+    let report = reports.join(DOCUMENTATION);
+    let mut cargo = workspace::cargo();
+    cargo
+        .current_dir(&workspace.root)
+        .args(["test", "--doc", "--no-fail-fast"])
+        .args(selected);
+    runner::use_for(&mut cargo, &arguments.runner_options(&report))?;
+    cargo.args(&arguments.filter);
+    let name = DOCUMENTATION.to_owned();
+    Ok(Some(Job::new(name, Part::InTheLab, 1, cargo, report)))
 }

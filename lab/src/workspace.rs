@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+/// The lab's own package.
+pub(crate) const LAB: &str = env!("CARGO_PKG_NAME");
+
 /// The workspace of the current folder.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {
@@ -23,6 +26,8 @@ pub(crate) struct Workspace {
 #[derive(Debug, Deserialize)]
 struct Package {
     name: String,
+    version: String,
+    manifest_path: PathBuf,
     targets: Vec<Target>,
     metadata: Option<PackageMetadata>,
 }
@@ -49,6 +54,15 @@ struct LabMetadata {
 struct Target {
     name: String,
     kind: Vec<String>,
+    /// Whether it has documentation tests; not in cargo's messages about a build.
+    #[serde(default)]
+    doctest: bool,
+}
+
+impl Target {
+    fn is(&self, kind: &str) -> bool {
+        self.kind.iter().any(|own| own == kind)
+    }
 }
 
 /// A cargo command that is not confused by the cargo that started us.
@@ -105,9 +119,8 @@ impl Workspace {
         self.packages
             .iter()
             .find(|package| {
-                package.targets.iter().any(|target| {
-                    target.name == name && target.kind.iter().any(|kind| kind == "bin")
-                })
+                let mut targets = package.targets.iter();
+                targets.any(|target| target.name == name && target.is("bin"))
             })
             .map(|package| package.name.as_str())
     }
@@ -122,10 +135,13 @@ impl Workspace {
 
     /// Whether a package's executable runs outside, on this machine: it needs nothing of a guest, and
     /// does what a guest cannot. The threads of one process never run at the same time there. Its
-    /// package's Cargo.toml says so, `[package.metadata.lab] on-the-host`.
+    /// package's Cargo.toml says so, `[package.metadata.lab] on-the-host`. So do the lab's own tests,
+    /// which start guests.
     pub(crate) fn runs_on_the_host(&self, package: &str, executable: &Path) -> bool {
-        self.of_executable(package, executable)
-            .is_some_and(|(lab, name)| lab.on_the_host.contains(name))
+        package == LAB
+            || self
+                .of_executable(package, executable)
+                .is_some_and(|(lab, name)| lab.on_the_host.contains(name))
     }
 
     /// What a package says to the lab, and the name of its executable.
@@ -142,7 +158,57 @@ impl Workspace {
 
     /// Whether the workspace has the package `name`.
     pub(crate) fn has_package(&self, name: &str) -> bool {
-        self.packages.iter().any(|package| package.name == name)
+        self.package(name).is_some()
+    }
+
+    fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// The names of all packages.
+    pub(crate) fn package_names(&self) -> impl Iterator<Item = &str> {
+        self.packages.iter().map(|package| package.name.as_str())
+    }
+
+    /// The package of this Cargo.toml.
+    pub(crate) fn package_at(&self, manifest: &Path) -> Option<&str> {
+        let mut packages = self.packages.iter();
+        let package = packages.find(|package| package.manifest_path == manifest)?;
+        Some(&package.name)
+    }
+
+    /// Whether a package has the integration test `test`.
+    pub(crate) fn has_test(&self, package: &str, test: &str) -> bool {
+        self.package(package).is_some_and(|package| {
+            let mut targets = package.targets.iter();
+            targets.any(|target| target.name == test && target.is("test"))
+        })
+    }
+
+    /// Whether cargo looks for documentation tests in a package.
+    pub(crate) fn has_documentation_tests(&self, package: &str) -> bool {
+        self.package(package)
+            .is_some_and(|package| package.targets.iter().any(|target| target.doctest))
+    }
+
+    /// Makes `command` start in the folder and with the variables with which cargo starts a package's
+    /// test executables.
+    pub(crate) fn describe_package(&self, command: &mut Command, name: &str) {
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_str().is_some_and(describes_one_package) {
+                command.env_remove(variable);
+            }
+        }
+        let Some(package) = self.package(name) else {
+            return;
+        };
+        let folder = package.manifest_path.parent().unwrap_or(&self.root);
+        command
+            .current_dir(folder)
+            .env("CARGO_PKG_NAME", &package.name)
+            .env("CARGO_PKG_VERSION", &package.version)
+            .env("CARGO_MANIFEST_PATH", &package.manifest_path)
+            .env("CARGO_MANIFEST_DIR", folder);
     }
 
     /// Builds the workspace's own binary `name` and returns its path; `None` if it has none of
@@ -213,8 +279,7 @@ fn executable_of(message: &str, name: &str) -> Option<PathBuf> {
     }
     let artifact: Artifact = serde_json::from_str(message).ok()?;
     let target = artifact.target;
-    (target.name == name && target.kind.iter().any(|kind| kind == "bin"))
-        .then_some(artifact.executable)?
+    (target.name == name && target.is("bin")).then_some(artifact.executable)?
 }
 
 /// Whether the guest has its own folder there, which a mount of the host's would hide.
@@ -231,14 +296,24 @@ fn is_system_folder(folder: &Path) -> bool {
 }
 
 #[cfg(test)]
+impl Workspace {
+    /// A workspace in `/w` with the package `p`.
+    pub(crate) fn sample() -> Self {
+        let text = r#"{"workspace_root":"/w","target_directory":"/w/target","packages":[
+            {"name":"p","version":"1.2.3","manifest_path":"/w/p/Cargo.toml","targets":[
+                {"name":"p","kind":["lib"],"doctest":true},{"name":"tool","kind":["bin"]},
+                {"name":"races","kind":["test"],"doctest":false}],
+            "metadata":{"lab":{"processors":{"races":3},"on-the-host":["threads"]}}}]}"#;
+        serde_json::from_str(text).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn workspace() -> Workspace {
-        let text = r#"{"workspace_root":"/w","target_directory":"/w/target","packages":[
-            {"name":"p","targets":[{"name":"p","kind":["lib"]},{"name":"tool","kind":["bin"]}],
-            "metadata":{"lab":{"processors":{"races":3},"on-the-host":["threads"]}}}]}"#;
-        serde_json::from_str(text).unwrap()
+        Workspace::sample()
     }
 
     #[test]
@@ -255,6 +330,34 @@ mod tests {
         let outside = |package, file| workspace().runs_on_the_host(package, Path::new(file));
         assert!(outside("p", "/t/threads-0123"));
         assert!(!outside("p", "/t/races-0123") && !outside("q", "/t/threads-0123"));
+        assert!(outside(LAB, "/t/ending-0123"));
+    }
+
+    #[test]
+    fn tests_and_documentation_tests_are_found_in_their_package() {
+        let workspace = workspace();
+        assert!(workspace.has_test("p", "races"));
+        assert!(!workspace.has_test("p", "tool") && !workspace.has_test("q", "races"));
+        assert!(workspace.has_documentation_tests("p") && !workspace.has_documentation_tests("q"));
+        assert_eq!(
+            workspace.package_at(Path::new("/w/p/Cargo.toml")),
+            Some("p")
+        );
+        assert_eq!(workspace.package_at(Path::new("/w/q/Cargo.toml")), None);
+    }
+
+    #[test]
+    fn a_test_runs_in_its_package_s_folder_and_is_told_its_name() {
+        let mut command = Command::new("true");
+        workspace().describe_package(&mut command, "p");
+        assert_eq!(command.get_current_dir(), Some(Path::new("/w/p")));
+        let told: Vec<_> = command.get_envs().collect();
+        let name = |name: &'static str, value: &'static str| (name.as_ref(), Some(value.as_ref()));
+        assert!(told.contains(&name("CARGO_PKG_NAME", "p")), "{told:?}");
+        assert!(
+            told.contains(&name("CARGO_MANIFEST_DIR", "/w/p")),
+            "{told:?}"
+        );
     }
 
     #[test]
