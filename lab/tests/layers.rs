@@ -39,6 +39,19 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "vk-backend",
+        &[
+            "error",
+            "failure",
+            // What drivers say; an opened device; its queue, and images in its memory.
+            "physical_device",
+            "core",
+            "queue",
+            "image",
+            "device",
+        ],
+    ),
+    (
         "drm-backend",
         &[
             "sys",

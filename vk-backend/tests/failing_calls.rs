@@ -99,17 +99,18 @@ const TRIED: [&str; 20] = [
 #[test]
 fn one_command_fails_on_an_adopted_device() {
     for fault in ONCE {
-        let failed = try_all(Start::Adopt, fault, &TRIED, use_device);
-        assert!(failed.contains(&"vkEnumerateDeviceExtensionProperties"));
+        let tried = [&TRIED[..], &["vkEnumerateDeviceExtensionProperties"]].concat();
+        try_all(Start::Adopt, fault, &tried, use_device);
     }
 }
 
 #[test]
 fn one_command_fails_on_an_opened_device() {
     for fault in ONCE {
-        let failed = try_all(Start::Open, fault, &TRIED, use_device);
+        // One sweep may step over the wait at the end, which is made once.
+        let tried = [&TRIED[..], &["vkDeviceWaitIdle"]].concat();
+        let failed = try_all(Start::Open, fault, &tried, use_device);
         assert_eq!(failed[0], "vkCreateDevice");
-        assert!(failed.contains(&"vkDeviceWaitIdle"));
     }
 }
 

@@ -50,10 +50,14 @@ impl Unresolved {
                 usage: self.usage,
                 semaphore,
             })),
-            Err(FenceError::NoSyncFile { .. }) => match self.fence.status() {
-                FenceStatus::Signalled => Ok(None),
-                _ => Err(self.not_ready()),
-            },
+            // It has ended meanwhile. The next round decides what that means, with the buffers locked: a
+            // move that was undone has left the reservation, and a failed write is refused.
+            Err(FenceError::NoSyncFile { .. } | FenceError::Failed { .. })
+                if self.fence.status().is_over() =>
+            {
+                Ok(None)
+            }
+            Err(FenceError::NoSyncFile { .. }) => Err(self.not_ready()),
             Err(error) => Err(error.into()),
         }
     }
