@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dmashare::{
     AccessConstraint, Backing, BufferDesc, DmaBuf, Extent, FenceSet, Fourcc, ImportError, Importer,
-    Mapping, Modifier, PlaneLayout, RetireQueue,
+    Mapping, Modifier, RetireQueue,
 };
 
 use crate::device::V4l2Device;
@@ -52,18 +52,6 @@ pub struct Slot {
     index: u32,
     fd: OwnedFd,
     length: u32,
-}
-
-/// A buffer's plane is not where the device reads it.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "plane {plane} begins at byte {} with rows {} bytes apart, and the device takes {} and {}",
-    given.offset, given.stride, taken.offset, taken.stride
-)]
-struct LayoutRefusal {
-    plane: usize,
-    given: PlaneLayout,
-    taken: PlaneLayout,
 }
 
 impl V4l2Output {
@@ -233,18 +221,21 @@ impl V4l2Output {
         }
         let planes = dmabuf.layout().planes().iter().zip(format.planes());
         for (plane, (given, taken)) in planes.enumerate() {
-            if (given.stride, given.offset) != (taken.stride, taken.offset) {
-                let refusal = LayoutRefusal {
-                    plane,
-                    given: *given,
-                    taken,
-                };
-                return Err(ImportError::Refused {
-                    importer: importer(),
-                    operation: "the check of the layout",
-                    source: refusal.into(),
-                });
-            }
+            let (stride, offset) = (taken.stride, taken.offset);
+            let refusal = if given.stride != stride {
+                let apart = given.stride;
+                format!("has rows {apart} bytes apart, and the device takes {stride}")
+            } else if given.offset != offset {
+                let begin = given.offset;
+                format!("begins at byte {begin}, and the device takes {offset}")
+            } else {
+                continue;
+            };
+            return Err(ImportError::Refused {
+                importer: importer(),
+                operation: "the check of the layout",
+                source: format!("plane {plane} {refusal}").into(),
+            });
         }
         Ok(())
     }
