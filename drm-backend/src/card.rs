@@ -162,7 +162,7 @@ impl Card {
             .map_err(|source| self.inner.device.error("DROP_MASTER", source).into())
     }
 
-    /// Becomes DRM master again. The next commit on each output sets its mode anew, because another
+    /// Becomes DRM master again. The next commit on each output sets its mode again, because another
     /// process may have changed it.
     ///
     /// # Errors
@@ -189,7 +189,7 @@ impl Card {
     /// own handlers before the first call: one that is installed later with `sigaction` replaces this
     /// one, and one that is installed later with `signal-hook` runs after it, which is never if the
     /// default action ends the process. A program that goes on after such a signal must open the card
-    /// anew.
+    /// again.
     ///
     /// # Errors
     /// [`OpenError::Device`]: the handler could not be installed (`EINVAL`: `SIGKILL`, `SIGSTOP`,
@@ -226,7 +226,7 @@ impl Clone for Card {
 impl Drop for Card {
     fn drop(&mut self) {
         let left = self.inner.handles.fetch_sub(1, Ordering::AcqRel) - 1;
-        // Each mapping that the display holds has a handle. When no other is left nobody can commit
+        // Each mapping that the display holds has a handle. When no other is left, no thread can commit
         // or dispatch any more, and the display would hold the card that holds the display.
         if left > 0 && left <= self.inner.held.load(Ordering::Acquire) {
             self.inner.close();

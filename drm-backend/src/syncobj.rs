@@ -173,7 +173,7 @@ impl Syncobj {
     /// At point 0 one ioctl; at others four, by way of a syncobj that is made for it.
     ///
     /// # Errors
-    /// [`SyncobjError::NoFence`]: nobody has submitted the work of that point yet;
+    /// [`SyncobjError::NoFence`]: the work of that point was not submitted yet;
     /// [`SyncobjError::Device`].
     pub fn export_sync_file(&self, point: u64) -> Result<SyncFile, SyncobjError> {
         if point != 0 {

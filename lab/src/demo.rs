@@ -365,7 +365,7 @@ fn print_report(demo: &Demo) {
         }
     }
     if demo.errors.is_empty() {
-        println!("The display showed what Vulkan drew, and nobody copied a pixel.");
+        println!("The display showed what Vulkan drew, and no pixel was copied.");
     }
     for error in &demo.errors {
         println!("ERROR {error}");

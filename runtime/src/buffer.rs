@@ -48,7 +48,7 @@ pub(crate) struct BufferInner {
     exporter: Option<Arc<dyn Exporter>>,
     pub(crate) dynamic: Option<Arc<dyn DynamicExporter>>,
     reservation: Reservation,
-    /// That of the backing, for whoever holds the reservation and not the state.
+    /// That of the backing, for a thread that holds the reservation and not the state.
     generation: AtomicU64,
     pub(crate) foreign: ForeignHolders,
     /// Its residency moved it out of the way and wants it back when it is used.
@@ -58,7 +58,7 @@ pub(crate) struct BufferInner {
     keeper: Option<Arc<dyn Keeper>>,
     /// Who wants to know what changes.
     pub(crate) content: ContentWatch,
-    /// Of a shadow: the attachment that keeps it fresh. Nobody else may write it.
+    /// Of a shadow: the attachment that keeps it fresh. No other attachment may write it.
     pub(crate) only_writer: OnceLock<AttachmentId>,
     pub(crate) moves: AtomicU64,
     pub(crate) refusals: AtomicU64,
@@ -145,14 +145,14 @@ impl BufferInner {
         self.state().backing.clone()
     }
 
-    /// The backing for an importer that is about to make its object of it. The memory is nobody
-    /// else's while the claim lasts.
+    /// The backing for an importer that is about to make its object of it. The memory is not given to
+    /// another buffer while the claim lasts.
     pub(crate) fn claim(&self) -> Claim {
         self.state().backing.claim()
     }
 
     /// Lets the exporter do what it has put off until the memory is used. Everyone who gets a mapping
-    /// or descriptors has come by here, so nobody's use misses the fence.
+    /// or descriptors has come by here, so no use misses the fence.
     pub(crate) fn prepare(&self, backing: &Backing) -> Result<(), Box<ExportError>> {
         let Some(exporter) = &self.exporter else {
             return Ok(());

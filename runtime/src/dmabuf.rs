@@ -168,7 +168,7 @@ impl DmaBuf {
     }
 
     /// Puts a fence among the dma-bufs' own (implicit) ones, as that of a reader or a writer, for
-    /// whoever holds their descriptors. One that is over is left out: there is nothing to wait for.
+    /// holders of their descriptors. One that is over is left out: there is nothing to wait for.
     ///
     /// One ioctl for each memory, and for a point what its sync_file costs: see
     /// [`Fence::export_sync_file`].

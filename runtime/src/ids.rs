@@ -20,7 +20,7 @@ pub(crate) fn unique_number() -> u64 {
     let (mut next, mut end) = OWN.get();
     if next == end {
         next = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
-        // Nobody takes 2^64 numbers.
+        // 2^64 numbers are never used up.
         end = next.wrapping_add(BLOCK);
     }
     OWN.set((next.wrapping_add(1), end));

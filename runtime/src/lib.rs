@@ -34,7 +34,7 @@
 //!
 //! # The contract
 //!
-//! Memory of a GPU is small, and whoever manages it has to move buffers out of it while others use
+//! Memory of a GPU is small, and its owner has to move buffers out of it while others use
 //! them. The kernel has had a contract for that since 2019 ("dma-buf: add explicit buffer pinning"):
 //! exporters that may move, importers that are told, pins where a move would be seen. This crate is
 //! that contract in user space, among all who link it.
@@ -74,7 +74,7 @@
 //!  revoke │    │ unrevoke                 an attachment:   Attached ──map──▶ Mapped(g)
 //!         ▼    │                                              ▲                 │ told
 //!      ┌──────────┐                                           └── last mapping ─ Stale(g)
-//!      │ Revoked  │  nobody maps or submits                       dropped          │ deadline
+//!      │ Revoked  │  no map, no submission                        dropped          │ deadline
 //!      └──────────┘                                                              Dead
 //! ```
 //!
@@ -85,9 +85,9 @@
 //!
 //! - The attachment is pinned, not the buffer: the buffer's pins are the sum of its attachments'.
 //! - Descriptors that leave the library ([`SharedBuffer::export`]) are a static attachment: a move makes
-//!   a *new* dma-buf, and whoever holds the old one would go on reading it.
+//!   a *new* dma-buf, and a holder of the old one would go on reading it.
 //! - While a thread holds a reservation (an open [`Submission`], an invalidate callback), nothing waits,
-//!   maps, attaches, moves or asks for a sync_file. Whoever tries gets a `WouldDeadlock` error at once.
+//!   maps, attaches, moves or asks for a sync_file. A call that tries gets a `WouldDeadlock` error at once.
 //! - A move's content is a fence like any other, of the class [`FenceUsage::Move`]: everyone waits for it.
 //!
 //! ## Where this differs from the kernel

@@ -114,7 +114,7 @@ impl Residency {
         self.inner.trim(placement, bytes)
     }
 
-    /// Gives back old memory that nobody uses any more, submits copies that had to wait, and finds
+    /// Gives back old memory that is no longer in use, submits copies that had to wait, and finds
     /// importers that have not let go in time. For calling once a frame.
     pub fn dispatch(&self) {
         self.inner.dispatch();

@@ -60,7 +60,7 @@
 //!   ([`SubmitError::WriteToShadow`](crate::SubmitError::WriteToShadow)).
 //! - **As fresh as its last map.** [`RoutedAttachment::map`] brings in everything that was submitted
 //!   before it. The copy is work like any other: it waits for the writers of the buffer and for the
-//!   readers of the shadow, whoever reads the shadow next waits for it, and whoever writes the buffer
+//!   readers of the shadow, the next reader of the shadow waits for it, and the next writer of the buffer
 //!   next, too. An engine of a device queues it; [`CpuRows`] does it at once, and waits for both.
 //! - **Never another format.** Engines copy samples.
 //!

@@ -31,7 +31,7 @@ use crate::memory::importer::Importer;
 use crate::shared_buffer::report::{AttachmentReport, BufferReport};
 use crate::sync_mode::SyncMode;
 
-/// How often an attachment begins anew because the buffer moved meanwhile.
+/// How often an attachment starts again because the buffer moved meanwhile.
 const ROUNDS: usize = 16;
 
 /// A named buffer with its memory, its fences, and everyone who is attached to it. Clones are the
@@ -273,7 +273,7 @@ impl SharedBuffer {
     /// submit it then.
     ///
     /// # Errors
-    /// - [`MoveError::Pinned`], with who holds it and since when. Nothing has changed, and nobody was
+    /// - [`MoveError::Pinned`], with who holds it and since when. Nothing has changed, and no importer was
     ///   told.
     /// - [`MoveError::Static`], [`MoveError::NoPlacement`], [`MoveError::NoSpace`],
     ///   [`MoveError::Export`]: it cannot be there.
@@ -287,7 +287,7 @@ impl SharedBuffer {
         Ok(moved)
     }
 
-    /// Takes the memory away from everyone: every dynamic importer is told, pinned or not, and nobody
+    /// Takes the memory away from everyone: every dynamic importer is told, pinned or not, and no one
     /// can map or submit until [`unrevoke`](Self::unrevoke). The content stays. Wait on what this
     /// returns before the memory is used for anything else.
     ///
@@ -308,8 +308,8 @@ impl SharedBuffer {
         self.inner.unrevoke()
     }
 
-    /// Does what is due: submits a copy that had to wait for fences, gives back old memory that nobody
-    /// uses any more, and takes importers for dead that keep stale mappings for too long. Returns how
+    /// Does what is due: submits a copy that had to wait for fences, gives back old memory that is no longer
+    /// in use, and takes importers for dead that keep stale mappings for too long. Returns how
     /// many old backings were let go. Never blocks.
     pub fn dispatch(&self) -> usize {
         self.inner.advance();

@@ -110,7 +110,7 @@ impl Submission {
     }
 
     /// The same, without waiting for other threads: for a backend that holds a lock of its own, a
-    /// queue's or a card's. Whoever waits for that lock may have one of the buffers.
+    /// queue's or a card's. A thread that waits for that lock may hold one of the buffers.
     ///
     /// # Errors
     /// - [`TryBeginError::Contended`]: another thread is between its `begin` and its `commit` on one of
@@ -123,7 +123,7 @@ impl Submission {
     }
 
     /// The same with the dma-bufs' own fences as they were asked for before, for a backend that begins
-    /// anew until it has made a wait of every fence.
+    /// again until it has made a wait of every fence.
     ///
     /// # Errors
     /// As [`try_begin`](Self::try_begin).
@@ -243,7 +243,7 @@ impl Submission {
             let attachment = Some(used.attachment());
             reservation.add_into(used.access.into(), fence.clone(), attachment, removed);
         }
-        // Looked at after the fence was added: whoever becomes a foreign holder meanwhile finds it.
+        // Looked at after the fence was added: a foreign holder that comes meanwhile finds it.
         let mut buffers = self.uses.iter().map(MappingUse::buffer);
         buffers.any(|buffer| buffer.has_foreign_holders())
     }

@@ -12,7 +12,7 @@ pub enum SyncMode {
     #[default]
     Explicit,
     /// By the dma-buf's own fences as well: for a device whose driver adds its fences there and looks
-    /// for those of others there, and for whoever got the descriptors and knows nothing else.
+    /// for those of others there, and for holders of the descriptors who know nothing else.
     ///
     /// While anyone is attached like this, the buffer has a foreign holder, and every use of it by
     /// anyone waits for the dma-buf's own fences (`DMA_BUF_IOCTL_EXPORT_SYNC_FILE`) and adds its own

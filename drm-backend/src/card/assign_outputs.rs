@@ -15,7 +15,7 @@ use crate::kms::resources::is_gone;
 use crate::sys;
 
 impl Card {
-    /// The outputs as they are now. The driver looks anew at what is plugged in, which takes as long
+    /// The outputs as they are now. The driver detects again what is plugged in, which takes as long
     /// as reading the monitors' EDIDs; call it at start and after an
     /// [`Event::Hotplug`](crate::Event::Hotplug).
     ///

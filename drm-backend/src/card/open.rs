@@ -83,8 +83,8 @@ impl Card {
     /// client capabilities and events belong to it. If GBM, EGL or another library uses it too, an
     /// import of a buffer that it made gives that library's own handle (`PRIME_FD_TO_HANDLE` gives
     /// one handle for one object), and the card closes it after the import: the library's buffer is
-    /// gone. Whoever of both reads the file first also takes the other's events. So keep what the
-    /// daemon gave for the card, and give the others the node opened anew, or the render node: they
+    /// gone. The first of both to read the file also takes the other's events. So keep what the
+    /// daemon gave for the card, and let the others open the node again, or the render node: they
     /// need no master. Or give the card a lease, which is a description of its own
     /// (`DRM_IOCTL_MODE_CREATE_LEASE`).
     ///

@@ -41,7 +41,7 @@ impl Restore {
     /// Shows what was shown before, or nothing if that is gone (its framebuffers went with their
     /// owner). Blocks until it is on the screen, a frame or two. Allocates nothing.
     ///
-    /// A second call that comes before the first is done (another signal: somebody is impatient) does
+    /// A second call that comes before the first is done (another signal) does
     /// the same again: after it the process may end, which would interrupt the first.
     pub(crate) fn run(&self) {
         let changes = self.changes.load(Ordering::Acquire);

@@ -123,7 +123,7 @@ impl State {
             .count()
     }
 
-    /// Another process may have changed what is on: every mode is to be set anew.
+    /// Another process may have changed what is on: every mode must be set again.
     pub(crate) fn forget_configuration(&mut self, foreign: Foreign) {
         self.current = Configuration::off(self.current.crtcs.len(), self.current.planes.len());
         self.foreign = foreign;

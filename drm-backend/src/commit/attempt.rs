@@ -181,7 +181,7 @@ fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, St
         }
         match fence.status() {
             FenceStatus::Pending => uncovered.push((fence.clone(), buffer.to_owned())),
-            // Nobody can wait for it any more. The kernel, too, lets a flip through when the fence
+            // There is nothing left to wait for. The kernel, too, lets a flip through when the fence
             // that it waits for fails.
             FenceStatus::Failed(errno) => {
                 tracing::warn!(%errno, buffer, producer = fence.producer(), "showing a buffer whose writer failed");

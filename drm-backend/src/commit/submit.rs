@@ -19,7 +19,7 @@ use crate::device::master;
 use crate::error::CommitError;
 use crate::kms::output::Output;
 
-/// How often a commit begins anew because fences were added to its buffers meanwhile.
+/// How often a commit starts again because fences were added to its buffers meanwhile.
 const ROUNDS: usize = 8;
 
 impl Card {

@@ -86,7 +86,7 @@ impl Connector {
         Ok((connector, properties))
     }
 
-    /// Asks what is plugged in. With `probe` the driver looks anew, which takes as long as reading a
+    /// Asks what is plugged in. With `probe` the driver detects again, which takes as long as reading a
     /// monitor's EDID; without it, it tells what it knew last.
     pub(crate) fn status(
         &self,

@@ -101,6 +101,6 @@ pub(crate) fn close_fb(fd: BorrowedFd<'_>, framebuffer: u32) -> io::Result<()> {
 /// `DRM_IOCTL_PRIME_HANDLE_TO_FD`: a new descriptor of the GEM object's dma-buf.
 pub(crate) fn export_prime(fd: BorrowedFd<'_>, handle: u32, flags: u32) -> io::Result<OwnedFd> {
     let prime = retry(|| drm_ffi::gem::handle_to_fd(fd, handle, flags))?;
-    // SAFETY: on success the kernel has installed a new descriptor, which nobody else owns.
+    // SAFETY: on success the kernel has installed a new descriptor, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(prime.fd) })
 }

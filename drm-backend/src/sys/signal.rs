@@ -112,7 +112,7 @@ fn install(signal: c_int, previous: &AtomicPtr<sigaction>) -> io::Result<()> {
     if result != 0 {
         let error = io::Error::last_os_error();
         previous.store(ptr::null_mut(), Ordering::Release);
-        // SAFETY: it came from `Box::into_raw` above, and without a handler nobody has read it.
+        // SAFETY: it came from `Box::into_raw` above, and without a handler no thread has read it.
         drop(unsafe { Box::from_raw(kept) });
         return Err(error);
     }
@@ -159,7 +159,7 @@ fn run_actions(signal: c_int) {
     RUNNING.fetch_add(1, Ordering::SeqCst);
     for place in places().filter(|place| place.signal == signal) {
         let action = place.action.load(Ordering::SeqCst);
-        // SAFETY: null, or what `register` put there; whoever takes it out frees it only when no
+        // SAFETY: null, or what `register` put there; the one that takes it out frees it only when no
         // handler is running, and this one is since before the load.
         if let Some(action) = unsafe { action.as_ref() } {
             action.run();
@@ -178,7 +178,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         .ok()
         .and_then(|index| PREVIOUS.get(index));
     let previous = previous.map_or(ptr::null_mut(), |previous| previous.load(Ordering::Acquire));
-    // SAFETY: null, or a leaked `Box` that nobody changes: it is freed only if the handler could not
+    // SAFETY: null, or a leaked `Box` that is never changed: it is freed only if the handler could not
     // be installed.
     let Some(previous) = (unsafe { previous.as_ref() }) else {
         return;

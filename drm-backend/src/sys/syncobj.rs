@@ -35,6 +35,6 @@ pub(crate) fn import_sync_file(
 /// `DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD`: the syncobj, or a sync_file of the fence that it has.
 pub(crate) fn export(fd: BorrowedFd<'_>, handle: u32, sync_file: bool) -> io::Result<OwnedFd> {
     let made = drm_ffi::syncobj::handle_to_fd(fd, handle, sync_file)?;
-    // SAFETY: the ioctl succeeded, so the kernel has put a new descriptor there that nobody owns.
+    // SAFETY: the ioctl succeeded, so the kernel has put a new descriptor there that has no owner.
     Ok(unsafe { OwnedFd::from_raw_fd(made.fd) })
 }

@@ -17,7 +17,7 @@ use crate::locks::{Mutex, lock};
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
 
-/// How often a map begins anew because the buffer moved meanwhile.
+/// How often a map starts again because the buffer moved meanwhile.
 const ROUNDS: usize = 16;
 
 struct Cache<I: Importer>(Mutex<Option<Mapping<I>>>);
@@ -97,7 +97,7 @@ impl<I: Importer> DynamicAttachment<I> {
     /// - [`MapError::Unreachable`], [`MapError::Move`]: the buffer cannot be where this device
     ///   reaches it.
     /// - [`MapError::Revoked`], [`MapError::Dead`], [`MapError::Detached`].
-    /// - [`MapError::WouldDeadlock`]: the mapping must be made anew, and this thread has an open
+    /// - [`MapError::WouldDeadlock`]: a new mapping must be made, and this thread has an open
     ///   submission or is in a callback.
     /// - [`MapError::Restless`]: the buffer moved again and again meanwhile.
     pub fn map(&self) -> Result<Mapping<I>, MapError> {

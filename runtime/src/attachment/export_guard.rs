@@ -13,7 +13,7 @@ use crate::memory::backing::Backing;
 use crate::sync_mode::SyncMode;
 
 /// Holds a buffer where it is while someone outside the library has its descriptors: a Wayland
-/// client, an encoder, the application itself. Whoever gave them away keeps the guard.
+/// client, an encoder, the application itself. The one who gave them away keeps the guard.
 pub struct ExportGuard {
     core: Arc<AttachmentCore>,
     backing: Backing,

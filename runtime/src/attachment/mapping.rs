@@ -238,7 +238,7 @@ impl MappingUse {
         self.buffer().has_foreign_holders()
     }
 
-    /// The same use, whose work changes no more than `damage`. Whoever keeps a copy of the buffer fresh
+    /// The same use, whose work changes no more than `damage`. A copy of the buffer
     /// (a shadow, [`route`](crate::route)) copies no more than that; work that does not tell has changed
     /// everything. Give an `Arc` to use one again.
     #[must_use]

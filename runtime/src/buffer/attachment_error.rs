@@ -134,9 +134,9 @@ pub enum MapError {
         /// The buffer's name.
         buffer: String,
     },
-    /// The importer kept a stale mapping for too long, or its callback panicked. Attach it anew.
+    /// The importer kept a stale mapping for too long, or its callback panicked. Attach it again.
     #[error(
-        "{importer} is taken for dead: it did not react to a move of '{buffer}' in time; attach it anew"
+        "{importer} is taken for dead: it did not react to a move of '{buffer}' in time; attach it again"
     )]
     Dead {
         /// The buffer's name.
@@ -150,7 +150,7 @@ pub enum MapError {
         /// The buffer's name.
         buffer: String,
     },
-    /// The mapping must be made anew, and this thread holds a reservation.
+    /// A new mapping must be made, and this thread holds a reservation.
     #[error(
         "'{buffer}' cannot be mapped now: this thread has an open submission, or is in an invalidate callback"
     )]
@@ -204,7 +204,7 @@ pub enum PinError {
         /// The buffer's name.
         buffer: String,
     },
-    /// The importer is taken for dead; attach it anew.
+    /// The importer is taken for dead; attach it again.
     #[error("{importer} is taken for dead: it did not react to a move of '{buffer}' in time")]
     Dead {
         /// The buffer's name.

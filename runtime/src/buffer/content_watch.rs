@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::image::damage::Damage;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
-/// What has changed since somebody looked.
+/// What has changed since the last look.
 #[derive(Debug)]
 pub(crate) struct UnseenDamage(Mutex<Damage>);
 
@@ -24,7 +24,7 @@ impl UnseenDamage {
     }
 }
 
-/// Those who watch a buffer's content. Nobody ever, for most buffers: then a write costs one look, and
+/// Those who watch a buffer's content. None, for most buffers: then a write costs one look, and
 /// nothing is kept for them.
 #[derive(Debug, Default)]
 pub(crate) struct ContentWatch(OnceLock<Box<Watchers>>);
@@ -42,7 +42,7 @@ impl ContentWatch {
     }
 
     /// The content has changed; `None` for everywhere. No reservation is held, so this may allocate:
-    /// whoever is told of the work's end by this thread finds the damage.
+    /// a thread that hears of the work's end from this one finds the damage.
     #[inline]
     pub(crate) fn written(&self, damage: Option<&Damage>) {
         if let Some(watchers) = self.0.get()

@@ -10,7 +10,7 @@ use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 pub(crate) struct ForeignHolders {
     /// Export guards and attachments with [`SyncMode::Implicit`](crate::SyncMode::Implicit).
     count: AtomicUsize,
-    /// `None`, for most buffers: nobody is owed anything.
+    /// `None`, for most buffers: nothing is owed.
     owed: Mutex<Option<Box<Owed>>>,
 }
 

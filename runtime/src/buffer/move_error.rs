@@ -6,7 +6,7 @@ use crate::memory::no_room_error::ResidencyError;
 use crate::memory::pins::{PinReport, Pins};
 use crate::memory::placement::Placements;
 
-/// Why a buffer was not moved. It is where it was, and nobody was disturbed (but for
+/// Why a buffer was not moved. It is where it was, and no importer was disturbed (but for
 /// [`Copy`](MoveError::Copy)).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

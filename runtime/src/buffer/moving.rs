@@ -205,7 +205,7 @@ impl BufferInner {
         let usable_after = allocation.usable_after.take();
         let fence = MoveFence::new(format!("move of '{}'", self.name()));
         let locked = self.lock_reservation()?;
-        // It is there before the backing changes: whoever finds the new memory, with whatever lock,
+        // It is there before the backing changes: a thread that finds the new memory, with any lock,
         // finds that its content is on its way (I7).
         let mut removed = self
             .reservation()
@@ -227,7 +227,7 @@ impl BufferInner {
             let new = Backing::new(allocation, generation, charge);
             let old = self.replace_backing(&mut state, new.clone());
             let told = Told::mapping(&state, old.generation());
-            // Nobody can begin the second phase before everyone was told.
+            // No thread can begin the second phase before every importer was told.
             state.status = Status::Moving(None);
             (old, new, told)
         };

@@ -2,7 +2,7 @@
 //!
 //! Nothing of it happens under a reservation (I16): the dma-buf's fences are read before it is
 //! locked, and ours are added after it was unlocked. In between the dma-buf may get a fence that a
-//! piece of work does not know; whoever uses implicit fences lives with that, because reading them is
+//! piece of work does not know; users of implicit fences live with that, because reading them is
 //! a snapshot in the kernel, too.
 
 use crate::access::Access;

@@ -119,7 +119,7 @@ impl Marks {
     }
 }
 
-/// The mapping that an attachment keeps, without its importer's type: whoever moves the buffer takes
+/// The mapping that an attachment keeps, without its importer's type: the mover of the buffer takes
 /// it out.
 pub(crate) trait MapCache: Send + Sync {
     /// Takes the mapping out, to be dropped when nothing is locked.
@@ -133,7 +133,7 @@ pub(crate) struct OldBacking {
     /// Everything that still reads or writes it.
     pub(crate) after: FenceSet,
     pub(crate) since: Moment,
-    /// Whether the memory is nobody's once it is let go. Otherwise the buffer has it at another
+    /// Whether the memory goes back to the exporter once it is let go. Otherwise the buffer has it at another
     /// generation (it was revoked, or came back).
     pub(crate) recycle: bool,
     /// Its importers were declared dead: the memory is kept for as long as they map it.
@@ -151,7 +151,7 @@ impl OldBacking {
         }
     }
 
-    /// Whether nobody uses it any more. Memory that will be someone else's must not be mapped at any
+    /// Whether it is no longer in use. Memory that will be someone else's must not be mapped at any
     /// generation: the buffer may have had it at several (I6).
     pub(crate) fn is_free(&self) -> bool {
         let maps = match self.recycle {

@@ -16,9 +16,9 @@ pub enum SubmitError {
         buffer: String,
     },
     /// The mapping's importer kept a stale mapping for too long, or its callback panicked: it is taken
-    /// for dead. Attach it anew.
+    /// for dead. Attach it again.
     #[error(
-        "'{buffer}' cannot be used: its importer did not react to a move in time; attach it anew"
+        "'{buffer}' cannot be used: its importer did not react to a move in time; attach it again"
     )]
     ImporterDead {
         /// The buffer's name.

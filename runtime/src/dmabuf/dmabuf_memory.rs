@@ -179,7 +179,7 @@ impl DmaBufMemory {
     }
 
     /// Adds a fence of ours to the dma-buf's own (implicit) fences, as that of a reader or a writer
-    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). It stays there until it has signalled, and nobody can take
+    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). It stays there until it has signalled, and nothing can take
     /// it out. Of the kernel's classes only these two can be given: neither a move
     /// (`DMA_RESV_USAGE_KERNEL`) nor `DMA_RESV_USAGE_BOOKKEEP`.
     ///

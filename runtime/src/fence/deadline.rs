@@ -36,7 +36,7 @@ impl Fence {
     /// not signalled within `time` from now: for a producer that is not trusted to. The original
     /// fence knows nothing of it.
     ///
-    /// It is looked at when somebody asks or waits; no thread and no timer runs. A sync_file of it is
+    /// It is checked when a caller asks or waits; no thread and no timer runs. A sync_file of it is
     /// one of the original fence, and does not expire: the kernel has no such fence.
     ///
     /// One allocation. Asking for its status costs a look at the clock more.

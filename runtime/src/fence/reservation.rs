@@ -15,7 +15,7 @@ use crate::locks::{AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock, wait}
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// For whoever locks one reservation and no other: it holds nothing while it waits, so it is never
+    /// For a thread that locks one reservation and no other: it holds nothing while it waits, so it is never
     /// in a ring, and is the youngest for everyone else, which is waited for. It takes no number, so
     /// threads that work on different buffers share nothing.
     pub(crate) const ALONE: Self = Self(u64::MAX);
@@ -45,7 +45,7 @@ struct Entry {
 /// Applications do not lock it themselves: [`Submission`](crate::Submission) does.
 #[derive(Debug, Default)]
 pub struct Reservation {
-    /// The ticket of whoever holds the lock; 0 if nobody does. One exchange locks what is free.
+    /// The ticket of the holder of the lock; 0 if it is free. One exchange locks a free one.
     holder: AtomicU64,
     /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
     waiting: AtomicUsize,
@@ -66,17 +66,17 @@ impl Reservation {
         self.lock_contended(ticket, false)
     }
 
-    /// Locks for `ticket`, waiting for whoever holds it. Only for a caller that holds no other
+    /// Locks for `ticket`, waiting for the holder. Only for a caller that holds no other
     /// reservation (the kernel's `dma_resv_lock_slow`).
     #[inline]
     pub(crate) fn lock_slow(&self, ticket: Ticket) {
         if !self.try_lock(ticket) {
-            // Whoever waits for anyone is never told to die.
+            // A ticket that may wait for any other never dies.
             let _: Result<(), Die> = self.lock_contended(ticket, true);
         }
     }
 
-    /// Locks this reservation and no other, waiting for whoever holds it. `None` if this thread holds
+    /// Locks this reservation and no other, waiting for the holder. `None` if this thread holds
     /// any: waiting might never end.
     pub(crate) fn lock_alone(&self) -> Option<Locked<'_>> {
         if held_reservations::any() {
@@ -86,7 +86,7 @@ impl Reservation {
         Some(Locked(self))
     }
 
-    /// Locks if nobody has it.
+    /// Locks if it is free.
     #[inline]
     pub(crate) fn try_lock(&self, ticket: Ticket) -> bool {
         // In one order with `waiting`, which the holder looks at when it lets go.
@@ -185,7 +185,7 @@ impl Reservation {
             .collect()
     }
 
-    /// Adds a fence. Those that nobody needs any more go, so a steady use does not grow the list:
+    /// Adds a fence. Fences that are no longer needed go, so a steady use does not grow the list:
     /// what has signalled, what the new one supersedes, failed reads, and failed writes once there
     /// is a new write. They are returned, to be dropped when nothing is locked: the last fence of a
     /// device takes the device with it.

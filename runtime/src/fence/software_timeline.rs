@@ -38,8 +38,8 @@ struct Shared {
 /// The producer's end of a timeline in software: a display's flips, a worker thread's copies.
 ///
 /// It has no sync_file, because outside a test kernel user space can make none that it signals
-/// itself; whoever needs one waits first, on the CPU or for [`Fence::pollable`]. When the producer is dropped, its pending fences end in
-/// [`FenceError::ProducerGone`], so that nobody waits for ever.
+/// itself; a consumer that needs one waits first, on the CPU or for [`Fence::pollable`]. When the producer is dropped, its pending fences end in
+/// [`FenceError::ProducerGone`], so that no waiter waits for ever.
 #[derive(Debug)]
 pub struct SoftwareTimeline {
     shared: Arc<Shared>,
@@ -73,7 +73,7 @@ impl SoftwareTimeline {
     }
 
     /// The same with a deadline: if the point is not reached within `time` from now, the fence ends in
-    /// [`FenceError::Expired`], so that a worker which hangs keeps nobody for ever. See
+    /// [`FenceError::Expired`], so that a worker that hangs does not hold up its waiters for ever. See
     /// [`Fence::with_deadline`].
     pub fn fence_within(&self, point: u64, time: Duration) -> Fence {
         self.fence(point).with_deadline(time)

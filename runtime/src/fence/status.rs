@@ -14,7 +14,7 @@ pub enum FenceStatus {
 }
 
 impl FenceStatus {
-    /// Whether nobody needs to wait any more.
+    /// Whether there is nothing left to wait for.
     pub fn is_over(self) -> bool {
         self != Self::Pending
     }

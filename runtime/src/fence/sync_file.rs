@@ -19,7 +19,7 @@ use crate::sys;
 #[derive(Debug)]
 pub struct SyncFile {
     fd: OwnedFd,
-    /// Seen to have signalled, which is for good: nobody has to ask the kernel again.
+    /// Seen to have signalled. That is permanent: the kernel need not be asked again.
     signalled: AtomicBool,
 }
 
@@ -130,7 +130,7 @@ impl SyncFile {
             .map(Some)
     }
 
-    /// Tells the drivers behind the fences that somebody would like them to have signalled within
+    /// Tells the drivers behind the fences that a waiter would like them to have signalled within
     /// `time` from now (`SYNC_IOC_SET_DEADLINE`): a GPU may raise its clock for that. It is a hint; the
     /// fences do not end in an error because of it.
     ///

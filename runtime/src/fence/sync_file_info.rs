@@ -27,7 +27,7 @@ pub struct SyncFileFence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncFileInfo {
-    /// The name that whoever made it gave it, or the kernel's own for it.
+    /// The name that its maker gave it, or the kernel's own for it.
     pub name: String,
     /// That of all its fences together.
     pub status: FenceStatus,

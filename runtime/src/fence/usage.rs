@@ -15,7 +15,7 @@ pub enum FenceUsage {
     Write,
     /// A read (`DMA_RESV_USAGE_READ`).
     Read,
-    /// Work that nobody else needs to wait for, but that must be over before the memory goes
+    /// Work that other uses need not wait for, but that must be over before the memory goes
     /// (`DMA_RESV_USAGE_BOOKKEEP`).
     Bookkeep,
 }

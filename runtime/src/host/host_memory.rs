@@ -285,7 +285,7 @@ impl DynamicExporter for HostMemory {
     }
 
     fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet) {
-        // The kernel keeps the pages for whoever still has the dma-buf: what the pool has no room for
+        // The kernel keeps the pages while the dma-buf is open elsewhere: what the pool has no room for
         // may go at once.
         drop(self.shared.pool.put(desc, allocation, after));
     }

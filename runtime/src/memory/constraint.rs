@@ -100,7 +100,7 @@ impl AccessConstraint {
         ))
     }
 
-    /// What both demand; `None` if nothing can fit both. It is nobody's own demand any more, so it says
+    /// What both demand; `None` if nothing can fit both. It is no longer the demand of one party, so it says
     /// no reason.
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         let placements = self.placements & other.placements;

@@ -60,7 +60,7 @@ pub trait DynamicExporter: Exporter {
         after: &FenceSet,
     ) -> Result<Copied, ExportError>;
 
-    /// Takes back memory that no buffer has any more and nobody maps, to be used again or freed once
+    /// Takes back memory that no buffer has and no importer maps, to be used again or freed once
     /// the fences are over. Does not block.
     fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet);
 

@@ -16,7 +16,7 @@ pub enum Placement {
     Host,
     /// Memory of the host that belongs to a memfd (the kernel's shmem), made a dma-buf by udmabuf.
     Shmem,
-    /// The buffer came from outside, and nobody said where it lives.
+    /// The buffer came from outside, and its place is not known.
     Unknown,
 }
 

@@ -214,7 +214,7 @@ impl Solver<'_> {
         if agreed.is_empty() {
             for (party, objections) in self.parties.iter().zip(objections) {
                 let counts: Vec<u8> = self.counts(party, format, modifier).iter().collect();
-                // Whoever takes all four has not said a number.
+                // A party that takes all four has not said a number.
                 if counts.len() < 4 {
                     objections.push(Objection::MemoryPlanes {
                         format,
@@ -258,7 +258,7 @@ impl Solver<'_> {
                 counts.iter().filter(|count| *count > 1).collect()
             };
             let (together, apart) = (counts(false), counts(true));
-            // Whoever takes all numbers of planes either way is in nobody's way.
+            // A party that takes all numbers of planes either way stands in no one's way.
             if together.len() + apart.len() < 6 {
                 objections.push(Objection::Disjoint {
                     format,

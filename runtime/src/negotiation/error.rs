@@ -30,9 +30,9 @@ pub enum NegotiationError {
         /// The name.
         name: String,
     },
-    /// The description declares uses that no party has, so nobody was asked about them. Those of the
+    /// The description declares uses that no party has, so no party was asked about them. Those of the
     /// CPU need no party.
-    #[error("nobody was asked about {usage}, which the description of '{buffer}' declares")]
+    #[error("no party was asked about {usage}, which the description of '{buffer}' declares")]
     NobodysUsage {
         /// The buffer.
         buffer: String,

@@ -25,7 +25,7 @@ impl fmt::Display for MemoryKind {
 /// The kinds of memory that a party takes or makes. Made by the functions here and by setting
 /// members.
 ///
-/// Whoever takes scattered pages takes contiguous ones too and says both ([`any`](Self::any)). A
+/// A party that takes scattered pages takes contiguous ones too and says both ([`any`](Self::any)). A
 /// display without an IOMMU takes only contiguous memory. An exporter says what it makes without being
 /// asked for it: nothing in [`AccessConstraint`](crate::AccessConstraint) asks for contiguity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

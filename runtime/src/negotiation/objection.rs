@@ -65,7 +65,7 @@ pub enum Objection {
         format: Fourcc,
         /// What the party takes for this image.
         modifiers: Vec<Modifier>,
-        /// Who takes none of them; nobody alone, but all together, if this is empty.
+        /// Who takes none of them; if this is empty, all together take none, but none alone.
         not_by: Vec<String>,
     },
     /// It alone does not take modifiers that all others do, and those that it takes will not do.
@@ -148,7 +148,7 @@ pub enum Objection {
     Memory {
         /// What the party takes or makes.
         memory: MemoryKinds,
-        /// Who takes none of it; nobody alone, but all together, if this is empty.
+        /// Who takes none of it; if this is empty, all together take none, but none alone.
         not_by: Vec<String>,
     },
 }

@@ -11,7 +11,7 @@ use crate::image::fourcc::Fourcc;
 use crate::locks::{Mutex, lock};
 use crate::negotiation::format_support::FormatSupport;
 
-/// Identity of whoever is asked: a device, or one plane of a display. Unique in this process.
+/// Identity of what is asked: a device, or one plane of a display. Unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartyId(u64);
 
@@ -82,7 +82,7 @@ pub struct QueryCache {
 }
 
 impl QueryCache {
-    /// A cache of about this many answers. When a sixteenth of that is full, it begins anew.
+    /// A cache of about this many answers. When a sixteenth of that is full, it starts again from empty.
     pub fn new(most: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),

@@ -46,7 +46,7 @@ pub struct RefusedParty {
     pub layout_control: LayoutControl,
     /// The memory that it would have taken or made.
     pub memory: MemoryKinds,
-    /// What stands between it and the others; empty if nobody has anything against it.
+    /// What stands between it and the others; empty if no party objects.
     pub objections: Vec<Objection>,
 }
 

@@ -1,4 +1,4 @@
-//! Giving memory back: on demand, from pools, and when nobody uses it any more.
+//! Giving memory back: on demand, from pools, and when it is no longer in use.
 
 use serde::Serialize;
 

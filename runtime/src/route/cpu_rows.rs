@@ -65,7 +65,7 @@ impl CopyEngine for CpuRows {
         source: &SharedBuffer,
         shadow: &SharedBuffer,
     ) -> Result<Box<dyn Copier>, CopyError> {
-        // Mappings carry their generation, so nobody needs to be told.
+        // Mappings carry their generation, so no notification is needed.
         let attach = |buffer: &SharedBuffer, access| {
             let never_read = Arc::new(AtomicBool::new(false));
             buffer.attach_dynamic(&Cpu { access }, never_read)
@@ -112,7 +112,7 @@ impl Copier for Connected {
             let (mut from_memory, mut to_memory) = (lock(from.object()), lock(to.object()));
             let source = from_memory.begin(Access::Read)?;
             let mut target = to_memory.begin(Access::Write)?;
-            // As work on any device: whoever comes meanwhile waits for its fence, and a buffer that
+            // As work on any device: a later use waits for its fence, and a buffer that
             // has moved since it was mapped is found out here.
             let submission = match Submission::begin([from.read(), to.write()]) {
                 Ok(submission) => submission,

@@ -12,7 +12,7 @@ use crate::locks::{Mutex, lock};
 use crate::memory::backing::Backing;
 use crate::memory::placement::Placement;
 
-/// More are not kept: then it begins anew.
+/// When there are more, the list starts again from empty.
 const MOST: usize = 1024;
 
 /// All of a buffer that a device's refusal can depend on, as far as anyone can see it.

@@ -131,7 +131,7 @@ impl<I: Importer> RoutedAttachment<I> {
             if let Some(direct) = &self.direct {
                 direct.unmap();
             }
-            // Nobody else sets it: `switching` is locked.
+            // No other thread sets it: `switching` is locked.
             drop(self.shadow.set(made).err());
         }
         drop(switching);

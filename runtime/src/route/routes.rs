@@ -45,7 +45,7 @@ impl Routes {
     }
 
     /// The same with one more detour, behind those that are known. What was counted and remembered
-    /// begins anew.
+    /// starts again.
     #[must_use]
     pub fn with_detour(self, detour: Detour) -> Self {
         let mut detours = self.known.detours.clone();

@@ -19,7 +19,7 @@ use crate::route::known_routes::{KnownRoutes, SharedCallback};
 use crate::route::policy::{Route, ShadowReason, ShadowRoute};
 use crate::shared_buffer::SharedBuffer;
 
-/// What nobody does with a shadow.
+/// Uses that a shadow never has.
 const WRITES: Usage = Usage::RENDER
     .union(Usage::STORAGE)
     .union(Usage::TRANSFER_DESTINATION)
@@ -152,7 +152,7 @@ impl<I: Importer> Shadow<I> {
             return Err(MapError::WouldDeadlock { buffer }.into());
         }
         let _turn = lock(&self.turn);
-        // Taken before the copy looks at the fences: whoever adds damage has added its fence.
+        // Taken before the copy looks at the fences: a writer adds its fence before its damage.
         let damage = self.unseen.take();
         if damage.is_nothing() {
             return Ok(());

@@ -47,7 +47,7 @@ impl SharedBuffer {
     /// Wraps a dma-buf that came from elsewhere: another process, a camera, an API without a
     /// backend here. It never moves. Its format and extent must be those of `desc`.
     ///
-    /// The dma-buf may carry fences of its own (implicit ones), and whoever made it may look for yours
+    /// The dma-buf may carry fences of its own (implicit ones), and its maker may look for yours
     /// there. The library does neither by itself. Set one of the buffer's attachments to
     /// [`SyncMode::Implicit`](crate::SyncMode::Implicit), and every use does both; or do it by hand:
     /// [`DmaBuf::fences`] gives the fences that are there now, and [`SharedBuffer::add_fence`] has later

@@ -16,7 +16,7 @@ use crate::submission::used_mappings::UsedMappings;
 /// The dma-bufs' own fences that a piece of work must wait for: of those buffers among its uses that
 /// have foreign holders. A snapshot, taken before anything is locked.
 ///
-/// [`Submission::begin`](crate::Submission::begin) takes one by itself. A backend that begins anew
+/// [`Submission::begin`](crate::Submission::begin) takes one by itself. A backend that starts again
 /// while it turns fences into its own waits takes one first, and gives it to each
 /// [`Submission::try_begin_with`](crate::Submission::try_begin_with): otherwise each would be another
 /// fence.

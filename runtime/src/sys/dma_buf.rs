@@ -72,7 +72,7 @@ pub(crate) fn export_sync_file(fd: BorrowedFd<'_>, access: Access) -> io::Result
     };
     // SAFETY: the argument has the layout of `struct dma_buf_export_sync_file` and is writable.
     unsafe { ioctls::export_sync_file(fd.as_raw_fd(), &raw mut argument) }?;
-    // SAFETY: on success the kernel has put a new descriptor there, which nobody else owns.
+    // SAFETY: on success the kernel has put a new descriptor there, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(argument.fd) })
 }
 

@@ -28,6 +28,6 @@ pub(crate) fn allocate(heap: BorrowedFd<'_>, size: u64) -> io::Result<OwnedFd> {
     // SAFETY: `data` has the layout of `struct dma_heap_allocation_data` and is writable.
     unsafe { ioctls::allocate(heap.as_raw_fd(), &raw mut data) }?;
     let fd: RawFd = data.fd.cast_signed();
-    // SAFETY: on success the kernel has put a new descriptor there, which nobody else owns.
+    // SAFETY: on success the kernel has put a new descriptor there, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

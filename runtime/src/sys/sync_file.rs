@@ -121,6 +121,6 @@ pub(crate) fn merge(fd: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<Own
     };
     // SAFETY: `data` has the layout of `struct sync_merge_data` and is writable.
     unsafe { ioctls::merge(fd.as_raw_fd(), &raw mut data) }?;
-    // SAFETY: on success the kernel has put a new descriptor there, which nobody else owns.
+    // SAFETY: on success the kernel has put a new descriptor there, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(data.fence) })
 }

@@ -32,6 +32,6 @@ pub(crate) fn create(
     };
     // SAFETY: `argument` has the layout of `struct udmabuf_create`; the kernel reads it.
     let fd = unsafe { ioctls::create(device.as_raw_fd(), &raw const argument) }?;
-    // SAFETY: on success the ioctl returns a new descriptor, which nobody else owns.
+    // SAFETY: on success the ioctl returns a new descriptor, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

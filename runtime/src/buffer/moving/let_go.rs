@@ -1,4 +1,4 @@
-//! Memory that a buffer has left: it lives until its fences have signalled and nobody maps it.
+//! Memory that a buffer has left: it lives until its fences have signalled and it is not mapped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::ids::AttachmentId;
 use crate::memory::backing::Backing;
 
 impl BufferInner {
-    /// Gives back what nobody uses any more, and declares importers dead that have kept a stale
+    /// Gives back memory that is no longer in use, and declares importers dead that have kept a stale
     /// mapping for too long. Returns how many old backings were let go.
     pub(crate) fn collect(&self) -> usize {
         let mut free = SmallVec::<[OldBacking; 4]>::new();
@@ -70,7 +70,7 @@ impl BufferInner {
         count
     }
 
-    /// Gives memory that is nobody's any more back to the exporter, with the fences of whoever still
+    /// Gives memory that the buffer has left back to the exporter, with the fences of work that still
     /// uses it.
     pub(crate) fn recycle(&self, backing: &Backing, after: FenceSet) {
         if let Some(exporter) = &self.dynamic {
@@ -78,8 +78,8 @@ impl BufferInner {
         }
     }
 
-    /// The buffer goes: its memory goes back to the exporter, with the fences of whoever still uses
-    /// it. Nobody maps it: mappings keep the buffer.
+    /// The buffer goes: its memory goes back to the exporter, with the fences of work that still uses
+    /// it. It is not mapped: mappings keep the buffer.
     pub(crate) fn release_memory(&mut self) {
         let after = self.reservation().fences(FenceUsage::Bookkeep);
         let (backing, status, old) = {
@@ -92,7 +92,7 @@ impl BufferInner {
             )
         };
         if let Status::Moving(Some(pending)) = status {
-            // Nobody is left to submit its copy.
+            // No handle is left that could submit its copy.
             pending.fence.fail(Errno::EOWNERDEAD);
             self.recycle(&pending.old, pending.after.clone());
         }

@@ -15,7 +15,7 @@ pub(crate) struct PendingMove {
     /// What the copy has to wait for.
     pub(crate) after: FenceSet,
     pub(crate) fence: Arc<MoveFence>,
-    /// Whoever submits the copy holds it.
+    /// The thread that submits the copy holds it.
     pub(crate) turn: Mutex<()>,
 }
 

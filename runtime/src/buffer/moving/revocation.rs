@@ -24,7 +24,7 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Whether nobody uses the memory any more: its fences are over, and no mapping is left. Does not
+    /// Whether the memory is no longer in use: its fences are over, and no mapping is left. Does not
     /// block.
     pub fn is_over(&self) -> bool {
         self.buffer.collect();
@@ -35,7 +35,7 @@ impl Revocation {
             .any(|old| old.backing.generation() <= self.generation)
     }
 
-    /// Waits until nobody uses the memory any more. Importers that have not let go by `deadline` are
+    /// Waits until the memory is no longer in use. Importers that have not let go by `deadline` are
     /// declared dead, and the memory stays theirs: it is kept, not freed under them.
     ///
     /// # Errors
