@@ -2,7 +2,9 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 pub mod display;
+pub mod eviction;
 pub mod loopback;
+pub mod sharing;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
