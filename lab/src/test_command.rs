@@ -12,6 +12,7 @@ mod selection;
 mod status_line;
 mod summary;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -22,7 +23,6 @@ use clap::Args;
 use crate::test_command::budget::Tier;
 use crate::test_command::durations::Durations;
 use crate::test_command::executables::TestExecutable;
-use crate::test_command::running::{Output, Runs};
 use crate::test_command::schedule::{Job, Slots};
 use crate::test_command::selection::{Part, Selection};
 use crate::test_command::summary::Summary;
@@ -144,12 +144,12 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<i32> {
         job.expected = durations.of(&job.name);
     }
 
-    let output = if arguments.json {
-        Output::Stderr
+    let mut output: Box<dyn Write> = if arguments.json {
+        Box::new(std::io::stderr())
     } else {
-        Output::Stdout
+        Box::new(std::io::stdout())
     };
-    let runs: Runs = running::run(jobs, &slots, output, interrupt::check)?;
+    let runs = running::run(jobs, &slots, &mut output, interrupt::check)?;
     if arguments.is_complete() {
         durations.remember(&runs);
         durations.write(&durations_file)?;

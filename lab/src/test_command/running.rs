@@ -1,7 +1,7 @@
 //! Runs jobs, several at once; shows the output of each whole, once it has ended.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::Write;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
@@ -20,28 +20,6 @@ use crate::{inherited_child, one_processor, runner};
 
 /// How often children are looked after.
 const INTERVAL: Duration = Duration::from_millis(10);
-
-/// Where the jobs' output goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Output {
-    /// Our standard output.
-    Stdout,
-    /// Our standard error.
-    Stderr,
-}
-
-impl Output {
-    fn write(self, bytes: &[u8]) -> Result<()> {
-        let written = match self {
-            Self::Stdout => {
-                let mut stream = std::io::stdout().lock();
-                stream.write_all(bytes).and_then(|()| stream.flush())
-            }
-            Self::Stderr => std::io::stderr().lock().write_all(bytes),
-        };
-        written.context("cannot write the tests' output")
-    }
-}
 
 /// What became of a job.
 #[derive(Debug, Clone)]
@@ -84,7 +62,7 @@ struct Running {
 pub(crate) fn run(
     jobs: Vec<Job>,
     slots: &Slots,
-    output: Output,
+    output: &mut dyn Write,
     interrupted: impl Fn() -> Result<(), Interrupted>,
 ) -> Result<Runs> {
     let mut schedule = Schedule::new(jobs, slots);
@@ -106,7 +84,7 @@ fn run_all(
     schedule: &mut Schedule,
     running: &mut Vec<Running>,
     status_line: &StatusLine,
-    output: Output,
+    output: &mut dyn Write,
     interrupted: impl Fn() -> Result<(), Interrupted>,
 ) -> Result<Runs> {
     let mut runs = Vec::new();
@@ -115,7 +93,7 @@ fn run_all(
             let alone = schedule.runs_alone(&taken);
             let started = Running::start(job, taken, alone)?;
             if alone {
-                status_line.hidden(|| output.write(started.title().as_bytes()))?;
+                status_line.hidden(|| write(output, started.title().as_bytes()))?;
             }
             running.push(started);
         }
@@ -127,7 +105,7 @@ fn run_all(
             let wall = job.started.elapsed();
             status_line.hidden(|| {
                 if !job.alone {
-                    output.write(job.title().as_bytes())?;
+                    write(output, job.title().as_bytes())?;
                 }
                 job.show(output)
             })?;
@@ -204,7 +182,7 @@ impl Running {
     }
 
     /// Shows what has been written since the last call.
-    fn show(&mut self, output: Output) -> Result<()> {
+    fn show(&mut self, output: &mut dyn Write) -> Result<()> {
         let mut piece = vec![0; 1 << 16];
         loop {
             let length = self
@@ -214,7 +192,7 @@ impl Running {
             if length == 0 {
                 return Ok(());
             }
-            output.write(piece.get(..length).unwrap_or_default())?;
+            write(output, piece.get(..length).unwrap_or_default())?;
             self.shown += u64::try_from(length)?;
         }
     }
@@ -226,6 +204,13 @@ impl Running {
             .context("cannot read a job's output")?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+fn write(output: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    output
+        .write_all(bytes)
+        .and_then(|()| output.flush())
+        .context("cannot show a job's output")
 }
 
 fn set_of(taken: &Taken) -> Result<CpuSet> {
@@ -265,8 +250,9 @@ mod tests {
         // Each waits for the other, and says where it may run.
         let meet = |own: &str, other: &str| {
             format!(
-                "touch {own}.here; until test -e {other}.here; do sleep 0.01; done; \
-                 grep Cpus_allowed_list: /proc/self/status > {own}.processors; echo 1.5 > {own}"
+                "echo first {own}; touch {own}.here; until test -e {other}.here; do sleep 0.01; done; \
+                 grep Cpus_allowed_list: /proc/self/status > {own}.processors; echo 1.5 > {own}; \
+                 echo last {own}"
             )
         };
         let jobs = vec![
@@ -279,22 +265,23 @@ mod tests {
             ),
         ];
         let slots = Slots::choose(Some(2)).unwrap();
-        let mut runs = run(jobs, &slots, Output::Stderr, || Ok(())).unwrap();
+        let mut shown = Vec::new();
+        let mut runs = run(jobs, &slots, &mut shown, || Ok(())).unwrap();
         runs.sort_by(|one, other| one.name.cmp(&other.name));
         let statuses: Vec<_> = runs.iter().map(|run| run.status).collect();
         assert_eq!(statuses, [0, 0, 3]);
         assert_eq!(runs[0].processor_time, Duration::from_millis(1500));
         assert_eq!(runs[2].ignored[0].test, "x");
+        let shown = String::from_utf8(shown).unwrap();
+        for name in ["a", "b"] {
+            let whole = format!("     Running {name}\nfirst {name}\nlast {name}\n");
+            assert!(shown.contains(&whole), "{shown}");
+        }
         let processors = ["a", "b"].map(|name| {
             let path = folder.path().join(format!("{name}.processors"));
             std::fs::read_to_string(path).unwrap()
         });
-        if nix::sched::sched_getaffinity(Pid::from_raw(0)).is_ok_and(|set| {
-            (0..CpuSet::count())
-                .filter(|n| set.is_set(*n) == Ok(true))
-                .count()
-                > 1
-        }) {
+        if std::thread::available_parallelism().unwrap().get() > 1 {
             assert_ne!(processors[0], processors[1]);
         }
     }
@@ -322,7 +309,7 @@ mod tests {
             }
         };
         let slots = Slots::choose(Some(2)).unwrap();
-        let error = run(jobs, &slots, Output::Stderr, interrupted).unwrap_err();
+        let error = run(jobs, &slots, &mut Vec::new(), interrupted).unwrap_err();
         assert!(error.downcast_ref::<Interrupted>().is_some(), "{error}");
         for name in ["a", "b"] {
             assert!(file(&format!("{name}.cleaned")).exists(), "{name}");

@@ -2,8 +2,10 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 pub mod display;
+pub mod eviction;
 pub mod loopback;
 pub mod pixels;
+pub mod sharing;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
