@@ -5,9 +5,9 @@
 //! that its numbers are those of a working zero-copy path, and shows them.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::progress::Progress;
 use crate::run_command::{self, Caller, GuestOptions};
 use crate::setup;
+use crate::shown_progress::{Kept, ShownProgress};
 use crate::workspace::Workspace;
 
 /// A display mode to show.
@@ -143,70 +144,6 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<i32> {
         print_report(&demo);
     }
     Ok(i32::from(!demo.errors.is_empty()))
-}
-
-/// A stream that keeps what is written to it.
-#[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The sample's standard error: its progress is shown as ours, the rest passed on.
-#[derive(Debug)]
-struct ShownProgress {
-    progress: Option<Progress>,
-    line: Vec<u8>,
-}
-
-impl Write for ShownProgress {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        for &byte in bytes {
-            self.line.push(byte);
-            if byte == b'\n' {
-                self.take_line()?;
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl ShownProgress {
-    fn take_line(&mut self) -> std::io::Result<()> {
-        let line = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&line);
-        let done = text
-            .strip_prefix("progress: ")
-            .and_then(|counts| counts.split_once('/'))
-            .and_then(|(done, _)| done.parse().ok());
-        match (&mut self.progress, done) {
-            (Some(progress), Some(done)) => progress.set(done),
-            _ => std::io::stderr().write_all(&line)?,
-        }
-        Ok(())
-    }
-}
-
-impl Drop for ShownProgress {
-    fn drop(&mut self) {
-        // What came without a line's end, such as a last word before a crash.
-        let _ = std::io::stderr().write_all(&self.line);
-        if let Some(progress) = self.progress.take() {
-            progress.finish();
-        }
-    }
 }
 
 /// Runs the sample in a guest of its own; its progress goes to our standard error.

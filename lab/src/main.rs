@@ -34,6 +34,7 @@ mod run_command;
 mod runner;
 mod setup;
 mod shell;
+mod shown_progress;
 mod soak;
 mod stdin_pieces;
 mod subordinate_ids;

@@ -2,6 +2,8 @@
 
 pub(crate) mod movable;
 
+pub mod composed;
+
 use std::time::{Duration, Instant};
 
 use dmashare::{
