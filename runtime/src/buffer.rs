@@ -19,8 +19,7 @@ pub(crate) mod publish_fences;
 pub(crate) mod state;
 pub(crate) mod submit_error;
 
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use crate::buffer::content_watch::ContentWatch;
 use crate::buffer::foreign_holders::ForeignHolders;
@@ -31,7 +30,7 @@ use crate::fence::reservation::Reservation;
 use crate::fence::usage::FenceUsage;
 use crate::ids::{AttachmentId, BufferKey};
 use crate::image::buffer_desc::BufferDesc;
-use crate::locks::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::locks::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::memory::backing::{Backing, Claim, Generation};
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
@@ -39,8 +38,8 @@ use crate::memory::exporter::Exporter;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-/// How long an importer may keep a stale mapping before it is taken for dead.
-const STALE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an importer may keep a stale mapping before it is taken for dead, in milliseconds.
+const STALE_DEADLINE: u32 = 5000;
 
 pub(crate) struct BufferInner {
     pub(crate) key: BufferKey,
@@ -58,10 +57,12 @@ pub(crate) struct BufferInner {
     keeper: Option<Arc<dyn Keeper>>,
     /// Who wants to know what changes.
     pub(crate) content: ContentWatch,
-    /// Of a shadow: the attachment that keeps it fresh. No other attachment may write it.
-    pub(crate) only_writer: OnceLock<AttachmentId>,
-    pub(crate) moves: AtomicU64,
-    pub(crate) refusals: AtomicU64,
+    /// The number of the attachment that keeps a shadow fresh; 0 of other buffers.
+    only_writer: AtomicU64,
+    pub(crate) moves: AtomicU32,
+    pub(crate) refusals: AtomicU32,
+    /// How long importers may keep stale mappings, in milliseconds.
+    pub(crate) stale_deadline: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -86,16 +87,16 @@ impl BufferInner {
             last_use: LastUse::default(),
             keeper,
             content: ContentWatch::default(),
-            only_writer: OnceLock::new(),
-            moves: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
+            only_writer: AtomicU64::new(0),
+            moves: AtomicU32::new(0),
+            refusals: AtomicU32::new(0),
+            stale_deadline: AtomicU32::new(STALE_DEADLINE),
             state: Mutex::new(State {
                 backing,
                 status: Status::Resident,
                 entries: Vec::new(),
                 pins: Vec::new(),
                 old: Vec::new(),
-                stale_deadline: STALE_DEADLINE,
             }),
         });
         register(&inner);
@@ -108,6 +109,18 @@ impl BufferInner {
 
     pub(crate) fn desc(&self) -> &BufferDesc {
         &self.desc
+    }
+
+    /// Of a shadow: the attachment that alone may write it.
+    pub(crate) fn only_writer(&self) -> Option<AttachmentId> {
+        AttachmentId::from_number(self.only_writer.load(Ordering::Acquire))
+    }
+
+    /// Lets only this attachment write from now on. The first call counts.
+    pub(crate) fn restrict_writes(&self, writer: AttachmentId) {
+        let (new, order) = (writer.as_number(), Ordering::AcqRel);
+        // A later call finds another number there.
+        let _ = (self.only_writer).compare_exchange(0, new, order, Ordering::Acquire);
     }
 
     pub(crate) fn keeper(&self) -> Option<&dyn Keeper> {

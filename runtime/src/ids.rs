@@ -37,6 +37,15 @@ impl AttachmentId {
         // It is never 0.
         Self(NonZeroU64::new(unique_number()).unwrap_or(NonZeroU64::MAX))
     }
+
+    pub(crate) fn as_number(self) -> u64 {
+        self.0.get()
+    }
+
+    /// `None` of 0.
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
 }
 
 /// Identity of a pin, unique in this process.

@@ -2,7 +2,7 @@
 
 pub(crate) mod eviction_order;
 pub(crate) mod inner;
-pub(crate) mod kept_by;
+pub(crate) mod keeping;
 pub(crate) mod make_room;
 pub(crate) mod member;
 pub(crate) mod statistics;
@@ -20,8 +20,7 @@ use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::placement::Placement;
 use crate::residency::inner::ResidencyInner;
-use crate::residency::kept_by::KeptBy;
-use crate::residency::member::Priority;
+use crate::residency::member::{Member, Priority};
 use crate::residency::statistics::ResidencyStatistics;
 use crate::residency::trim::TrimReport;
 use crate::shared_buffer::SharedBuffer;
@@ -100,10 +99,11 @@ impl Residency {
         priority: Priority,
     ) -> Result<SharedBuffer, ExportError> {
         let exporter: Arc<dyn DynamicExporter> = Arc::new(exporter.clone());
-        let kept = KeptBy::new(self.inner.clone(), priority);
-        let keeper: Arc<dyn Keeper> = kept.clone();
+        let member = Arc::new(Member::new(self.inner.clone(), priority));
+        let keeper: Arc<dyn Keeper> = member.clone();
         let buffer = SharedBuffer::make_dynamic(&exporter, desc, wanted, Some(keeper))?;
-        kept.join(buffer.inner());
+        member.keep(buffer.inner());
+        self.inner.add(&member, buffer.inner());
         Ok(buffer)
     }
 

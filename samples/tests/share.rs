@@ -42,7 +42,7 @@ fn what_cannot_be_shared_is_refused() {
     fails(&["--extent", "0x4"], &["width and a height"]);
     fails(&["--extent", "16384x16385"], &["width and a height"]);
     fails(&["--device", "no such device"], &["no such device"]);
-    fails(&["--device", "/dev/null"], &["no Vulkan device fits"]);
+    fails(&["--device", "/dev/null"], &["no Vulkan device matches"]);
     fails(&["--importer", "no such device"], &["no such device"]);
     fails(&["--frames", "0"], &["--frames"]);
 }

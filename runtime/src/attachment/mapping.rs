@@ -267,9 +267,8 @@ impl MappingUse {
         let is_foreign_write = self.access == Access::Write
             && self
                 .buffer()
-                .only_writer
-                .get()
-                .is_some_and(|writer| *writer != self.attachment());
+                .only_writer()
+                .is_some_and(|writer| writer != self.attachment());
         is_foreign_write.then(|| SubmitError::WriteToShadow { buffer: buffer() })
     }
 

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -75,7 +74,6 @@ pub(crate) struct State {
     pub(crate) entries: Vec<Entry>,
     pub(crate) pins: Vec<PinRecord>,
     pub(crate) old: Vec<OldBacking>,
-    pub(crate) stale_deadline: Duration,
 }
 
 impl State {

@@ -8,7 +8,7 @@ use crate::fence::status::FenceStatus;
 use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 use crate::ids::AttachmentId;
-use crate::locks::{AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock, wait};
+use crate::locks::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
 
 /// The age of a submission among all that lock reservations: the smaller, the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +48,7 @@ pub struct Reservation {
     /// The ticket of the holder of the lock; 0 if it is free. One exchange locks a free one.
     holder: AtomicU64,
     /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
-    waiting: AtomicUsize,
+    waiting: AtomicU32,
     wake: Mutex<()>,
     released: Condvar,
     /// Room for a writer and a reader. What more takes is allocated once: the list keeps it.

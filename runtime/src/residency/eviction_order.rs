@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::buffer::BufferInner;
 use crate::ids::BufferKey;
-use crate::locks::{Mutex, lock};
+use crate::locks::{Mutex, Ordering, lock};
 use crate::residency::member::{Member, Priority};
 
 /// The lowest leaves first: by priority, then by its last use that the list knows.
@@ -19,20 +19,28 @@ struct Rank {
 /// The buffers of one place. A use does not touch the list: it only notes its number in the buffer.
 /// A buffer that comes up and was used meanwhile goes back with that number. So finding the least
 /// recently used one is O(log n), paid once for each buffer that was used since.
-#[derive(Default)]
-pub(super) struct EvictionOrder {
-    list: Mutex<BTreeMap<Rank, Arc<Member>>>,
+pub(super) struct EvictionOrder<R> {
+    list: Mutex<BTreeMap<Rank, Arc<Member<R>>>>,
 }
 
-impl EvictionOrder {
+impl<R> Default for EvictionOrder<R> {
+    fn default() -> Self {
+        Self {
+            list: Mutex::default(),
+        }
+    }
+}
+
+impl<R> EvictionOrder<R> {
     /// Enters a buffer, unless it is in a list.
-    pub(super) fn insert(&self, member: &Arc<Member>, buffer: &BufferInner) {
+    pub(super) fn insert(&self, member: &Arc<Member<R>>, buffer: &BufferInner) {
         let placement = buffer.backing().placement();
         let mut list = lock(&self.list);
         let mut listed = lock(&member.listed);
         if listed.is_none() {
             let last_use = buffer.last_use.get();
-            *listed = Some((placement, last_use));
+            *listed = Some(placement);
+            member.listed_use.store(last_use, Ordering::Relaxed);
             let rank = Rank {
                 priority: member.priority,
                 last_use,
@@ -43,10 +51,11 @@ impl EvictionOrder {
     }
 
     /// Takes a buffer out, if it is there.
-    pub(super) fn remove(&self, member: &Member, buffer: BufferKey) {
+    pub(super) fn remove(&self, member: &Member<R>, buffer: BufferKey) {
         let mut list = lock(&self.list);
         let mut listed = lock(&member.listed);
-        if let Some((_, last_use)) = *listed {
+        if listed.is_some() {
+            let last_use = member.listed_use.load(Ordering::Relaxed);
             let rank = Rank {
                 priority: member.priority,
                 last_use,
@@ -59,7 +68,7 @@ impl EvictionOrder {
     }
 
     /// Takes out the first, with the use that it was sorted by. `None` if there is none.
-    pub(super) fn pop(&self) -> Option<(Arc<Member>, u64)> {
+    pub(super) fn pop(&self) -> Option<(Arc<Member<R>>, u64)> {
         let (rank, member) = lock(&self.list).pop_first()?;
         lock(&member.listed).take();
         Some((member, rank.last_use))

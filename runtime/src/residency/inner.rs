@@ -22,10 +22,10 @@ const HOLD: Duration = Duration::from_millis(100);
 pub(crate) struct ResidencyInner {
     pub(super) ledger: Arc<Ledger>,
     /// For each place, who leaves it first.
-    pub(super) eviction_orders: [EvictionOrder; Placement::COUNT],
-    pub(super) members: Mutex<BTreeMap<BufferKey, Arc<Member>>>,
+    pub(super) eviction_orders: [EvictionOrder<Self>; Placement::COUNT],
+    pub(super) members: Mutex<BTreeMap<BufferKey, Arc<Member<Self>>>>,
     /// Those that have left memory behind which is not let go, or are moving.
-    pub(super) leaving: Mutex<BTreeMap<BufferKey, Arc<Member>>>,
+    pub(super) leaving: Mutex<BTreeMap<BufferKey, Arc<Member<Self>>>>,
     /// One exporter for each pool, while there are buffers.
     pub(super) exporters: Mutex<Vec<Arc<dyn DynamicExporter>>>,
     pub(super) let_go_deadline: Mutex<Duration>,
@@ -50,7 +50,7 @@ impl Default for ResidencyInner {
 
 impl ResidencyInner {
     /// Adds a buffer that was made.
-    pub(super) fn add(&self, member: &Arc<Member>, buffer: &BufferInner) {
+    pub(super) fn add(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         lock(&self.members).insert(buffer.key, member.clone());
         if let Some(exporter) = &buffer.dynamic
             && let Some(pool) = exporter.pool()
@@ -69,7 +69,7 @@ impl ResidencyInner {
     }
 
     /// Forgets a buffer that is being dropped.
-    pub(super) fn remove(&self, member: &Member, buffer: BufferKey) {
+    pub(super) fn remove(&self, member: &Member<Self>, buffer: BufferKey) {
         let (_removed, is_last) = {
             let mut members = lock(&self.members);
             (members.remove(&buffer), members.is_empty())
@@ -84,6 +84,11 @@ impl ResidencyInner {
         }
     }
 
+    /// The member that keeps a buffer.
+    pub(super) fn member(&self, buffer: BufferKey) -> Option<Arc<Member<Self>>> {
+        lock(&self.members).get(&buffer).cloned()
+    }
+
     /// Every buffer. The caller drops the references, with nothing locked.
     pub(super) fn all(&self) -> Vec<Arc<BufferInner>> {
         let members = lock(&self.members);
@@ -94,13 +99,13 @@ impl ResidencyInner {
     }
 
     /// Enters a buffer in the list of the place where it is, and in no other.
-    pub(super) fn relist(&self, member: &Arc<Member>, buffer: &BufferInner) {
+    pub(super) fn relist(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         if member.aside.load(Ordering::Acquire) {
             return;
         }
         let placement = buffer.backing().placement();
         let listed = *lock(&member.listed);
-        if let Some((place, _)) = listed
+        if let Some(place) = listed
             && place != placement
         {
             self.eviction_orders[place.index()].remove(member, buffer.key);

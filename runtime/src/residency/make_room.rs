@@ -36,7 +36,7 @@ fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
 }
 
 /// A buffer that was taken off its list.
-pub(super) type Chosen = (Arc<Member>, Arc<BufferInner>);
+pub(super) type Chosen = (Arc<Member<ResidencyInner>>, Arc<BufferInner>);
 
 /// Buffers that were taken off the list while room is made; they go back at the end.
 pub(super) type SetAside = Vec<Chosen>;
@@ -185,7 +185,7 @@ impl ResidencyInner {
     }
 
     /// A pinned buffer is in no list until its pins go, so that the search does not meet it again.
-    fn put_aside(&self, member: &Arc<Member>, buffer: &BufferInner) {
+    fn put_aside(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         member.aside.store(true, Ordering::Release);
         // Its last pin may have gone before the mark was there.
         if buffer.state().pins.is_empty() {
@@ -193,7 +193,7 @@ impl ResidencyInner {
         }
     }
 
-    pub(super) fn back_from_aside(&self, member: &Arc<Member>, buffer: &BufferInner) {
+    pub(super) fn back_from_aside(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         if member.aside.swap(false, Ordering::AcqRel) {
             self.relist(member, buffer);
         }

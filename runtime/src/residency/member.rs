@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::buffer::BufferInner;
 use crate::clock::Moment;
 use crate::ids::BufferKey;
-use crate::locks::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::locks::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
 use crate::memory::placement::Placement;
 
 /// How much a buffer is worth its place: of a lower priority it goes first, whenever it was used.
@@ -17,91 +17,96 @@ use crate::memory::placement::Placement;
 #[serde(transparent)]
 pub struct Priority(pub u8);
 
-/// The buffer of a member, known once its memory is made.
-struct Kept {
-    key: BufferKey,
-    buffer: Weak<BufferInner>,
-    /// The place that the buffer comes back to.
-    preferred: Placement,
-}
-
-/// A buffer in its residency.
-pub(crate) struct Member {
+/// A buffer in its residency `R`. Programs have many buffers, so this is one small allocation.
+pub(crate) struct Member<R> {
+    pub(super) residency: Arc<R>,
+    /// The buffer, once its memory is made.
+    buffer: OnceLock<(BufferKey, Weak<BufferInner>)>,
+    /// The use that the buffer is sorted by in its list. Changed with `listed` locked.
+    pub(super) listed_use: AtomicU64,
+    /// The list that it is in. Changed with that list locked.
+    pub(super) listed: Mutex<Option<Placement>>,
     pub(super) priority: Priority,
-    kept: OnceLock<Kept>,
-    /// The list that it is in, and the use that it is sorted by there. Changed with that list locked.
-    pub(super) listed: Mutex<Option<(Placement, u64)>>,
+    /// The index of the place that the buffer comes back to.
+    preferred: AtomicU8,
     /// It is in no list because it was pinned.
     pub(super) aside: AtomicBool,
-    /// When it came back last, in nanoseconds.
-    restored: AtomicU64,
-    /// Until when no attempt is made to bring it back, because there was no room.
-    patience: AtomicU64,
+    /// When the buffer came back last, or until when no attempt is made to bring it back. Nanoseconds;
+    /// the lowest bit tells which.
+    moment: AtomicU64,
 }
 
-fn nanoseconds(moment: Moment) -> u64 {
-    u64::try_from(moment.as_monotonic().as_nanos()).unwrap_or(u64::MAX)
+/// The lowest bit of a moment at which a buffer came back.
+const CAME_BACK: u64 = 1;
+
+/// Nanoseconds without the lowest bit.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) & !CAME_BACK
 }
 
-impl Member {
-    pub(super) fn new(priority: Priority) -> Self {
+impl<R> Member<R> {
+    pub(super) fn new(residency: Arc<R>, priority: Priority) -> Self {
         Self {
-            priority,
-            kept: OnceLock::new(),
+            residency,
+            buffer: OnceLock::new(),
+            listed_use: AtomicU64::new(0),
             listed: Mutex::new(None),
+            priority,
+            preferred: AtomicU8::new(0),
             aside: AtomicBool::new(false),
-            restored: AtomicU64::new(0),
-            patience: AtomicU64::new(0),
+            moment: AtomicU64::new(0),
         }
     }
 
     /// Enters the buffer that was made. It comes back to where it is now.
     pub(super) fn keep(&self, buffer: &Arc<BufferInner>) {
+        let placement = Placement::ALL
+            .iter()
+            .position(|place| *place == buffer.backing().placement());
+        let index = placement.and_then(|index| u8::try_from(index).ok());
+        self.preferred.store(index.unwrap_or(0), Ordering::Relaxed);
         // A member is made for one buffer: nothing is kept yet.
-        let _ = self.kept.set(Kept {
-            key: buffer.key,
-            buffer: Arc::downgrade(buffer),
-            preferred: buffer.backing().placement(),
-        });
+        let _ = self.buffer.set((buffer.key, Arc::downgrade(buffer)));
     }
 
     /// The buffer; `None` if it is not made yet or gone.
     pub(super) fn buffer(&self) -> Option<Arc<BufferInner>> {
-        self.kept.get().and_then(|kept| kept.buffer.upgrade())
+        self.buffer.get().and_then(|(_, buffer)| buffer.upgrade())
     }
 
     pub(super) fn key(&self) -> Option<BufferKey> {
-        self.kept.get().map(|kept| kept.key)
+        self.buffer.get().map(|(key, _)| *key)
     }
 
-    pub(super) fn preferred(&self) -> Option<Placement> {
-        self.kept.get().map(|kept| kept.preferred)
+    pub(super) fn preferred(&self) -> Placement {
+        Placement::ALL[usize::from(self.preferred.load(Ordering::Relaxed))]
     }
 
     pub(super) fn came_back(&self) {
-        let now = nanoseconds(Moment::now());
-        self.restored.store(now, Ordering::Relaxed);
+        let now = nanoseconds(Moment::now().as_monotonic());
+        self.moment.store(now | CAME_BACK, Ordering::Relaxed);
     }
 
     /// Whether it came back so lately that it should stay.
     pub(super) fn is_protected(&self, hold: Duration) -> bool {
-        let restored = self.restored.load(Ordering::Relaxed);
-        restored > 0 && Moment::from_monotonic(Duration::from_nanos(restored)).elapsed() < hold
+        let moment = self.moment.load(Ordering::Relaxed);
+        let since = Moment::from_monotonic(Duration::from_nanos(moment & !CAME_BACK));
+        moment & CAME_BACK != 0 && since.elapsed() < hold
     }
 
     /// Puts the next attempt to bring it back off.
     pub(super) fn be_patient(&self, hold: Duration) {
         let until = Moment::now().as_monotonic() + hold.min(Duration::from_secs(60));
-        let until = nanoseconds(Moment::from_monotonic(until));
-        self.patience.store(until, Ordering::Relaxed);
+        self.moment.store(nanoseconds(until), Ordering::Relaxed);
     }
 
     pub(super) fn is_patient(&self) -> bool {
-        nanoseconds(Moment::now()) < self.patience.load(Ordering::Relaxed)
+        let moment = self.moment.load(Ordering::Relaxed);
+        moment & CAME_BACK == 0 && nanoseconds(Moment::now().as_monotonic()) < moment
     }
 }
 
-impl fmt::Debug for Member {
+impl<R> fmt::Debug for Member<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member")
             .field("priority", &self.priority)

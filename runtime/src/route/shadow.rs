@@ -56,7 +56,7 @@ impl<I: Importer> Shadow<I> {
         let constraint = importer.constraint(&desc);
         let buffer = detour.make(desc, &constraint)?;
         let copier = engine.connect(source, &buffer)?;
-        let _first: Result<(), _> = buffer.restrict_writes(copier.writer());
+        buffer.restrict_writes(copier.writer());
         let attachment = buffer.attach_dynamic(importer, callback)?;
         drop(attachment.map()?);
         Ok(Self {

@@ -25,8 +25,8 @@ impl SharedBuffer {
     }
 
     /// From here on only this attachment may write. A second call does nothing.
-    pub(crate) fn restrict_writes(&self, writer: AttachmentId) -> Result<(), AttachmentId> {
-        self.inner.only_writer.set(writer)
+    pub(crate) fn restrict_writes(&self, writer: AttachmentId) {
+        self.inner.restrict_writes(writer);
     }
 
     /// What a device objects to in the memory as it is now.

@@ -243,8 +243,8 @@ impl BufferInner {
                     overdue: old.overdue,
                 })
                 .collect(),
-            moves: self.moves.load(Ordering::Relaxed),
-            refusals: self.refusals.load(Ordering::Relaxed),
+            moves: self.moves.load(Ordering::Relaxed).into(),
+            refusals: self.refusals.load(Ordering::Relaxed).into(),
         }
     }
 }

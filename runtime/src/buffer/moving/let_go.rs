@@ -11,6 +11,7 @@ use crate::buffer::state::{OldBacking, Status};
 use crate::fence::set::FenceSet;
 use crate::fence::usage::FenceUsage;
 use crate::ids::AttachmentId;
+use crate::locks::Ordering;
 use crate::memory::backing::Backing;
 
 impl BufferInner {
@@ -32,7 +33,8 @@ impl BufferInner {
                     index += 1;
                 }
             }
-            let deadline = state.stale_deadline;
+            let deadline = self.stale_deadline.load(Ordering::Relaxed);
+            let deadline = Duration::from_millis(deadline.into());
             let state = &mut *state;
             for old in &mut state.old {
                 let is_late = old.backing.maps() > 0 && old.since.elapsed() >= deadline;
@@ -106,6 +108,7 @@ impl BufferInner {
 
     /// How long importers may keep stale mappings.
     pub(crate) fn set_stale_deadline(&self, deadline: Duration) {
-        self.state().stale_deadline = deadline;
+        let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+        self.stale_deadline.store(milliseconds, Ordering::Relaxed);
     }
 }
