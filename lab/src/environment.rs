@@ -60,6 +60,9 @@ pub(crate) fn for_command(
         ("VK_DRIVER_FILES", "/usr/share/vulkan/icd.d/lvp_icd.json"),
         ("VK_LOADER_LAYERS_DISABLE", "~implicit~"),
         ("LANG", "C.UTF-8"),
+        // Mesa writes its shader cache from a thread of its own, and tests that count open files would
+        // see those files come and go. In a guest the cache serves one run anyway.
+        ("MESA_SHADER_CACHE_DISABLE", "true"),
         // A page that is touched for the first time costs tens of microseconds here: memory that was
         // freed is kept for the next allocation.
         (

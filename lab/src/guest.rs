@@ -18,8 +18,7 @@ use crate::interrupt::{self, Interrupted};
 use crate::kernel_log::KernelLog;
 use crate::output_relay::OutputRelay;
 use crate::request::{
-    CommandEnd, GUEST_STATE, LAYER_SETTINGS, REQUEST, Request, STATUS, STDERR, STDIN, STDOUT,
-    VALIDATION,
+    CommandEnd, LAYER_SETTINGS, REQUEST, Request, STATUS, STDERR, STDIN, STDOUT, VALIDATION,
 };
 use crate::setup::Built;
 use crate::{management_console, mountable, one_processor, stdin_pieces, validation};
@@ -354,9 +353,4 @@ fn show_screen(mut screen: ChildStdout) -> JoinHandle<()> {
             }
         }
     })
-}
-
-/// The validation settings' path in the guest.
-pub(crate) fn layer_settings() -> String {
-    format!("{GUEST_STATE}/{LAYER_SETTINGS}")
 }

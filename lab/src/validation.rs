@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use crate::guest::layer_settings;
-use crate::request::VALIDATION_PIPE;
+use crate::request::{GUEST_STATE, LAYER_SETTINGS, VALIDATION_PIPE};
 
 /// What stdbuf(1) preloads, where coreutils has it in the guest.
 const LINE_BUFFERING: &str = "/usr/libexec/coreutils/libstdbuf.so";
@@ -16,6 +15,11 @@ pub(crate) fn settings() -> String {
          khronos_validation.report_flags = error,warn\n\
          khronos_validation.log_filename = {VALIDATION_PIPE}\n"
     )
+}
+
+/// The validation settings' path in the guest.
+fn layer_settings() -> String {
+    format!("{GUEST_STATE}/{LAYER_SETTINGS}")
 }
 
 /// Adds to `environment` what makes the Vulkan loader load the layers and the layers find their
