@@ -63,12 +63,12 @@ impl<I: Importer> StaticAttachment<I> {
         Ok(self.mapping.clone())
     }
 
-    /// How its uses, and those of everyone else, are ordered with what the library does not see.
+    /// How uses of the buffer are ordered with work that the library does not see.
     pub fn sync_mode(&self) -> SyncMode {
         self.core.sync_mode()
     }
 
-    /// Sets that; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
+    /// Sets the synchronisation mode; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
     /// pending in the buffer's reservation goes into its dma-buf now, as far as a sync_file can be made
     /// of it; [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
     /// Back to explicit, what is in the dma-buf stays there until it has signalled.

@@ -38,7 +38,7 @@ use crate::memory::exporter::Exporter;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-/// How long an importer may keep a stale mapping before it is taken for dead, in milliseconds.
+/// How long an importer may keep a stale mapping before it is declared dead, in milliseconds.
 const STALE_DEADLINE: u32 = 5000;
 
 pub(crate) struct BufferInner {
@@ -47,15 +47,15 @@ pub(crate) struct BufferInner {
     exporter: Option<Arc<dyn Exporter>>,
     pub(crate) dynamic: Option<Arc<dyn DynamicExporter>>,
     reservation: Reservation,
-    /// That of the backing, for a thread that holds the reservation and not the state.
+    /// Generation of the backing, for a thread that holds the reservation and not the state.
     generation: AtomicU64,
     pub(crate) foreign: ForeignHolders,
-    /// Its residency moved it out of the way and wants it back when it is used.
+    /// The residency moved the buffer out of the way and wants it back when it is used.
     pub(crate) displaced: AtomicBool,
     pub(crate) last_use: LastUse,
     /// The residency that the buffer was made in, if any.
     keeper: Option<Arc<dyn Keeper>>,
-    /// Who wants to know what changes.
+    /// The copies that want to know what changes.
     pub(crate) content: ContentWatch,
     /// The number of the attachment that keeps a shadow fresh; 0 of other buffers.
     only_writer: AtomicU64,
@@ -189,7 +189,7 @@ impl BufferInner {
         self.displaced.load(Ordering::Relaxed)
     }
 
-    /// It is used now.
+    /// Notes that the buffer is used now.
     #[inline]
     pub(crate) fn touch(&self) {
         if self.keeper.is_some() {

@@ -78,7 +78,7 @@ impl DmaBuf {
         Self::from_memories(format, extent, modifier, &layouts, memories)
     }
 
-    /// The same from memories that were checked before; plane layouts name them by index.
+    /// Builds a dma-buf from memories that were checked before; plane layouts name them by index.
     ///
     /// # Errors
     /// [`DmaBufError::Layout`]: the planes do not fit the format, the extent or the memory.

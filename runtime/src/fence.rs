@@ -42,10 +42,10 @@ impl TimelineId {
 /// A counter that only grows: point `n` has signalled when the counter has reached `n`. A Vulkan
 /// timeline semaphore, a display's count of flips, a counter in software.
 pub trait Timeline: Send + Sync + fmt::Debug {
-    /// Its identity.
+    /// Identity of the timeline.
     fn id(&self) -> TimelineId;
 
-    /// Who signals it, for reports: "Vulkan llvmpipe", "display Virtual-1".
+    /// Name of the producer, for reports: "Vulkan llvmpipe", "display Virtual-1".
     fn producer(&self) -> &str;
 
     /// Whether `point` has signalled. Must not block.
@@ -105,7 +105,7 @@ impl Fence {
         }
     }
 
-    /// Who signals it.
+    /// Name of the producer.
     pub fn producer(&self) -> &str {
         match self {
             Self::Point { timeline, .. } => timeline.producer(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// So many numbers does a thread take at a time.
+/// How many numbers a thread takes at a time.
 const BLOCK: u64 = 256;
 
 /// A number that no other call gives, on whatever thread; never 0. Threads take them in blocks: if each

@@ -44,7 +44,7 @@ impl InMemory {
     /// An exporter over a memfd of its own.
     ///
     /// # Errors
-    /// Those of memfd_create(2) and ftruncate(2).
+    /// The errors of memfd_create(2) and ftruncate(2).
     pub fn new() -> io::Result<Self> {
         let file = memfd_create(c"dmashare in memory", MFdFlags::MFD_CLOEXEC)?;
         ftruncate(&file, i64::MAX)?;

@@ -1,4 +1,4 @@
-//! Which buffers are where when there is not room for all.
+//! Keeps a set of buffers within a budget for each place.
 
 pub(crate) mod eviction_order;
 pub(crate) mod inner;
@@ -85,8 +85,8 @@ impl Residency {
     }
 
     /// Has `exporter` make a buffer that fits `wanted`, in the first of its places that has room,
-    /// moving others out of there if need be. That place is where it comes back to. Name one place
-    /// ([`AccessConstraint::placements`]) for a buffer that had better not be made than be elsewhere.
+    /// moving others out of there if need be. That place is where it comes back to. Name a single place
+    /// ([`AccessConstraint::placements`]) if the buffer must not be anywhere else.
     ///
     /// # Errors
     /// - [`ExportError::NoSpace`]: everything there is pinned (with the list), or not let go in time.
@@ -131,7 +131,7 @@ impl Residency {
         (limit < u64::MAX).then_some(limit)
     }
 
-    /// What was done so far.
+    /// Counts what was done so far.
     pub fn statistics(&self) -> ResidencyStatistics {
         self.inner.counters.read()
     }

@@ -51,7 +51,7 @@ impl SharedBuffer {
         self.inner.desc()
     }
 
-    /// Who made it; `None` for a dma-buf that came from elsewhere.
+    /// The exporter that made it; `None` for a dma-buf that came from elsewhere.
     pub fn exporter(&self) -> Option<&Arc<dyn Exporter>> {
         self.inner.exporter()
     }
@@ -176,7 +176,7 @@ impl SharedBuffer {
         }
     }
 
-    /// The same for a receiver to whom the application tells each fence itself: uses of the buffer put
+    /// Like `export`, for a receiver to which the application sends each fence itself: uses of the buffer put
     /// nothing into the dma-buf and look at nothing there. Wait for [`SharedBuffer::ready`] first, or
     /// send a sync_file along.
     ///

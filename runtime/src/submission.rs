@@ -76,7 +76,7 @@ impl Contended {
 #[derive(Debug)]
 pub struct Submission {
     uses: UsedMappings,
-    /// Those of the dma-bufs themselves, of buffers with foreign holders.
+    /// The dma-bufs' own fences, of buffers with foreign holders.
     implicit: ImplicitFences,
     // The locks belong to the thread that took them.
     _of_this_thread: PhantomData<*const ()>,
@@ -109,7 +109,7 @@ impl Submission {
         Self::of_locked(uses, implicit)
     }
 
-    /// The same, without waiting for other threads: for a backend that holds a lock of its own, a
+    /// Like `begin`, without waiting for other threads: for a backend that holds a lock of its own, a
     /// queue's or a card's. A thread that waits for that lock may hold one of the buffers.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Submission {
         Self::try_lock(uses, implicit)
     }
 
-    /// The same with the dma-bufs' own fences as they were asked for before, for a backend that begins
+    /// Like `try_begin`, with a snapshot of the dma-bufs' own fences that was taken before: for a backend that begins
     /// again until it has made a wait of every fence.
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl Submission {
         }
     }
 
-    /// The same without the last step, for a backend that has a lock of its own at this moment.
+    /// Like `commit` without the last step, for a backend that holds a lock of its own at this moment.
     pub fn commit_unpublished(mut self, fence: &Fence) -> Unpublished {
         let (uses, is_foreign) = self.finish(fence);
         Unpublished::of_all(uses, is_foreign.then(|| fence.clone()))
@@ -248,7 +248,7 @@ impl Submission {
         buffers.any(|buffer| buffer.has_foreign_holders())
     }
 
-    /// The same for work that is done with each buffer at a time of its own: adds each fence to the
+    /// Like `commit`, for work that is done with each buffer at a different time: adds each fence to the
     /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
     /// that the submission did not lock is left alone.
     pub fn commit_each(

@@ -62,7 +62,7 @@ impl<I: Importer> DynamicAttachment<I> {
         self.core.id()
     }
 
-    /// Whose attachment it is.
+    /// The importer that is attached.
     pub fn importer(&self) -> &I {
         &self.importer
     }
@@ -72,7 +72,7 @@ impl<I: Importer> DynamicAttachment<I> {
         self.core.sync_mode()
     }
 
-    /// Sets that; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
+    /// Sets the synchronisation mode; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
     /// pending in the buffer's reservation goes into its dma-buf now, as far as a sync_file can be made
     /// of it; [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
     /// Back to explicit, what is in the dma-buf stays there until it has signalled.

@@ -78,7 +78,7 @@ impl<I: Importer> Mapping<I> {
         }
     }
 
-    /// Whose object it is.
+    /// The importer of the object.
     pub fn importer(&self) -> &I {
         &self.inner.importer
     }
@@ -272,7 +272,7 @@ impl MappingUse {
         is_foreign_write.then(|| SubmitError::WriteToShadow { buffer: buffer() })
     }
 
-    /// Whose mapping it is, if that is an `I`: a backend checks that it is its own.
+    /// The importer of the mapping, if it is an `I`. A backend checks with it that a mapping is its own.
     pub fn importer<I: Importer>(&self) -> Option<&I> {
         self.mapping.importer().downcast_ref()
     }

@@ -17,9 +17,9 @@ pub(crate) struct AttachmentCore {
     buffer: Arc<BufferInner>,
     id: AttachmentId,
     marks: Arc<Marks>,
-    /// Held while that changes, together with the buffer's count.
+    /// Held while the synchronisation mode changes, together with the buffer's count.
     changing: Mutex<()>,
-    /// Of a dynamic attachment: it is told before the buffer moves, and may pin.
+    /// Whether it is a dynamic attachment: notified before the buffer moves, and allowed to pin.
     dynamic: bool,
 }
 

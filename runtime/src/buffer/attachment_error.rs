@@ -76,7 +76,7 @@ pub enum AttachError {
         /// The buffer's name.
         buffer: String,
     },
-    /// Its fences could not be put where the holder of the descriptors finds them.
+    /// The fences could not be put into the dma-buf, where the holder of the descriptors finds them.
     #[error(
         "the other side would not see the fences of '{buffer}': export it explicitly, and send sync_files along"
     )]
@@ -86,7 +86,7 @@ pub enum AttachError {
         /// Why.
         source: ImplicitSyncError,
     },
-    /// Its descriptors could not be duplicated.
+    /// The descriptors could not be duplicated.
     #[error("the descriptors of '{buffer}' cannot be given away")]
     Export {
         /// The buffer's name.
@@ -181,7 +181,7 @@ pub enum PinError {
     Unreachable {
         /// The buffer's name.
         buffer: String,
-        /// Who wants the pin.
+        /// The importer that wants the pin.
         importer: String,
         /// What is wrong.
         reason: String,

@@ -36,7 +36,7 @@ struct Watchers {
 }
 
 impl ContentWatch {
-    /// From here on every write is told. At first everything is unseen.
+    /// Reports every write from now on. At first everything is unseen.
     pub(crate) fn watch(&self) -> Arc<UnseenDamage> {
         self.0.get_or_init(Box::default).watch()
     }

@@ -5,7 +5,7 @@ use crate::fence::Fence;
 use crate::fence::set::FenceSet;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
-/// Who uses a buffer without this library's fences, and what they could not be told yet.
+/// Counts holders that do not see this library's fences, and keeps fences that could not be published yet.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignHolders {
     /// Export guards and attachments with [`SyncMode::Implicit`](crate::SyncMode::Implicit).

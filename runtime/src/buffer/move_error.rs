@@ -11,7 +11,7 @@ use crate::memory::placement::Placements;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MoveError {
-    /// Its exporter cannot move memory, or it came from elsewhere.
+    /// The exporter cannot move memory, or the buffer came from elsewhere.
     #[error("'{buffer}' cannot move: its exporter is static")]
     Static {
         /// The buffer's name.
@@ -22,7 +22,7 @@ pub enum MoveError {
     Pinned {
         /// The buffer's name.
         buffer: String,
-        /// Who holds it.
+        /// The pins that hold it.
         pins: Vec<PinReport>,
     },
     /// The move before it has not submitted its copy.
@@ -94,7 +94,7 @@ pub enum RevokeError {
     NotRevocable {
         /// The buffer's name.
         buffer: String,
-        /// Who is attached without a callback.
+        /// The importers that are attached without a callback.
         importers: Vec<String>,
     },
     /// A move is under way whose copy waits for fences.
@@ -109,7 +109,7 @@ pub enum RevokeError {
         /// The buffer's name.
         buffer: String,
     },
-    /// It is not revoked.
+    /// The buffer is not revoked.
     #[error("'{buffer}' is not revoked")]
     NotRevoked {
         /// The buffer's name.
@@ -124,9 +124,9 @@ pub enum RevokeError {
     Timeout {
         /// The buffer's name.
         buffer: String,
-        /// Who still maps it.
+        /// The importers that still map it.
         importers: Vec<String>,
-        /// Whose fences are pending.
+        /// The producers whose fences are pending.
         fences: Vec<String>,
     },
     /// This thread holds a reservation.

@@ -92,7 +92,7 @@ impl BufferInner {
         self.move_with(wanted, Force::Firmly)
     }
 
-    /// The same, making room for it more or less firmly.
+    /// Like `move_to`, with a choice of how hard room is made.
     pub(crate) fn move_with(
         self: &Arc<Self>,
         wanted: &AccessConstraint,
@@ -205,7 +205,7 @@ impl BufferInner {
         let usable_after = allocation.usable_after.take();
         let fence = MoveFence::new(format!("move of '{}'", self.name()));
         let locked = self.lock_reservation()?;
-        // It is there before the backing changes: a thread that finds the new memory, with any lock,
+        // The fence is added before the backing changes: a thread that finds the new memory, with any lock,
         // finds that its content is on its way (I7).
         let mut removed = self
             .reservation()

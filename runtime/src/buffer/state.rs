@@ -16,14 +16,14 @@ use crate::memory::constraint::AccessConstraint;
 use crate::memory::pins::{PinRecord, PinReport};
 use crate::sync_mode::SyncMode;
 
-/// What a buffer's memory is doing.
+/// What happens to a buffer's memory.
 #[derive(Debug)]
 pub(crate) enum Status {
-    /// It is where it is, and a copy to there is at most a fence.
+    /// The memory is in place. A copy into it is pending as a fence at most.
     Resident,
-    /// Its backing has changed, and the copy was not submitted yet. `None` while importers are told.
+    /// The backing has changed and the copy is not submitted yet. `None` while importers are notified.
     Moving(Option<Arc<PendingMove>>),
-    /// It was taken away.
+    /// The owner took the memory away.
     Revoked,
 }
 
@@ -67,7 +67,7 @@ impl Entry {
     }
 }
 
-/// What changes together.
+/// The part of a buffer that changes together, under one lock.
 pub(crate) struct State {
     pub(crate) backing: Backing,
     pub(crate) status: Status,
@@ -91,7 +91,7 @@ impl State {
 pub(crate) struct Marks {
     /// The importer did not let go of a stale mapping in time, or panicked.
     dead: AtomicBool,
-    /// It is a foreign holder of the buffer: see [`SyncMode::Implicit`].
+    /// The attachment is a foreign holder of the buffer: see [`SyncMode::Implicit`].
     implicit: AtomicBool,
 }
 
@@ -124,7 +124,7 @@ pub(crate) trait MapCache: Send + Sync {
     fn take(&self) -> Option<Box<dyn Any + Send>>;
 }
 
-/// One backing of the past.
+/// A backing that the buffer has left.
 #[derive(Debug)]
 pub(crate) struct OldBacking {
     pub(crate) backing: Backing,

@@ -55,7 +55,7 @@ pub enum SubmitError {
         buffer: String,
         /// The class of the fence.
         usage: FenceUsage,
-        /// Who signals it.
+        /// The producer of the fence.
         producer: String,
     },
     /// A fence could not be converted for the device, or has failed.
@@ -69,7 +69,7 @@ pub enum SubmitError {
     Device {
         /// The device's operation.
         operation: &'static str,
-        /// Its error.
+        /// The error of the backend.
         source: BoxError,
     },
 }

@@ -213,7 +213,7 @@ impl<'a> CpuAccess<'a> {
     /// [`CpuAccessError::OutOfBounds`]: no such plane.
     pub fn row_bytes(&self, plane: usize) -> Result<usize, CpuAccessError> {
         let bytes = self.info(plane, 0)?.row_bytes(self.dmabuf().extent().width);
-        // It is mapped, so it fits into the address space.
+        // The memory is mapped, so it fits into the address space.
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 

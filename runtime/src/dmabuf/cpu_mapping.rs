@@ -85,12 +85,12 @@ impl CpuMapping {
         &self.dmabuf
     }
 
-    /// One memory's mapping.
+    /// The mapping of one memory.
     pub(crate) fn memory(&self, index: usize) -> &SharedMapping {
         &self.mappings[index]
     }
 
-    /// One memory's mapping, to be written.
+    /// The mapping of one memory, for writing.
     pub(crate) fn memory_mut(&mut self, index: usize) -> &mut SharedMapping {
         &mut self.mappings[index]
     }

@@ -32,7 +32,7 @@ impl MemoryId {
     }
 }
 
-/// One dma-buf, checked to be one. Clones share the descriptor; it is closed with the last clone.
+/// A descriptor that was checked to be a dma-buf. Clones share the descriptor; it is closed with the last clone.
 #[derive(Clone, Debug)]
 pub struct DmaBufMemory {
     fd: Arc<OwnedFd>,
@@ -164,7 +164,7 @@ impl DmaBufMemory {
         Ok(SyncFile::from_kernel(fd))
     }
 
-    /// The same as a fence; `None` if there is nothing to wait for.
+    /// Exports the fences as one [`Fence`]; `None` if there is nothing to wait for.
     ///
     /// # Errors
     /// As [`export_sync_file`](Self::export_sync_file).

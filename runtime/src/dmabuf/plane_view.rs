@@ -44,7 +44,7 @@ macro_rules! samples {
 
 samples!(u8, u16, u32, u64);
 
-/// So many bytes go between a plane and typed samples at once: no allocation, and few copies.
+/// Bytes that are converted at once between a plane and typed samples: no allocation, and few copies.
 const CHUNK: usize = 512;
 
 /// Reads a plane as rows of `S`: from [`CpuAccess::plane`].

@@ -39,7 +39,7 @@ impl Fence {
     /// It is checked when a caller asks or waits; no thread and no timer runs. A sync_file of it is
     /// one of the original fence, and does not expire: the kernel has no such fence.
     ///
-    /// One allocation. Asking for its status costs a look at the clock more.
+    /// Allocates once. Asking for its status also reads the clock.
     #[must_use]
     pub fn with_deadline(&self, time: Duration) -> Self {
         let now = Instant::now();

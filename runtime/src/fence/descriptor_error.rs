@@ -31,7 +31,7 @@ pub enum DmaBufError {
     Os {
         /// The system call or ioctl.
         operation: &'static str,
-        /// Its error.
+        /// The error of the system call.
         source: io::Error,
     },
 }
@@ -58,7 +58,7 @@ pub enum SyncFileError {
     Os {
         /// The system call or ioctl.
         operation: &'static str,
-        /// Its error.
+        /// The error of the system call.
         source: io::Error,
     },
 }

@@ -12,13 +12,13 @@ pub enum FenceError {
     /// The time limit passed first.
     #[error("the fence of '{producer}' did not signal in time")]
     Timeout {
-        /// Who should have signalled it.
+        /// The producer that should have signalled it.
         producer: String,
     },
     /// The fence signalled with an error: the work behind it did not complete.
     #[error("the work of '{producer}' failed")]
     Failed {
-        /// Who signalled it.
+        /// The producer that signalled it.
         producer: String,
         /// Why.
         source: io::Error,
@@ -27,13 +27,13 @@ pub enum FenceError {
     /// failed, also if the work behind it is done later.
     #[error("'{producer}' has not signalled its fence by its deadline")]
     Expired {
-        /// Who should have signalled it.
+        /// The producer that should have signalled it.
         producer: String,
     },
     /// The producer went away without signalling.
     #[error("'{producer}' went away before it signalled its fence")]
     ProducerGone {
-        /// Who went away.
+        /// The producer that went away.
         producer: String,
     },
     /// This thread holds a reservation: it has an open submission, or is in an invalidate callback.
@@ -41,7 +41,7 @@ pub enum FenceError {
         "this thread may not wait for '{producer}' now: it has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// Who signals the fence.
+        /// The producer of the fence.
         producer: String,
     },
     /// There is no sync_file for this kind of fence; wait for it on the CPU before submitting.
@@ -49,7 +49,7 @@ pub enum FenceError {
         "a fence of '{producer}' cannot become a sync_file: wait for it before the work is submitted"
     )]
     NoSyncFile {
-        /// Who signals it.
+        /// The producer of the fence.
         producer: String,
     },
     /// A system call failed.
@@ -57,7 +57,7 @@ pub enum FenceError {
     Os {
         /// The system call.
         operation: &'static str,
-        /// Its error.
+        /// The error of the producer's driver.
         source: io::Error,
     },
     /// A sync_file operation failed.
@@ -71,7 +71,7 @@ pub enum FenceError {
     Device {
         /// The device's operation.
         operation: &'static str,
-        /// Who signals it.
+        /// The producer of the fence.
         producer: String,
         /// The device's error.
         source: BoxError,

@@ -201,7 +201,7 @@ impl Reservation {
         removed
     }
 
-    /// The same; those that go are put into `removed`.
+    /// Like `add`; fences that leave are put into `removed`.
     pub(crate) fn add_into<A: smallvec::Array<Item = Fence>>(
         &self,
         usage: FenceUsage,

@@ -87,7 +87,7 @@ impl FenceSet {
     /// Waits for all, for `timeout` at most. When one fails, the others are waited for all the same.
     ///
     /// # Errors
-    /// That of the first fence that did not signal in time or failed; see [`Fence::wait`].
+    /// The error of the first fence that did not signal in time or failed; see [`Fence::wait`].
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         let mut result = Ok(());

@@ -29,7 +29,7 @@ struct State {
 struct Shared {
     id: TimelineId,
     producer: String,
-    /// The same as `signalled`, for looking at without the lock.
+    /// A copy of `signalled` that can be read without the lock.
     reached: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,

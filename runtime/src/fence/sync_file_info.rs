@@ -29,7 +29,7 @@ pub struct SyncFileFence {
 pub struct SyncFileInfo {
     /// The name that its maker gave it, or the kernel's own for it.
     pub name: String,
-    /// That of all its fences together.
+    /// Status of all its fences together.
     pub status: FenceStatus,
     /// Its fences. Merges and dma-bufs leave out those that have signalled, and put an empty one in
     /// the place of none.

@@ -25,7 +25,7 @@ pub struct PlaneLayout {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     modifier: Modifier,
-    /// One for most formats, and buffers are many.
+    /// Most formats have one plane, and programs have many buffers.
     planes: SmallVec<[PlaneLayout; 1]>,
 }
 

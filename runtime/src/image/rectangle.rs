@@ -60,12 +60,12 @@ impl Rectangle {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// One past its last column, of a rectangle inside an image.
+    /// One past the last column of a rectangle inside an image.
     pub(crate) fn right_edge(self) -> u32 {
         self.x.unsigned_abs() + self.width
     }
 
-    /// One past its last row, of a rectangle inside an image.
+    /// One past the last row of a rectangle inside an image.
     pub(crate) fn lower_edge(self) -> u32 {
         self.y.unsigned_abs() + self.height
     }

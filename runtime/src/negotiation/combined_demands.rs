@@ -26,7 +26,7 @@ pub struct CombinedDemands {
 }
 
 impl CombinedDemands {
-    /// Of all parties, for an image of this height.
+    /// Combines the demands of all parties, for an image of this height.
     ///
     /// # Errors
     /// The alignment that has no common multiple which fits.

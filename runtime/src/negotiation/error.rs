@@ -53,7 +53,7 @@ pub enum UnfitError {
     Image {
         /// Format and extent that everyone takes.
         negotiated: (Fourcc, Extent),
-        /// Those of the dma-buf.
+        /// Format and extent of the dma-buf.
         given: (Fourcc, Extent),
     },
     /// Out of reach for someone.

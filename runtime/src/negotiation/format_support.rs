@@ -72,28 +72,28 @@ impl FormatSupport {
         }
     }
 
-    /// The same with a number of planes in memory (`drmFormatModifierPlaneCount`).
+    /// Sets the number of planes in memory (`drmFormatModifierPlaneCount`).
     #[must_use]
     pub const fn with_memory_planes(mut self, planes: u8) -> Self {
         self.memory_planes = Some(planes);
         self
     }
 
-    /// The same up to an extent.
+    /// Limits it to an extent.
     #[must_use]
     pub const fn with_maximum_extent(mut self, maximum: Extent) -> Self {
         self.maximum_extent = maximum;
         self
     }
 
-    /// The same for widths and heights that are multiples of these.
+    /// Limits it to widths and heights that are multiples of these.
     #[must_use]
     pub const fn with_extent_alignment(mut self, alignment: Extent) -> Self {
         self.extent_alignment = alignment;
         self
     }
 
-    /// The same with planes in one memory or in several.
+    /// Says whether planes may lie in one memory or in several.
     #[must_use]
     pub const fn with_disjoint(mut self, disjoint: DisjointPlanes) -> Self {
         self.disjoint = disjoint;
@@ -120,7 +120,7 @@ impl FormatSupport {
             .map_or(PlaneCounts::ANY, PlaneCounts::only)
     }
 
-    /// Those of them that are possible with planes in one memory, or in several.
+    /// The counts that are possible with planes in one memory, or in several.
     pub(crate) fn plane_counts_if(&self, disjoint: bool) -> PlaneCounts {
         let single = PlaneCounts::only(1);
         let several = PlaneCounts::ANY.without(single);

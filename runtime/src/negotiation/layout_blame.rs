@@ -10,7 +10,7 @@ use crate::negotiation::party::Party;
 use crate::negotiation::solver::Solver;
 
 impl Solver<'_> {
-    /// Whose demands the exporter, which lays images out by itself, does not promise to meet.
+    /// The parties whose demands the exporter does not promise to meet. It lays images out by itself.
     pub(crate) fn blame_promises(&self, format: Fourcc, objections: &mut Objections) {
         let mut exporters = self.parties.iter();
         let Some(exporter) = exporters.find(|party| party.control() != LayoutControl::Explicit)
@@ -32,7 +32,7 @@ impl Solver<'_> {
         }
     }
 
-    /// Whose limits a linear layout would exceed, and whose demands make it so large.
+    /// The parties whose limits a linear layout would exceed, and those whose demands make it so large.
     pub(crate) fn blame_figures(
         &self,
         format: Fourcc,

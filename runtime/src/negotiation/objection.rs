@@ -65,7 +65,7 @@ pub enum Objection {
         format: Fourcc,
         /// What the party takes for this image.
         modifiers: Vec<Modifier>,
-        /// Who takes none of them; if this is empty, all together take none, but none alone.
+        /// The parties that take none of them. If the list is empty, each party takes some, but no two lists meet.
         not_by: Vec<String>,
     },
     /// It alone does not take modifiers that all others do, and those that it takes will not do.
@@ -119,7 +119,7 @@ pub enum Objection {
         figure: LayoutFigure,
         /// How much of it.
         value: u64,
-        /// Whose limit is exceeded.
+        /// The party whose limit is exceeded.
         limited: Vec<String>,
     },
     /// The exporter lays linear images out by itself, and promises less than the party demands.
@@ -141,14 +141,14 @@ pub enum Objection {
         figure: LayoutFigure,
         /// The party's alignment, in bytes.
         alignment: u64,
-        /// Who else has one.
+        /// The other parties that state one.
         with: Vec<String>,
     },
     /// Others take other memory.
     Memory {
         /// What the party takes or makes.
         memory: MemoryKinds,
-        /// Who takes none of it; if this is empty, all together take none, but none alone.
+        /// The parties that take none of it. If the list is empty, each party takes some, but no two lists meet.
         not_by: Vec<String>,
     },
 }

@@ -34,7 +34,7 @@ impl fmt::Display for Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Party {
-    /// Who this is, in refusals: "Vulkan llvmpipe", "card vkms". No two of a negotiation are of the
+    /// Name of the party, in refusals: "Vulkan llvmpipe", "card vkms". No two of a negotiation are of the
     /// same name.
     pub name: String,
     /// Whether it makes the memory.
@@ -74,14 +74,14 @@ impl Party {
         }
     }
 
-    /// The same with these formats behind those that it has.
+    /// Adds formats behind those that it has.
     #[must_use]
     pub fn with_formats(mut self, formats: impl IntoIterator<Item = FormatSupport>) -> Self {
         self.formats.extend(formats);
         self
     }
 
-    /// The same with modifiers of a format, for the party's own usage: what `IN_FORMATS` of a plane
+    /// Adds modifiers of a format, for the party's own usage: what `IN_FORMATS` of a plane
     /// tells.
     #[must_use]
     pub fn with_modifiers(self, format: Fourcc, modifiers: &[Modifier]) -> Self {
@@ -92,21 +92,21 @@ impl Party {
         self.with_formats(supports)
     }
 
-    /// The same with these demands on the layout.
+    /// Sets demands on the layout.
     #[must_use]
     pub fn with_layout(mut self, layout: LayoutDemands) -> Self {
         self.layout = layout;
         self
     }
 
-    /// The same with this much of the layout left to others.
+    /// Sets how much of the layout it leaves to others.
     #[must_use]
     pub fn with_layout_control(mut self, control: LayoutControl) -> Self {
         self.layout_control = control;
         self
     }
 
-    /// The same with this memory.
+    /// Sets the memory that it takes.
     #[must_use]
     pub fn with_memory(mut self, memory: MemoryKinds) -> Self {
         self.memory = memory;

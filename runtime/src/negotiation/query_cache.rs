@@ -95,7 +95,7 @@ impl QueryCache {
     /// returned, but not kept.
     ///
     /// # Errors
-    /// Those of `ask`.
+    /// The errors of `ask`.
     pub fn get_or_ask<E>(
         &self,
         query: &Query,

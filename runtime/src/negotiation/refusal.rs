@@ -18,7 +18,7 @@ use crate::negotiation::party::Role;
 pub struct Refusal {
     /// The buffer's name.
     pub buffer: String,
-    /// Its size in pixels.
+    /// Size of the image in pixels.
     pub extent: Extent,
     /// The formats that were acceptable, best first.
     pub formats: Vec<Fourcc>,
@@ -32,17 +32,17 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedParty {
-    /// Its name.
+    /// Name of the party.
     pub name: String,
     /// Whether it makes the memory.
     pub role: Role,
     /// What it does with the buffer.
     pub usage: Usage,
-    /// Those of the formats that it would have taken for this image, each with its modifiers.
+    /// The formats that it would have taken for this image, each with its modifiers.
     pub would_take: Vec<(Fourcc, Vec<Modifier>)>,
     /// How the image would have had to lie in memory.
     pub layout: LayoutDemands,
-    /// Who decides about that.
+    /// The party that decides about the layout.
     pub layout_control: LayoutControl,
     /// The memory that it would have taken or made.
     pub memory: MemoryKinds,

@@ -114,7 +114,7 @@ impl Solver<'_> {
             })
     }
 
-    /// The same with planes in one memory, or in several.
+    /// Like the above, with planes in one memory or in several.
     pub(crate) fn counts_if(
         &self,
         party: &Party,

@@ -230,7 +230,7 @@ impl ResidencyInner {
         Ok(bytes)
     }
 
-    /// Bytes of a place that buffers have left, or are about to leave, and that are not let go.
+    /// Bytes of a place that buffers have left or are about to leave, and that are still in use.
     fn leaving(&self, placement: Placement) -> u64 {
         let mut bytes = 0;
         for buffer in self.leavers() {
@@ -269,7 +269,7 @@ impl ResidencyInner {
         }
     }
 
-    /// Who still has memory that buffers have left.
+    /// The importers and producers that still use memory which buffers have left.
     fn holders(&self, placement: Placement) -> Vec<String> {
         let mut holders = Vec::new();
         for buffer in self.leavers() {

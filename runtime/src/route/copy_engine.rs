@@ -10,7 +10,7 @@ use crate::shared_buffer::SharedBuffer;
 
 /// Something that copies parts of one buffer to another: a transfer queue, the CPU.
 pub trait CopyEngine: Send + Sync + fmt::Debug {
-    /// Who this is, for reports.
+    /// Name of the engine, for reports.
     fn name(&self) -> &str;
 
     /// What the shadow must be described for, for the engine to write it.

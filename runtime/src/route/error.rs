@@ -65,7 +65,7 @@ fn listed(detours: &[RefusedDetour]) -> String {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RefusedDetour {
-    /// Who would have made the memory, and who would have copied.
+    /// The exporter that would have made the memory, and the engine that would have copied.
     pub detour: String,
     /// Why not.
     pub error: CopyError,
@@ -151,9 +151,9 @@ pub enum CopyError {
     Device {
         /// The device.
         device: String,
-        /// Its operation.
+        /// The operation that failed.
         operation: &'static str,
-        /// Its error.
+        /// The error of the device.
         source: BoxError,
     },
 }

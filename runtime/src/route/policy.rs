@@ -40,11 +40,11 @@ pub struct ShadowRoute {
     pub reason: ShadowReason,
     /// The copy's name, as in reports.
     pub shadow: String,
-    /// Who made the copy's memory.
+    /// The exporter of the copy's memory.
     pub exporter: String,
     /// Where the copy is now.
     pub placement: Placement,
-    /// Who copies.
+    /// The engine that copies.
     pub engine: String,
 }
 
@@ -67,12 +67,12 @@ pub enum ShadowReason {
     },
     /// The device refused the memory.
     Refused {
-        /// Its error.
+        /// The device's error.
         error: String,
     },
     /// The device refused such memory before, and was not asked again.
     RefusedBefore {
-        /// Its error at that time.
+        /// The device's error at that time.
         error: String,
     },
 }

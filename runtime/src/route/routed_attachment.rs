@@ -56,7 +56,7 @@ impl<I: Importer> RoutedAttachment<I> {
         &self.buffer
     }
 
-    /// Whose attachment it is.
+    /// The device that is attached.
     pub fn importer(&self) -> &I {
         &self.importer
     }
@@ -93,7 +93,7 @@ impl<I: Importer> RoutedAttachment<I> {
             return shadow.map(&self.buffer, &self.known);
         }
         let Some(direct) = &self.direct else {
-            // One of the two is there from the beginning.
+            // One of the two exists from the start.
             return Err(self.detached().into());
         };
         if self.policy == RoutePolicy::KeepInPlace
@@ -160,7 +160,7 @@ impl<I: Importer> RoutedAttachment<I> {
     /// pinned stays free to move.
     ///
     /// # Errors
-    /// Those of [`DynamicAttachment::pin`].
+    /// The errors of [`DynamicAttachment::pin`].
     pub fn pin(&self, label: impl Into<Arc<str>>) -> Result<PinGuard, PinError> {
         let label = label.into();
         match (self.shadow.get(), &self.direct) {

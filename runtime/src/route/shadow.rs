@@ -35,7 +35,7 @@ pub(super) struct Shadow<I: Importer> {
     buffer: SharedBuffer,
     /// What the copy lacks.
     unseen: Arc<UnseenDamage>,
-    /// One thread at a time brings it up to date; the others then find it so.
+    /// Held by the thread that brings the shadow up to date; other threads wait and then find it done.
     turn: Mutex<()>,
     bytes: AtomicU64,
 }

@@ -19,12 +19,12 @@ impl SharedBuffer {
         if self.inner.has_foreign_holders() {
             return true;
         }
-        // Those who were given them with explicit fences.
+        // Receivers that were given the descriptors with explicit fences.
         let state = self.inner.state();
         state.entries.iter().any(|entry| entry.kind == Kind::Export)
     }
 
-    /// From here on only this attachment may write. A second call does nothing.
+    /// Lets only this attachment write from now on. A second call does nothing.
     pub(crate) fn restrict_writes(&self, writer: AttachmentId) {
         self.inner.restrict_writes(writer);
     }

@@ -82,9 +82,9 @@ impl AttachmentReport {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum BufferState {
-    /// It is where it is.
+    /// The memory is in place.
     Resident,
-    /// Its mappings are stale, and the copy to the new memory was not submitted yet.
+    /// Mappings are stale, and the copy to the new memory is not submitted yet.
     Moving,
     /// It was taken away from its importers.
     Revoked,
@@ -96,7 +96,7 @@ pub enum BufferState {
 pub struct FenceReport {
     /// What it stands for.
     pub usage: FenceUsage,
-    /// Who signals it.
+    /// The producer of the fence.
     pub producer: String,
     /// "pending", "signalled", or the error that it ended with.
     pub status: String,
@@ -116,7 +116,7 @@ impl FenceReport {
     }
 }
 
-/// Who signals a fence. Of a sync_file the kernel knows the drivers.
+/// The producer of a fence. The kernel knows the drivers behind a sync_file.
 fn producer(fence: &Fence) -> String {
     let info = match fence {
         Fence::SyncFile(file) => file.info().ok(),
@@ -145,7 +145,7 @@ pub struct OldBackingReport {
     pub bytes: u64,
     /// Stale mappings of it.
     pub maps: usize,
-    /// Who has not finished with it.
+    /// The importers and producers that still use it.
     pub waits_for: Vec<String>,
     /// Since when the buffer has left it.
     pub since: Moment,
@@ -157,7 +157,7 @@ pub struct OldBackingReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BufferReport {
-    /// Its name.
+    /// Name of the buffer.
     pub name: String,
     /// The inodes of its dma-bufs, as in `bufinfo` and `fdinfo`.
     pub inodes: Vec<u64>,
@@ -173,7 +173,7 @@ pub struct BufferReport {
     pub dynamic: bool,
     /// Whether its residency moved it away, to come back when it is used.
     pub evicted: bool,
-    /// Who is attached.
+    /// The attachments.
     pub attachments: Vec<AttachmentReport>,
     /// What holds it where it is.
     pub pins: Vec<PinReport>,

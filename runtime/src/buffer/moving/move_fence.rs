@@ -21,9 +21,9 @@ enum State {
     Submitting,
     /// Someone must wait for fences first, and then submit it.
     Waiting,
-    /// It is what this fence says; `None`: nothing is left to wait for.
+    /// The copy was submitted: this fence says when it is done. `None`: nothing is left to wait for.
     By(Option<Fence>),
-    /// It will not be done.
+    /// The copy will not be done.
     Failed(Errno),
 }
 
