@@ -63,7 +63,8 @@
 //!
 //! Atomic mode setting only. The driver checks a whole commit (`TEST_ONLY`) whenever anything but
 //! framebuffers, fences and damage changes; what it has accepted is remembered, so a steady flip is
-//! one ioctl, and it names the framebuffer and the fence only. What was shown before comes back when the card is dropped.
+//! one ioctl, and it names the framebuffer and the fence only. What was shown before comes back
+//! when the card is dropped.
 
 #![deny(unsafe_code)]
 

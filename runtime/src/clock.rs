@@ -28,9 +28,9 @@ impl Moment {
         Self(time.unwrap_or_default())
     }
 
-    /// Now, or up to a few milliseconds ago: for records, of which many may be made in that time. Reading the
-    /// clock is a system call on some kernels (user-mode Linux, virtual machines without a usable
-    /// clock page) and costs as much there as an ioctl.
+    /// Now, or up to a few milliseconds ago: for records, of which many may be made in that time.
+    /// Reading the clock is a system call on some kernels (user-mode Linux, virtual machines
+    /// without a usable clock page) and costs as much there as an ioctl.
     pub(crate) fn recent() -> Self {
         let Some(cycles) = cycles() else {
             return Self::now();

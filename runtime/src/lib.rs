@@ -16,8 +16,8 @@
 //!                           Generation   pins                                    generation
 //! ```
 //!
-//! What is wanted can be agreed upon first: a [`Negotiation`] asks every [`Party`] which formats, layouts
-//! and memory it takes, and gives what suits all of them.
+//! What is wanted can be agreed upon first: a [`Negotiation`] asks every [`Party`] which formats,
+//! layouts and memory it takes, and gives what suits all of them.
 //!
 //! A [`Mapping`] is an owned guard: while any clone of it lives, the importer's object (a `VkImage`,
 //! a framebuffer) lives. When the last clone is dropped, nothing waits: the object goes to the
@@ -84,18 +84,20 @@
 //! ## Rules
 //!
 //! - The attachment is pinned, not the buffer: the buffer's pins are the sum of its attachments'.
-//! - Descriptors that leave the library ([`SharedBuffer::export`]) are a static attachment: a move makes
-//!   a *new* dma-buf, and a holder of the old one would go on reading it.
-//! - While a thread holds a reservation (an open [`Submission`], an invalidate callback), nothing waits,
-//!   maps, attaches, moves or asks for a sync_file. A call that tries gets a `WouldDeadlock` error at once.
-//! - A move's content is a fence like any other, of the class [`FenceUsage::Move`]: everyone waits for it.
+//! - Descriptors that leave the library ([`SharedBuffer::export`]) are a static attachment: a move
+//!   makes a *new* dma-buf, and a holder of the old one would go on reading it.
+//! - While a thread holds a reservation (an open [`Submission`], an invalidate callback), nothing
+//!   waits, maps, attaches, moves or asks for a sync_file. A call that tries gets a `WouldDeadlock`
+//!   error at once.
+//! - A move's content is a fence like any other, of the class [`FenceUsage::Move`]: everyone waits
+//!   for it.
 //!
 //! ## Where this differs from the kernel
 //!
 //! - In Linux 7 a static importer is pinned when it maps; here, as in the thread of 2019 and in Linux
 //!   6.12, when it attaches. The newer importers that pin and are never told are static importers here.
-//! - The kernel's core has no pin count and only warns; here a move of a pinned buffer is refused before
-//!   anything changes. What the kernel calls a pinned importer's invalidation is
+//! - The kernel's core has no pin count and only warns; here a move of a pinned buffer is refused
+//!   before anything changes. What the kernel calls a pinned importer's invalidation is
 //!   [`SharedBuffer::revoke`] here, and it is the only one that comes to a pinned importer.
 //! - Detaching from inside a callback is a use-after-free there; here it is asked for
 //!   ([`InvalidationContext::detach_afterwards`]) and done when the reservation is unlocked.
@@ -185,20 +187,21 @@
 //! | any | one that ends in an error by a deadline | [`Fence::with_deadline`] | an allocation | no |
 //! | any | the CPU | [`Fence::wait`] | | yes |
 //!
-//! A producer that dies ends its fences in an error. A sync_file keeps it, and a software fence. A Vulkan
-//! queue that waits for one goes on as if nothing were; the fence of that work fails with it here. A
-//! dma-buf forgets the fence, and a syncobj its error: what cannot wait for a word that never comes gets
-//! a deadline.
+//! A producer that dies ends its fences in an error. A sync_file keeps it, and a software fence. A
+//! Vulkan queue that waits for one goes on as if nothing were; the fence of that work fails with it
+//! here. A dma-buf forgets the fence, and a syncobj its error: what cannot wait for a word that
+//! never comes gets a deadline.
 //!
 //! ## Buffers that others hold
 //!
 //! Who has a buffer's descriptors and nothing else finds fences only in the dma-buf. So an
-//! [`ExportGuard`], and an attachment that asks for it, makes the buffer [implicit](SyncMode::Implicit):
-//! every use, by whomever, first merges the dma-buf's own fences into its waits and adds its fence there
-//! afterwards, with nothing locked. Of the kernel's classes only reads and writes can be added; a move
-//! goes there as a write, and the library's own uses know it from the reservation. Attachments are
-//! explicit unless they are told: then no use takes a system call for this, and a display that is given
-//! an in-fence ignores what the dma-buf says, as the kernel has it.
+//! [`ExportGuard`], and an attachment that asks for it, makes the buffer
+//! [implicit](SyncMode::Implicit): every use, by whomever, first merges the dma-buf's own fences
+//! into its waits and adds its fence there afterwards, with nothing locked. Of the kernel's classes
+//! only reads and writes can be added; a move goes there as a write, and the library's own uses
+//! know it from the reservation. Attachments are explicit unless they are told: then no use takes a
+//! system call for this, and a display that is given an in-fence ignores what the dma-buf says, as
+//! the kernel has it.
 //!
 //! # When there is not room for all
 //!
@@ -209,9 +212,10 @@
 //!
 //! # When a device does not take a buffer
 //!
-//! [`Negotiation`] finds what suits everyone before memory is made, or tells who stands in whose way. A
-//! device that does not take a buffer all the same (its strides, its place, no dma-bufs at all) gets a
-//! copy that is kept fresh by damage: [`route`] says which way it is, why, and how many bytes it copies.
+//! [`Negotiation`] finds what suits everyone before memory is made, or tells who stands in whose
+//! way. A device that does not take a buffer all the same (its strides, its place, no dma-bufs at
+//! all) gets a copy that is kept fresh by damage: [`route`] says which way it is, why, and how many
+//! bytes it copies.
 //!
 //! # What it cannot do
 //!

@@ -1,4 +1,5 @@
-//! Where a buffer is: exporters, importers, places, the memory itself with its pins, and what it counts in a budget.
+//! Where a buffer is: exporters, importers, places, the memory itself with its pins, and what it
+//! counts in a budget.
 
 pub(crate) mod backing;
 pub(crate) mod constraint;

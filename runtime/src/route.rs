@@ -1,12 +1,12 @@
 //! How a device gets at a buffer: directly, or by a copy that is kept fresh.
 //!
-//! A device that takes a buffer's own memory reads it where it is: that is [`Route::Direct`], and no
-//! byte is copied. Some don't: they want other strides, cannot reach the place, refuse at import, have
-//! no dma-bufs at all, or would drag the buffer out of the memory where it is needed. For them
-//! [`Routes::attach`] makes a **shadow**: a second buffer in memory that the device takes, and something
-//! that copies ([`CopyEngine`]) what has changed, and only that, before each use. Which route it is, why,
-//! and how many bytes were copied are for everyone to see: [`RoutedAttachment::route`],
-//! [`RoutedAttachment::bytes_copied`].
+//! A device that takes a buffer's own memory reads it where it is: that is [`Route::Direct`], and
+//! no byte is copied. Some don't: they want other strides, cannot reach the place, refuse at
+//! import, have no dma-bufs at all, or would drag the buffer out of the memory where it is needed.
+//! For them [`Routes::attach`] makes a **shadow**: a second buffer in memory that the device takes,
+//! and something that copies ([`CopyEngine`]) what has changed, and only that, before each use.
+//! Which route it is, why, and how many bytes were copied are for everyone to see:
+//! [`RoutedAttachment::route`], [`RoutedAttachment::bytes_copied`].
 //!
 //! ```
 //! # use dmashare::{AccessConstraint, Backing, BufferDesc, FenceSet, ImportError, Importer, Extent, Fourcc, Usage};
@@ -53,15 +53,17 @@
 //!
 //! # What a shadow is
 //!
-//! - **A buffer like any other**: named, in reports, with a reservation, attachments and pins of its own.
-//!   The device's pins hold the shadow; the buffer itself stays free to move, and its engine follows it.
-//!   The callback that was given to [`Routes::attach`] is told when the shadow moves.
+//! - **A buffer like any other**: named, in reports, with a reservation, attachments and pins of
+//!   its own. The device's pins hold the shadow; the buffer itself stays free to move, and its
+//!   engine follows it. The callback that was given to [`Routes::attach`] is told when the shadow
+//!   moves.
 //! - **For reading.** Nothing comes back from it: a submission that writes to it is refused
 //!   ([`SubmitError::WriteToShadow`](crate::SubmitError::WriteToShadow)).
-//! - **As fresh as its last map.** [`RoutedAttachment::map`] brings in everything that was submitted
-//!   before it. The copy is work like any other: it waits for the writers of the buffer and for the
-//!   readers of the shadow, the next reader of the shadow waits for it, and the next writer of the buffer
-//!   next, too. An engine of a device queues it; [`CpuRows`] does it at once, and waits for both.
+//! - **As fresh as its last map.** [`RoutedAttachment::map`] brings in everything that was
+//!   submitted before it. The copy is work like any other: it waits for the writers of the buffer
+//!   and for the readers of the shadow, the next reader of the shadow waits for it, and the next
+//!   writer of the buffer next, too. An engine of a device queues it; [`CpuRows`] does it at once,
+//!   and waits for both.
 //! - **Never another format.** Engines copy samples.
 //!
 //! # Damage
@@ -74,10 +76,10 @@
 //!
 //! # Which route
 //!
-//! [`RoutePolicy`] says what the application prefers. A device's refusal is remembered, by the device's
-//! name and all that the buffer's memory and layout tell, so that its driver is not asked again and
-//! again; [`Routes::forget_refusals`] forgets. A device that took the buffer and refuses it after a move
-//! gets a shadow then.
+//! [`RoutePolicy`] says what the application prefers. A device's refusal is remembered, by the
+//! device's name and all that the buffer's memory and layout tell, so that its driver is not asked
+//! again and again; [`Routes::forget_refusals`] forgets. A device that took the buffer and refuses
+//! it after a move gets a shadow then.
 
 pub(crate) mod copy_engine;
 pub(crate) mod cpu_rows;

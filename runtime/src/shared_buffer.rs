@@ -176,9 +176,9 @@ impl SharedBuffer {
         }
     }
 
-    /// Like `export`, for a receiver to which the application sends each fence itself: uses of the buffer put
-    /// nothing into the dma-buf and look at nothing there. Wait for [`SharedBuffer::ready`] first, or
-    /// send a sync_file along.
+    /// Like `export`, for a receiver to which the application sends each fence itself: uses of the
+    /// buffer put nothing into the dma-buf and look at nothing there. Wait for
+    /// [`SharedBuffer::ready`] first, or send a sync_file along.
     ///
     /// # Errors
     /// As [`export`](Self::export), without the first.
@@ -273,8 +273,8 @@ impl SharedBuffer {
     /// submit it then.
     ///
     /// # Errors
-    /// - [`MoveError::Pinned`], with who holds it and since when. Nothing has changed, and no importer was
-    ///   told.
+    /// - [`MoveError::Pinned`], with who holds it and since when. Nothing has changed, and no
+    ///   importer was told.
     /// - [`MoveError::Static`], [`MoveError::NoPlacement`], [`MoveError::NoSpace`],
     ///   [`MoveError::Export`]: it cannot be there.
     /// - [`MoveError::Copy`]: the copy could not be submitted. The buffer is where it was, with its
@@ -308,9 +308,9 @@ impl SharedBuffer {
         self.inner.unrevoke()
     }
 
-    /// Does what is due: submits a copy that had to wait for fences, gives back old memory that is no longer
-    /// in use, and takes importers for dead that keep stale mappings for too long. Returns how
-    /// many old backings were let go. Never blocks.
+    /// Does what is due: submits a copy that had to wait for fences, gives back old memory that is
+    /// no longer in use, and takes importers for dead that keep stale mappings for too long.
+    /// Returns how many old backings were let go. Never blocks.
     pub fn dispatch(&self) -> usize {
         self.inner.advance();
         self.inner.collect()

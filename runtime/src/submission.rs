@@ -122,8 +122,8 @@ impl Submission {
         Self::try_lock(uses, implicit)
     }
 
-    /// Like `try_begin`, with a snapshot of the dma-bufs' own fences that was taken before: for a backend that begins
-    /// again until it has made a wait of every fence.
+    /// Like `try_begin`, with a snapshot of the dma-bufs' own fences that was taken before: for a
+    /// backend that begins again until it has made a wait of every fence.
     ///
     /// # Errors
     /// As [`try_begin`](Self::try_begin).
@@ -248,9 +248,9 @@ impl Submission {
         buffers.any(|buffer| buffer.has_foreign_holders())
     }
 
-    /// Like `commit`, for work that is done with each buffer at a different time: adds each fence to the
-    /// reservation of its use's buffer, and unlocks them all. A buffer may come several times; one
-    /// that the submission did not lock is left alone.
+    /// Like `commit`, for work that is done with each buffer at a different time: adds each fence
+    /// to the reservation of its use's buffer, and unlocks them all. A buffer may come several
+    /// times; one that the submission did not lock is left alone.
     pub fn commit_each(
         mut self,
         fences: impl IntoIterator<Item = (MappingUse, Fence)>,

@@ -91,9 +91,9 @@ impl Attempt<'_> {
         Ok(blobs)
     }
 
-    /// Puts into the request what switches off that part of what others have set up whose CRTC is not
-    /// active: the kernel gives no flip event for a CRTC that is off and stays off, and refuses a commit
-    /// that asks for events and names one (`drm_atomic_crtc_check`).
+    /// Puts into the request what switches off that part of what others have set up whose CRTC is
+    /// not active: the kernel gives no flip event for a CRTC that is off and stays off, and refuses
+    /// a commit that asks for events and names one (`drm_atomic_crtc_check`).
     pub(crate) fn build_request_for_sleeping(&mut self) {
         let (inner, state) = (self.inner, &mut *self.state);
         let request = &mut state.request;

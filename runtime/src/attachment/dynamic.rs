@@ -72,9 +72,10 @@ impl<I: Importer> DynamicAttachment<I> {
         self.core.sync_mode()
     }
 
-    /// Sets the synchronisation mode; an attachment begins as explicit. With [`SyncMode::Implicit`] everything that is
-    /// pending in the buffer's reservation goes into its dma-buf now, as far as a sync_file can be made
-    /// of it; [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
+    /// Sets the synchronisation mode; an attachment begins as explicit. With [`SyncMode::Implicit`]
+    /// everything that is pending in the buffer's reservation goes into its dma-buf now, as far as
+    /// a sync_file can be made of it;
+    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
     /// Back to explicit, what is in the dma-buf stays there until it has signalled.
     ///
     /// # Errors

@@ -41,7 +41,8 @@ impl ExportGuard {
         self.core.sync_mode()
     }
 
-    /// Sets the synchronisation mode. Back to explicit, what is in the dma-buf stays there until it has signalled.
+    /// Sets the synchronisation mode. Back to explicit, what is in the dma-buf stays there until it
+    /// has signalled.
     ///
     /// # Errors
     /// [`ImplicitSyncError`] by cause; it is explicit then.

@@ -195,7 +195,8 @@ impl<I: Importer> AnyMapping for Inner<I> {
     }
 }
 
-/// What a piece of work does with one mapping; given to [`Submission::begin`](crate::Submission::begin).
+/// What a piece of work does with one mapping; given to
+/// [`Submission::begin`](crate::Submission::begin).
 ///
 /// It keeps the importer's object as a clone of the mapping does: the object of work that is being
 /// submitted cannot go before the work's fence is known.
@@ -238,8 +239,8 @@ impl MappingUse {
         self.buffer().has_foreign_holders()
     }
 
-    /// The same use, whose work changes no more than `damage`. A copy of the buffer
-    /// (a shadow, [`route`](crate::route)) copies no more than that; work that does not tell has changed
+    /// The same use, whose work changes no more than `damage`. A copy of the buffer (a shadow,
+    /// [`route`](crate::route)) copies no more than that; work that does not tell has changed
     /// everything. Give an `Arc` to use one again.
     #[must_use]
     pub fn damaging(mut self, damage: impl Into<Arc<Damage>>) -> Self {
@@ -272,7 +273,8 @@ impl MappingUse {
         is_foreign_write.then(|| SubmitError::WriteToShadow { buffer: buffer() })
     }
 
-    /// The importer of the mapping, if it is an `I`. A backend checks with it that a mapping is its own.
+    /// The importer of the mapping, if it is an `I`. A backend checks with it that a mapping is its
+    /// own.
     pub fn importer<I: Importer>(&self) -> Option<&I> {
         self.mapping.importer().downcast_ref()
     }

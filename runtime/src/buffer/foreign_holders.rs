@@ -5,7 +5,8 @@ use crate::fence::Fence;
 use crate::fence::set::FenceSet;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
-/// Counts holders that do not see this library's fences, and keeps fences that could not be published yet.
+/// Counts holders that do not see this library's fences, and keeps fences that could not be
+/// published yet.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignHolders {
     /// Export guards and attachments with [`SyncMode::Implicit`](crate::SyncMode::Implicit).

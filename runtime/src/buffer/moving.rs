@@ -205,8 +205,8 @@ impl BufferInner {
         let usable_after = allocation.usable_after.take();
         let fence = MoveFence::new(format!("move of '{}'", self.name()));
         let locked = self.lock_reservation()?;
-        // The fence is added before the backing changes: a thread that finds the new memory, with any lock,
-        // finds that its content is on its way (I7).
+        // The fence is added before the backing changes: a thread that finds the new memory, with
+        // any lock, finds that its content is on its way (I7).
         let mut removed = self
             .reservation()
             .add(FenceUsage::Move, fence.fence(), None);

@@ -131,8 +131,8 @@ pub(crate) struct OldBacking {
     /// Everything that still reads or writes it.
     pub(crate) after: FenceSet,
     pub(crate) since: Moment,
-    /// Whether the memory goes back to the exporter once it is let go. Otherwise the buffer has it at another
-    /// generation (it was revoked, or came back).
+    /// Whether the memory goes back to the exporter once it is let go. Otherwise the buffer has it
+    /// at another generation (it was revoked, or came back).
     pub(crate) recycle: bool,
     /// Its importers were declared dead: the memory is kept for as long as they map it.
     pub(crate) overdue: bool,

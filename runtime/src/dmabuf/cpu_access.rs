@@ -66,8 +66,8 @@ impl CpuMapping {
 }
 
 impl CpuAccess<'static> {
-    /// Maps the image's memories and begins the access. As for a [`CpuMapping`], the buffer's description
-    /// should name the CPU. Fences that only the library knows
+    /// Maps the image's memories and begins the access. As for a [`CpuMapping`], the buffer's
+    /// description should name the CPU. Fences that only the library knows
     /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first. For many
     /// accesses, keep a [`CpuMapping`] and [begin](CpuMapping::begin) them there.
     ///

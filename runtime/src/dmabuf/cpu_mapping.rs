@@ -42,8 +42,8 @@ impl CpuMapping {
     /// Maps the image's memories; for [`Access::Write`], they can be read as well.
     ///
     /// The buffer's description should name the CPU ([`Usage::CPU_READ`](crate::Usage::CPU_READ),
-    /// [`CPU_WRITE`](crate::Usage::CPU_WRITE)): its exporter is not told of this, and may otherwise begin
-    /// with undefined content when a device uses the buffer for the first time later.
+    /// [`CPU_WRITE`](crate::Usage::CPU_WRITE)): its exporter is not told of this, and may otherwise
+    /// begin with undefined content when a device uses the buffer for the first time later.
     ///
     /// # Errors
     /// - [`CpuAccessError::NotLinear`]: the modifier is not LINEAR.

@@ -32,7 +32,8 @@ impl MemoryId {
     }
 }
 
-/// A descriptor that was checked to be a dma-buf. Clones share the descriptor; it is closed with the last clone.
+/// A descriptor that was checked to be a dma-buf. Clones share the descriptor; it is closed with
+/// the last clone.
 #[derive(Clone, Debug)]
 pub struct DmaBufMemory {
     fd: Arc<OwnedFd>,
@@ -41,8 +42,8 @@ pub struct DmaBufMemory {
 }
 
 impl DmaBufMemory {
-    /// Takes ownership of `fd`, after checking that it is on the kernel's dma-buf file system. It is closed
-    /// on error.
+    /// Takes ownership of `fd`, after checking that it is on the kernel's dma-buf file system. It
+    /// is closed on error.
     ///
     /// Drivers do not check this: one of them imports a memfd "as a dma-buf" and answers questions
     /// about a pipe's memory.

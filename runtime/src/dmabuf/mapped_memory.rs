@@ -14,8 +14,8 @@ use crate::sys::mapping::SharedMapping;
 /// becomes of descriptors.
 ///
 /// Nothing tells the kernel when the driver reads or writes (`DMA_BUF_IOCTL_SYNC`, which
-/// [`CpuAccess`](crate::CpuAccess) calls): this is for memory that needs no such word, pages of the host
-/// on a machine where devices see the CPU's caches.
+/// [`CpuAccess`](crate::CpuAccess) calls): this is for memory that needs no such word, pages of the
+/// host on a machine where devices see the CPU's caches.
 #[derive(Debug)]
 pub struct MappedMemory {
     mapping: SharedMapping,

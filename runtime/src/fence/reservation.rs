@@ -15,9 +15,9 @@ use crate::locks::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// For a thread that locks one reservation and no other: it holds nothing while it waits, so it is never
-    /// in a ring, and is the youngest for everyone else, which is waited for. It takes no number, so
-    /// threads that work on different buffers share nothing.
+    /// For a thread that locks one reservation and no other: it holds nothing while it waits, so it
+    /// is never in a ring, and is the youngest for everyone else, which is waited for. It takes no
+    /// number, so threads that work on different buffers share nothing.
     pub(crate) const ALONE: Self = Self(u64::MAX);
 
     pub(crate) fn next() -> Self {

@@ -62,9 +62,10 @@ impl FenceSet {
         status
     }
 
-    /// One sync_file that signals when all of them have; `None` if nothing is pending. A fence that has
-    /// failed is left out: look at [`status`](Self::status) first. Costs what the sync_file of each
-    /// pending fence does ([`Fence::export_sync_file`]), and one `SYNC_IOC_MERGE` for each but the first.
+    /// One sync_file that signals when all of them have; `None` if nothing is pending. A fence that
+    /// has failed is left out: look at [`status`](Self::status) first. Costs what the sync_file of
+    /// each pending fence does ([`Fence::export_sync_file`]), and one `SYNC_IOC_MERGE` for each but
+    /// the first.
     ///
     /// # Errors
     /// As [`Fence::export_sync_file`]: among others, one of them has no sync_file.

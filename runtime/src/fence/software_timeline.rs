@@ -38,8 +38,9 @@ struct Shared {
 /// The producer's end of a timeline in software: a display's flips, a worker thread's copies.
 ///
 /// It has no sync_file, because outside a test kernel user space can make none that it signals
-/// itself; a consumer that needs one waits first, on the CPU or for [`Fence::pollable`]. When the producer is dropped, its pending fences end in
-/// [`FenceError::ProducerGone`], so that no waiter waits for ever.
+/// itself; a consumer that needs one waits first, on the CPU or for [`Fence::pollable`]. When the
+/// producer is dropped, its pending fences end in [`FenceError::ProducerGone`], so that no waiter
+/// waits for ever.
 #[derive(Debug)]
 pub struct SoftwareTimeline {
     shared: Arc<Shared>,

@@ -71,8 +71,8 @@ impl SyncFile {
         })
     }
 
-    /// Whether the fences are pending, have signalled, or ended in an error. One ioctl, and none once it
-    /// has told that they have signalled.
+    /// Whether the fences are pending, have signalled, or ended in an error. One ioctl, and none
+    /// once it has told that they have signalled.
     ///
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.

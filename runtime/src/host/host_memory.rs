@@ -88,8 +88,9 @@ impl HostMemory {
         }
     }
 
-    /// What this is in a negotiation ([`Negotiation`](crate::Negotiation)): LINEAR images of every format
-    /// that is known here, of scattered pages, with strides as they are asked for and planes on pages.
+    /// What this is in a negotiation ([`Negotiation`](crate::Negotiation)): LINEAR images of every
+    /// format that is known here, of scattered pages, with strides as they are asked for and planes
+    /// on pages.
     pub fn party(&self) -> Party {
         let formats = FormatInfo::all()
             .iter()

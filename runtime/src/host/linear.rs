@@ -47,7 +47,8 @@ impl LinearPlan {
         Self::fitting(exporter, desc, &AccessConstraint::default())
     }
 
-    /// The same with strides that `wanted` takes: also multiples of its alignment, or exactly its stride.
+    /// The same with strides that `wanted` takes: also multiples of its alignment, or exactly its
+    /// stride.
     pub(crate) fn fitting(
         exporter: &str,
         desc: &BufferDesc,

@@ -100,8 +100,8 @@ impl AccessConstraint {
         ))
     }
 
-    /// What both demand; `None` if nothing can fit both. It is no longer the demand of one party, so it says
-    /// no reason.
+    /// What both demand; `None` if nothing can fit both. It is no longer the demand of one party,
+    /// so it says no reason.
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         let placements = self.placements & other.placements;
         let modifiers = match (&self.modifiers, &other.modifiers) {

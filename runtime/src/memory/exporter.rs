@@ -32,16 +32,18 @@ pub trait Exporter: Send + Sync + fmt::Debug {
         modifiers: &[Modifier],
     ) -> Result<Allocation, ExportError>;
 
-    /// An importer is about to use memory that this exporter has made: a device makes its object of it, or
-    /// its descriptors leave the library. What was put off until then (an image's first layout
-    /// transition) is done or begun now, as in the kernel's `dma_buf_ops.map_dma_buf`. Whatever work is
-    /// in flight is the fence that comes back: everyone's uses wait for it, as for a move.
+    /// An importer is about to use memory that this exporter has made: a device makes its object of
+    /// it, or its descriptors leave the library. What was put off until then (an image's first
+    /// layout transition) is done or begun now, as in the kernel's `dma_buf_ops.map_dma_buf`.
+    /// Whatever work is in flight is the fence that comes back: everyone's uses wait for it, as for
+    /// a move.
     ///
     /// Called before *every* import and export, by several threads at once, with no buffer locked. So
     /// it does things once, and each caller gets the fence while it is pending. Must not wait for work.
     ///
     /// # Errors
-    /// [`ExportError`] by cause. Then the memory is not mapped or exported, and the next one tries again.
+    /// [`ExportError`] by cause. Then the memory is not mapped or exported, and the next one tries
+    /// again.
     fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
         let _ = backing;
         Ok(None)

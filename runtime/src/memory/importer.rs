@@ -17,9 +17,9 @@ pub trait Importer: Clone + Send + Sync + 'static {
     /// Who this is, for reports and errors.
     fn name(&self) -> &str;
 
-    /// Where memory must be and how an image must lie in it for this device to use it. Asked once, at
-    /// attach. A display that scans out from some memory only says it here; a device that can use all that
-    /// it can import says nothing.
+    /// Where memory must be and how an image must lie in it for this device to use it. Asked once,
+    /// at attach. A display that scans out from some memory only says it here; a device that can
+    /// use all that it can import says nothing.
     fn constraint(&self, desc: &BufferDesc) -> AccessConstraint {
         let _ = desc;
         AccessConstraint::default()

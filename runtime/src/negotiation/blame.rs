@@ -15,7 +15,8 @@ use crate::negotiation::solver::{LinearObstacle, Solver};
 pub(crate) type Objections = Vec<Vec<Objection>>;
 
 impl Solver<'_> {
-    /// Everything that stands in the way of some format, or of all: not only the first thing that is found.
+    /// Everything that stands in the way of some format, or of all: not only the first thing that
+    /// is found.
     pub(crate) fn refusal(&self) -> Refusal {
         let mut objections: Objections = vec![Vec::new(); self.parties.len()];
         let demands = CombinedDemands::of(self.parties, self.desc.extent.height);

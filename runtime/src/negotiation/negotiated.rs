@@ -82,8 +82,8 @@ impl Negotiated {
         &self.demands
     }
 
-    /// The planes of a linear image; `None` if [`Modifier::LINEAR`] was not agreed upon, or the exporter
-    /// lays images out by itself.
+    /// The planes of a linear image; `None` if [`Modifier::LINEAR`] was not agreed upon, or the
+    /// exporter lays images out by itself.
     pub fn linear_layout(&self) -> Option<&LinearLayout> {
         self.linear.as_ref()
     }

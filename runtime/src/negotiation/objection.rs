@@ -65,7 +65,8 @@ pub enum Objection {
         format: Fourcc,
         /// What the party takes for this image.
         modifiers: Vec<Modifier>,
-        /// The parties that take none of them. If the list is empty, each party takes some, but no two lists meet.
+        /// The parties that take none of them. If the list is empty, each party takes some, but no
+        /// two lists meet.
         not_by: Vec<String>,
     },
     /// It alone does not take modifiers that all others do, and those that it takes will not do.
@@ -148,7 +149,8 @@ pub enum Objection {
     Memory {
         /// What the party takes or makes.
         memory: MemoryKinds,
-        /// The parties that take none of it. If the list is empty, each party takes some, but no two lists meet.
+        /// The parties that take none of it. If the list is empty, each party takes some, but no
+        /// two lists meet.
         not_by: Vec<String>,
     },
 }

@@ -34,8 +34,8 @@ impl fmt::Display for Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Party {
-    /// Name of the party, in refusals: "Vulkan llvmpipe", "card vkms". No two of a negotiation are of the
-    /// same name.
+    /// Name of the party, in refusals: "Vulkan llvmpipe", "card vkms". No two of a negotiation are
+    /// of the same name.
     pub name: String,
     /// Whether it makes the memory.
     pub role: Role,

@@ -73,16 +73,17 @@ struct Shard {
 /// Answers to what parties can do, because drivers take their time: an ioctl or several for each
 /// modifier. For backends: each may have its own, or all share one.
 ///
-/// Nothing is locked while a driver is asked, and sixteen parties made one after the other never wait
-/// for each other: there are sixteen locks, each held for a look into a table. Two threads that ask the same at the
-/// same time both ask the driver; one answer stays.
+/// Nothing is locked while a driver is asked, and sixteen parties made one after the other never
+/// wait for each other: there are sixteen locks, each held for a look into a table. Two threads
+/// that ask the same at the same time both ask the driver; one answer stays.
 pub struct QueryCache {
     shards: [Mutex<Shard>; SHARDS],
     most_of_shard: usize,
 }
 
 impl QueryCache {
-    /// A cache of about this many answers. When a sixteenth of that is full, it starts again from empty.
+    /// A cache of about this many answers. When a sixteenth of that is full, it starts again from
+    /// empty.
     pub fn new(most: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -149,7 +150,8 @@ impl QueryCache {
     }
 
     fn shard(&self, party: PartyId) -> &Mutex<Shard> {
-        // Parties are numbered one by one, so that neighbours are apart; the remainder is below sixteen.
+        // Parties are numbered one by one, so that neighbours are apart; the remainder is below
+        // sixteen.
         &self.shards[usize::try_from(party.0 % SHARDS as u64).unwrap_or(0)]
     }
 }

@@ -30,9 +30,9 @@ const NAME: &str = "CPU rows";
 /// How long a copy waits for the buffer's writers and the shadow's readers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The CPU as a [`CopyEngine`]: for linear images, on any machine. It copies on the thread that maps the
-/// shadow, after waiting there for the buffer's writers and the shadow's readers: five seconds at most,
-/// or what [`with_patience`](Self::with_patience) says.
+/// The CPU as a [`CopyEngine`]: for linear images, on any machine. It copies on the thread that
+/// maps the shadow, after waiting there for the buffer's writers and the shadow's readers: five
+/// seconds at most, or what [`with_patience`](Self::with_patience) says.
 #[derive(Clone, Debug)]
 pub struct CpuRows {
     patience: Duration,

@@ -19,7 +19,8 @@ const MOST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RefusedImage {
     importer: String,
-    /// The exporter of the memory; `None` for a dma-buf from elsewhere. Each of those is a kind of its own.
+    /// The exporter of the memory; `None` for a dma-buf from elsewhere. Each of those is a kind of
+    /// its own.
     exporter: Result<String, u64>,
     placement: Placement,
     usage: Usage,

@@ -85,8 +85,10 @@ impl<I: Importer> RoutedAttachment<I> {
     ///
     /// # Errors
     /// - Those of [`DynamicAttachment::map`].
-    /// - [`RoutedMapError::Shadow`]: the copy could not be brought up to date; the next map tries again.
-    /// - [`RoutedMapError::Route`]: the device refuses the buffer where it is now, and no shadow can be made.
+    /// - [`RoutedMapError::Shadow`]: the copy could not be brought up to date; the next map tries
+    ///   again.
+    /// - [`RoutedMapError::Route`]: the device refuses the buffer where it is now, and no shadow
+    ///   can be made.
     /// - [`MapError::WouldDeadlock`]: also when something must be copied.
     pub fn map(&self) -> Result<Mapping<I>, RoutedMapError> {
         if let Some(shadow) = self.shadow.get() {
@@ -156,8 +158,8 @@ impl<I: Importer> RoutedAttachment<I> {
         }
     }
 
-    /// Holds the buffer, or its copy, where it is; see [`DynamicAttachment::pin`]. A buffer whose copy is
-    /// pinned stays free to move.
+    /// Holds the buffer, or its copy, where it is; see [`DynamicAttachment::pin`]. A buffer whose
+    /// copy is pinned stays free to move.
     ///
     /// # Errors
     /// The errors of [`DynamicAttachment::pin`].

@@ -49,9 +49,9 @@ impl SharedBuffer {
     ///
     /// The dma-buf may carry fences of its own (implicit ones), and its maker may look for yours
     /// there. The library does neither by itself. Set one of the buffer's attachments to
-    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit), and every use does both; or do it by hand:
-    /// [`DmaBuf::fences`] gives the fences that are there now, and [`SharedBuffer::add_fence`] has later
-    /// uses wait for them.
+    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit), and every use does both; or do it by
+    /// hand: [`DmaBuf::fences`] gives the fences that are there now, and
+    /// [`SharedBuffer::add_fence`] has later uses wait for them.
     ///
     /// # Errors
     /// [`ExportError::Layout`] if the description is not valid or not that of the dma-buf.

@@ -48,16 +48,17 @@ impl SharedBuffer {
     }
 
     /// The content was changed by someone of whom the library does not know: the CPU
-    /// ([`CpuAccess`](crate::CpuAccess)), a camera, a client. Copies of the buffer ([`route`](crate::route))
-    /// are brought up to date before their next use. Writes of submissions tell that by themselves, and
-    /// so does [`add_fence`](Self::add_fence) of a write.
+    /// ([`CpuAccess`](crate::CpuAccess)), a camera, a client. Copies of the buffer
+    /// ([`route`](crate::route)) are brought up to date before their next use. Writes of
+    /// submissions tell that by themselves, and so does [`add_fence`](Self::add_fence) of a write.
     pub fn written(&self, damage: &Damage) {
         self.inner.content.written(Some(damage));
     }
 
-    /// Tries once more to put into the dma-buf what its foreign holders should wait for and could not
-    /// be told (see [`SyncMode::Implicit`](crate::SyncMode::Implicit)). To be called before the other side is sent a word that the
-    /// buffer is its turn; with nothing left to tell it makes no system call.
+    /// Tries once more to put into the dma-buf what its foreign holders should wait for and could
+    /// not be told (see [`SyncMode::Implicit`](crate::SyncMode::Implicit)). To be called before the
+    /// other side is sent a word that the buffer is its turn; with nothing left to tell it makes no
+    /// system call.
     ///
     /// # Errors
     /// [`ImplicitSyncError`] by cause: with [`FenceError::NoSyncFile`] the fence is of software, and
