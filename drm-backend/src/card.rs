@@ -64,7 +64,7 @@ pub(crate) struct CardInner {
     pub(crate) refuses_in_fences: AtomicBool,
     /// Different mappings that the display holds; each of them holds one handle.
     pub(crate) held: AtomicUsize,
-    /// What the hardware demands of memory, as far as the application knows.
+    /// The hardware's demands on memory, as far as the application knows.
     constraint: Mutex<AccessConstraint>,
     state: Mutex<State>,
     /// Handles of the card that exist.
@@ -99,7 +99,7 @@ impl Card {
         self.inner.device.driver()
     }
 
-    /// What the driver can do.
+    /// The driver's capabilities.
     pub fn capabilities(&self) -> &Capabilities {
         &self.inner.capabilities
     }
@@ -109,12 +109,12 @@ impl Card {
         &self.inner.resources.planes
     }
 
-    /// What can be imported: what at least one plane takes.
+    /// The formats that can be imported: those that at least one plane takes.
     pub fn formats(&self) -> &FormatSet {
         &self.inner.resources.formats
     }
 
-    /// What was done so far.
+    /// Counts what was done so far.
     pub fn statistics(&self) -> Statistics {
         self.inner.statistics.read()
     }
@@ -146,7 +146,7 @@ impl Card {
         *known.lock().unwrap_or_else(PoisonError::into_inner) = constraint;
     }
 
-    /// What [`set_scanout_constraint`](Self::set_scanout_constraint) said last.
+    /// The constraint that [`set_scanout_constraint`](Self::set_scanout_constraint) set last.
     pub fn scanout_constraint(&self) -> AccessConstraint {
         let known = &self.inner.constraint;
         known.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -107,7 +107,7 @@ impl PlaneCommit {
         self
     }
 
-    /// Its place in the stack of planes (`zpos`): higher ones lie over lower ones. Without it the
+    /// The plane's position in the stack (`zpos`): higher ones lie over lower ones. Without it the
     /// plane has the place that it had when the card was opened. Planes whose place is fixed, or
     /// not told, take none but that.
     #[must_use]
@@ -120,7 +120,7 @@ impl PlaneCommit {
     /// (`FB_DAMAGE_CLIPS`). Without it, or if it is empty, everything may differ. It counts for this
     /// commit only and is no reason for another check by the driver.
     ///
-    /// It is a hint: a plane without the property is not told. One that has it costs two more
+    /// It is a hint: a plane without the property gets none. One that has it costs two more
     /// ioctls for each commit (`CREATEPROPBLOB`, `DESTROYPROPBLOB`), so it is for displays that copy
     /// or transmit only what has changed.
     #[must_use]

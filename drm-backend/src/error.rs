@@ -16,16 +16,16 @@ pub struct DeviceError {
     pub card: String,
     /// The ioctl or system call.
     pub operation: &'static str,
-    /// Its error.
+    /// The error of the system call.
     pub source: io::Error,
 }
 
 /// A process that has a display open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its process id.
+    /// Process id of the holder.
     pub pid: u32,
-    /// Its command name (`/proc/PID/comm`).
+    /// Command name of the holder (`/proc/PID/comm`).
     pub command: String,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Holder {
 pub struct NoMaster {
     /// The card.
     pub card: String,
-    /// Who holds it, as far as this process may know: the master itself where debugfs tells, else
+    /// The holder, as far as this process may know: the master itself where debugfs tells, else
     /// every process that has the card open. Empty if nothing could be read.
     pub holders: Vec<Holder>,
     /// The kernel's answer.
@@ -75,7 +75,7 @@ pub enum OpenError {
     Open {
         /// The node.
         path: PathBuf,
-        /// Its error.
+        /// The error of the system call.
         source: io::Error,
     },
     /// The file is no DRM device.
@@ -139,7 +139,7 @@ pub enum ModeError {
     /// The text is not of the form `1920x1080`, `1920x1080@60` or `preferred`.
     #[error("{text:?} is no mode: give WIDTHxHEIGHT, WIDTHxHEIGHT@HERTZ, or preferred")]
     NotAMode {
-        /// What was given.
+        /// The value that was given.
         text: String,
     },
     /// The output has no such mode.
@@ -147,9 +147,9 @@ pub enum ModeError {
     NoSuchMode {
         /// The output.
         output: String,
-        /// What was asked for.
+        /// The mode that was asked for.
         text: String,
-        /// What there is.
+        /// The modes that the output has.
         modes: Vec<String>,
     },
 }
@@ -194,7 +194,7 @@ pub enum CommitError {
     NotReady {
         /// The buffer.
         buffer: String,
-        /// Who signals the fence.
+        /// The producer of the fence.
         producer: String,
     },
     /// The driver refuses this configuration (`EINVAL`), this scaling (`ERANGE`), or has no
@@ -322,7 +322,7 @@ pub enum CommitError {
     Device(#[from] DeviceError),
 }
 
-/// What a submission would say, too, is said in its words.
+/// An error that a submission reports as well keeps its words.
 impl From<PinError> for CommitError {
     fn from(error: PinError) -> Self {
         match error {

@@ -19,7 +19,7 @@ pub struct Framebuffer {
     meaning: PixelMeaning,
 }
 
-/// What the pixel values of a buffer mean.
+/// The meaning of a buffer's pixel values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PixelMeaning {
     /// The format has alpha; its meaning is in `alpha`.
@@ -31,8 +31,8 @@ pub(crate) struct PixelMeaning {
 }
 
 impl PixelMeaning {
-    /// That of a framebuffer of this format over a buffer of this description. A format that this
-    /// library does not know may have alpha.
+    /// The meaning for a framebuffer of this format over a buffer of this description. A format
+    /// that this library does not know may have alpha.
     pub(crate) fn new(format: Fourcc, desc: &BufferDesc) -> Self {
         let info = format.info();
         Self {
@@ -84,7 +84,7 @@ impl Framebuffer {
         self.extent
     }
 
-    /// What its pixel values mean.
+    /// The meaning of its pixel values.
     pub(crate) fn meaning(&self) -> PixelMeaning {
         self.meaning
     }

@@ -38,7 +38,7 @@ impl PlaneProperty {
         Self::FbDamageClips,
     ];
 
-    /// Those that are configuration.
+    /// The properties that are configuration.
     pub(crate) fn configured() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().take(Self::CONFIGURED)
     }
@@ -76,7 +76,7 @@ impl PlaneValues {
         }
     }
 
-    /// Those that are set.
+    /// The properties that are set.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PlaneProperty, u64)> {
         let all = PlaneProperty::configured().zip(self.0);
         all.filter_map(|(property, value)| Some((property, value?)))

@@ -22,7 +22,7 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io:
     }
 }
 
-/// The same for a call that gives something back, or whose repetition gives the same thing again:
+/// Like `retry`, for a call that gives something back, or whose repetition gives the same thing again:
 /// once more when the kernel could not read or write the argument (`EFAULT`). Our arguments are
 /// always there, so outside of fault injection that does not happen; what it would leave behind is
 /// a handle that has no owner.

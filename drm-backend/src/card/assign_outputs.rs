@@ -107,7 +107,7 @@ fn update(inner: &CardInner, state: &mut State, probed: &[(Arc<Connector>, Conne
         .map(|known| {
             let driven = driven(known.connector.id);
             match driven {
-                // What it drives now is not moved under a running picture.
+                // A CRTC keeps the output that it drives: a running picture is not moved.
                 Some(crtc) => (1 << crtc, Some(crtc)),
                 None if known.connected => (known.connector.possible_crtcs, known.crtc),
                 None => (0, None),

@@ -10,7 +10,7 @@ use crate::kms::mode::Mode;
 use crate::plane_property::PlaneValues;
 use dmashare::Rectangle;
 
-/// What a framebuffer is like: two that are alike can replace each other without another check.
+/// The kind of a framebuffer: two of one kind can replace each other without another check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FramebufferKind {
     pub(crate) format: Fourcc,
@@ -23,7 +23,7 @@ pub(crate) struct FramebufferKind {
 pub(crate) struct CrtcConfiguration {
     pub(crate) connector: u32,
     pub(crate) mode: Mode,
-    /// Its writeback connector is connected to it.
+    /// The CRTC's writeback connector is connected to it.
     pub(crate) writeback_attached: bool,
     /// This commit is captured.
     pub(crate) capture: Option<FramebufferKind>,
@@ -115,8 +115,8 @@ impl Accepted {
         self.known.push_front(configuration.clone());
     }
 
-    /// What was accepted may not be any more: something was plugged in or out, or a real commit was
-    /// refused after all.
+    /// Forgets what was accepted, because it may be refused now: something was plugged in or out,
+    /// or a real commit was refused after all.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
     }

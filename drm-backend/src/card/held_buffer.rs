@@ -25,7 +25,7 @@ impl Held {
         }
     }
 
-    /// It is on the screen since then.
+    /// Notes since when the buffer is on the screen.
     pub(crate) fn appeared(&self, at: Moment) {
         self.pin.set_since(at);
     }

@@ -23,7 +23,7 @@ impl Importer for Card {
         Card::name(self)
     }
 
-    /// What [`Card::set_scanout_constraint`] said.
+    /// The constraint that [`Card::set_scanout_constraint`] set.
     fn constraint(&self, _desc: &BufferDesc) -> AccessConstraint {
         self.scanout_constraint()
     }
@@ -174,7 +174,7 @@ fn check(inner: &Arc<CardInner>, dmabuf: &DmaBuf) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// What the kernel says of arguments that it does not take is a refusal; all else may pass.
+/// An errno that the kernel gives for arguments is a refusal; any other error may pass.
 fn device_error(inner: &CardInner, operation: &'static str, source: io::Error) -> ImportError {
     let importer = inner.device.name().to_owned();
     let is_refusal = matches!(

@@ -50,7 +50,7 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// What it shows as of the last commit.
+    /// The buffer that it shows as of the last commit.
     pub(crate) fn current(&self) -> Option<&M> {
         self.uses
             .back()
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(fence.status(), FenceStatus::Pending);
         plane.flipped(1, commit(2), |_| {});
         assert_eq!(released(&mut plane), [1, 2]);
-        // What was hidden before keeps waiting for its own event.
+        // A buffer that was hidden before keeps waiting for its own event.
         plane.hide(commit(4), FLIPS);
         plane.hide(commit(5), |_| false);
         assert!(released(&mut plane).is_empty());

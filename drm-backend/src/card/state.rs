@@ -20,7 +20,7 @@ use crate::kms::resources::Resources;
 use crate::kms::snapshot::Foreign;
 use crate::sys::atomic::FenceSlots;
 
-/// What is to be dropped once the state is unlocked.
+/// Objects to be dropped once the state is unlocked.
 pub(crate) type Freed = SmallVec<[Held; 8]>;
 
 /// A connector that was seen, and what it was assigned.
@@ -130,7 +130,7 @@ impl State {
         self.accepted.clear();
     }
 
-    /// Nothing of ours is shown any more: every fence signals, everything is let go.
+    /// Ends all uses by the display: every fence signals, every mapping is released.
     pub(crate) fn close(&mut self, epoll: &Epoll, freed: &mut Freed) {
         for plane in &mut self.planes {
             plane.close(|held| freed.push(held));

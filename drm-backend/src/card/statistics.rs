@@ -10,7 +10,7 @@ pub struct Statistics {
     pub commits: u64,
     /// `DRM_IOCTL_MODE_ATOMIC` calls of all kinds.
     pub atomic_ioctls: u64,
-    /// Of these, checks (`TEST_ONLY`).
+    /// Of these, the checks (`TEST_ONLY`).
     pub tests: u64,
     /// Flip events that were read.
     pub flips: u64,

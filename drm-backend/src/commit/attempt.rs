@@ -29,9 +29,9 @@ use crate::sys::atomic;
 /// Fences of a commit's outputs: each signals when the commit is on that output's screen.
 pub type OutFences = SmallVec<[(OutputId, SyncFile); 2]>;
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 pub(crate) enum Outcome {
-    /// It is on its way. `None`: nothing was left to do.
+    /// The kernel has accepted it. `None`: there was nothing to do.
     Done(CommitId, Option<Unpublished>),
     /// The buffers' reservations hold fences that the display would not have waited for, with the
     /// buffers' names.

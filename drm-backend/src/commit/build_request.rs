@@ -225,7 +225,8 @@ fn crtc_off(
     }
 }
 
-/// What others had on and this commit does not use: a kernel console, a program that has gone.
+/// Switches off what others had on and this commit does not use: a kernel console, a program that
+/// has gone.
 fn crtc_unset(request: &mut Request, foreign: &ForeignCrtc) {
     request.object(foreign.id);
     request.set(foreign.active, 0);

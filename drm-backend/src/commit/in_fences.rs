@@ -17,7 +17,7 @@ const CPU_WAIT: Duration = Duration::from_secs(1);
 /// its time there (invariant I16).
 #[derive(Debug, Default)]
 pub(crate) struct InFences {
-    /// What the display will have waited for.
+    /// The fences that the display will have waited for.
     covered: FenceSet,
     /// For each plane of the commit, in order, the fence that the application gave for it.
     explicit: SmallVec<[Explicit; 4]>,
@@ -62,7 +62,7 @@ impl InFences {
             return Ok(Explicit::None);
         }
         match fence {
-            // Its status would cost a system call, and the kernel looks for itself.
+            // Reading the status would cost a system call, and the kernel reads it anyway.
             Fence::SyncFile(_) => Ok(Explicit::Shared(fence.clone())),
             _ => match fence.status() {
                 FenceStatus::Signalled => Ok(Explicit::None),

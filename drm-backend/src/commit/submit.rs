@@ -73,7 +73,8 @@ impl Card {
         self.submit(commit.borrow(), None)
     }
 
-    /// The same, and a sync_file for each output that is on (`OUT_FENCE_PTR`).
+    /// Like [`commit`](Self::commit), and also gives a sync_file for each output that is on
+    /// (`OUT_FENCE_PTR`).
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -105,7 +106,8 @@ impl Card {
         // may get one: so they are waited for like all others.
         let implicit = implicit_fences(commit)?;
         let mut in_the_way = None;
-        // Those of one round are dropped when the next has its own: no buffer moves in between.
+        // The pins of one round are dropped when the next round has its own: no buffer moves in
+        // between.
         let mut pinned = Pins::default();
         let mut rounds = 0;
         while rounds < ROUNDS {
@@ -115,7 +117,7 @@ impl Card {
                 let mut state = inner.state();
                 let outcome = Attempt::new(inner, &mut state, commit, &fences, &mut pins)
                     .and_then(|attempt| attempt.run(&implicit, out_fences.as_deref_mut()));
-                // What others switched off is free without an event.
+                // A buffer whose output others switched off is free without an event.
                 state.release(&mut freed);
                 inner.held.store(state.held(), Ordering::Release);
                 outcome

@@ -4,7 +4,7 @@ use dmashare::AlphaMode;
 
 use crate::kms::rotation::Rotation;
 
-/// What an application asks of the plane beyond the rectangles.
+/// What an application asks of a plane beyond the rectangles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appearance {
     pub(crate) rotation: Rotation,

@@ -31,8 +31,8 @@ impl PropertyBlob {
         })
     }
 
-    /// Of bytes that are laid out as the property wants them. `drm-ffi` asks for them mutably; the
-    /// kernel only reads them.
+    /// Makes a blob of bytes that are laid out as the property wants them. `drm-ffi` asks for them
+    /// mutably; the kernel only reads them.
     pub(crate) fn new(device: &Arc<DrmDevice>, bytes: &mut [u8]) -> Result<Self, DeviceError> {
         let blob = device.call("MODE_CREATEPROPBLOB", || {
             drm_ffi::mode::create_property_blob(device.as_fd(), bytes)
@@ -43,7 +43,7 @@ impl PropertyBlob {
         })
     }
 
-    /// What the property is set to.
+    /// The value that the property is set to.
     pub(crate) fn value(&self) -> u64 {
         self.id.into()
     }

@@ -17,7 +17,7 @@ pub struct Capabilities {
     pub addfb2_modifiers: bool,
     /// Foreign dma-bufs can be imported (`DRM_PRIME_CAP_IMPORT`).
     pub prime_import: bool,
-    /// Its own buffers can be exported as dma-bufs (`DRM_PRIME_CAP_EXPORT`).
+    /// The card's own buffers can be exported as dma-bufs (`DRM_PRIME_CAP_EXPORT`).
     pub prime_export: bool,
     /// It makes dumb buffers (`DRM_CAP_DUMB_BUFFER`).
     pub dumb_buffer: bool,

@@ -10,7 +10,7 @@ use crate::error::{DeviceError, OpenError};
 use crate::kms::mode::Mode;
 use crate::kms::property::{Properties, PropertyNames};
 
-/// What stays the same of a connector.
+/// The part of a connector that does not change.
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) id: u32,
@@ -34,7 +34,7 @@ pub(crate) struct WritebackProperties {
     pub(crate) formats: Vec<Fourcc>,
 }
 
-/// What changes: whether something is plugged in, and what it can show.
+/// The part that changes: whether something is plugged in, and its modes.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectorStatus {
     pub(crate) connected: bool,

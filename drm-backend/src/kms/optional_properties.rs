@@ -11,7 +11,7 @@ use crate::kms::property::{Properties, Property};
 use crate::kms::rotation::Rotation;
 use crate::plane_property::{PlaneProperty, PlaneValues};
 
-/// Those of these properties that one plane has.
+/// The optional properties that one plane has.
 #[derive(Debug)]
 pub(crate) struct OptionalProperties {
     plane: u32,
@@ -30,7 +30,7 @@ impl OptionalProperties {
         self.properties[property as usize].as_ref()
     }
 
-    /// What each property is to be set to.
+    /// The value that each property must be set to.
     ///
     /// A property that the plane lacks is refused if what is asked for is not what planes without it
     /// do.
@@ -126,7 +126,7 @@ impl OptionalProperties {
         let (word, default) = match content.color.matrix {
             MatrixCoefficients::Bt709 => ("ITU-R BT.709 YCbCr", false),
             MatrixCoefficients::Bt2020 => ("ITU-R BT.2020 YCbCr", false),
-            // What the kernel assumes; also for a buffer that does not say.
+            // The kernel's default, also for a buffer that does not say.
             _ => ("ITU-R BT.601 YCbCr", true),
         };
         self.word(
@@ -198,7 +198,7 @@ fn is_unsaid(content: PixelMeaning) -> bool {
     content.color.matrix == MatrixCoefficients::Identity
 }
 
-/// What an enumeration or a bitmask takes.
+/// The values that an enumeration or a bitmask takes.
 fn words(property: &Property) -> String {
     let words = property.enum_values.iter().map(|(word, _)| word.as_str());
     let words: Vec<&str> = words.collect();

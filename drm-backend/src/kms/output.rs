@@ -116,7 +116,7 @@ impl Output {
         &self.inner.planes
     }
 
-    /// What its primary plane takes: empty without one.
+    /// The formats of its primary plane; empty without one.
     pub fn formats(&self) -> &FormatSet {
         self.inner
             .primary

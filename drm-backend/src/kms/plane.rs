@@ -35,7 +35,7 @@ pub struct Plane {
 #[derive(Debug)]
 pub(crate) struct PlaneInner {
     pub(crate) id: u32,
-    /// Its place in the card's list.
+    /// Index in the card's list of planes.
     pub(crate) index: usize,
     pub(crate) kind: PlaneKind,
     pub(crate) formats: FormatSet,
@@ -138,7 +138,7 @@ impl Plane {
         self.inner.kind
     }
 
-    /// What it takes (`IN_FORMATS`).
+    /// The formats and modifiers that it takes (`IN_FORMATS`).
     pub fn formats(&self) -> &FormatSet {
         &self.inner.formats
     }

@@ -15,7 +15,7 @@ use crate::device::DrmDevice;
 use crate::error::{DeviceError, OpenError};
 use crate::sys;
 
-/// What a property is, the same for every object that has it.
+/// A property's name and type, the same for every object that has it.
 #[derive(Clone, Debug)]
 struct Description {
     name: String,
@@ -170,7 +170,7 @@ impl Properties {
 
 #[cfg(test)]
 impl Properties {
-    /// Those of a plane that exists in a test only.
+    /// The properties of a plane that exists in a test only.
     pub(crate) fn of_test(entries: Vec<Property>) -> Self {
         Self {
             object: "plane 1".to_owned(),

@@ -35,7 +35,7 @@ pub(crate) struct Crtc {
 pub(crate) struct Resources {
     pub(crate) crtcs: Vec<Crtc>,
     pub(crate) planes: Vec<Plane>,
-    /// What at least one plane takes.
+    /// The formats that at least one plane takes.
     pub(crate) formats: FormatSet,
     pub(crate) minimum: Extent,
     pub(crate) maximum: Extent,

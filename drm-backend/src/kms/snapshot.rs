@@ -8,7 +8,7 @@ use crate::kms::request::Request;
 use crate::plane_property::PlaneProperty;
 use std::sync::Arc;
 
-/// What commits of this crate change of a plane: where it is and what it shows.
+/// The properties of a plane that commits of this crate change: its place and its content.
 const PLANE_PLACE: [&str; 10] = [
     "FB_ID", "CRTC_ID", "SRC_X", "SRC_Y", "SRC_W", "SRC_H", "CRTC_X", "CRTC_Y", "CRTC_W", "CRTC_H",
 ];
@@ -28,7 +28,7 @@ pub(crate) struct ForeignCrtc {
 #[derive(Debug)]
 pub(crate) struct ForeignPlane {
     pub(crate) id: u32,
-    /// Its CRTC is not active.
+    /// The CRTC is not active.
     pub(crate) sleeps: bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct ForeignConnector {
     pub(crate) id: u32,
     /// The id of its `CRTC_ID`.
     pub(crate) crtc_id: u32,
-    /// Its CRTC is not active.
+    /// The CRTC is not active.
     pub(crate) sleeps: bool,
 }
 
@@ -63,7 +63,7 @@ impl Foreign {
             || self.connectors.iter().any(|connector| connector.sleeps)
     }
 
-    /// What slept is off.
+    /// Forgets what slept: it is off now.
     pub(crate) fn forget_sleeping(&mut self) {
         self.crtcs.retain(|crtc| !crtc.sleeps);
         self.planes.retain(|plane| !plane.sleeps);
@@ -168,7 +168,7 @@ impl Snapshot {
         }
     }
 
-    /// What others had switched on.
+    /// The objects that others had switched on.
     pub(crate) fn take_foreign(&mut self) -> Foreign {
         std::mem::take(&mut self.foreign)
     }

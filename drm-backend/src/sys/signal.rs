@@ -18,7 +18,7 @@ use nix::libc::{c_int, c_void, sigaction, siginfo_t};
 use nix::sys::signal::Signal;
 use signal_hook::low_level;
 
-/// What to do in the handler. Only what is async-signal-safe may be done: system calls on memory
+/// The action of the handler. Only what is async-signal-safe may be done: system calls on memory
 /// that was prepared before. Two handlers may run it at once.
 pub(crate) trait SignalAction: Send + Sync + 'static {
     /// Called in the handler.
@@ -38,7 +38,7 @@ struct Place {
 static PLACES: AtomicPtr<Place> = AtomicPtr::new(ptr::null_mut());
 /// Handlers that run actions now.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
-/// What each signal did before the handler was installed; null where it is not. Never freed.
+/// The action of each signal before the handler was installed; null where it is not. Never freed.
 static PREVIOUS: [AtomicPtr<sigaction>; 65] = [const { AtomicPtr::new(ptr::null_mut()) }; 65];
 /// Held while places are taken and handlers installed. No handler takes it.
 static REGISTERING: Mutex<()> = Mutex::new(());
@@ -74,7 +74,7 @@ impl Drop for Registration {
     }
 }
 
-/// What the signal does now.
+/// The signal's present action.
 fn disposition(signal: c_int) -> io::Result<sigaction> {
     let mut present = MaybeUninit::<sigaction>::uninit();
     // SAFETY: with a null new action sigaction(2) only writes the present one to `present`.
