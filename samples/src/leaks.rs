@@ -7,7 +7,7 @@ use std::{fs, io, thread};
 
 use dmashare_lab_probe::read_bufinfo;
 
-use crate::run_report::Text;
+use crate::report_text::Text;
 
 /// How long the kernel may take to let go of what was closed.
 const AFTERWARDS: Duration = Duration::from_secs(2);

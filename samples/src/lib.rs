@@ -25,6 +25,7 @@ pub mod picture;
 pub mod pixel_format;
 pub mod program;
 pub mod progress;
+mod report_text;
 mod retirement;
 mod run_report;
 pub mod scanout;

@@ -1,14 +1,12 @@
 //! What the reports of `scanout`, `share`, `evict` and `camera` have in common.
 
-use std::fmt::{Display, Write as _};
-
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::capture::Comparison;
 use crate::interrupt;
 use crate::leaks::{Baseline, Leaks};
 use crate::program::Outcome;
+use crate::report_text::Text;
 
 /// What a program says at its end, besides what was left over.
 pub(crate) trait RunReport: Serialize {
@@ -55,36 +53,7 @@ impl<R: RunReport> Ended<R> {
         for failure in self.failures() {
             text.line("wrong", failure);
         }
-        text.0.truncate(text.0.trim_end().len());
-        text.0
-    }
-}
-
-/// Lines that begin with a name.
-#[derive(Debug, Default)]
-pub(crate) struct Text(String);
-
-impl Text {
-    pub(crate) fn line(&mut self, name: &str, value: impl Display) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "{name:<14} {value}");
-    }
-
-    /// The line, if there is a value.
-    pub(crate) fn maybe(&mut self, name: &str, value: &Option<impl Display>) {
-        if let Some(value) = value {
-            self.line(name, value);
-        }
-    }
-
-    /// The lines of what was `captured` and compared.
-    pub(crate) fn comparison(&mut self, captured: impl Display, comparison: &Comparison) {
-        let (pixels, wrong) = (comparison.pixels_checked, comparison.pixel_errors);
-        self.line(
-            "checked",
-            format_args!("{captured}, {pixels} pixels, {wrong} wrong"),
-        );
-        self.maybe("first error", &comparison.first_pixel_error);
+        text.into_string()
     }
 }
 

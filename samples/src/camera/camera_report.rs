@@ -2,7 +2,8 @@
 
 use crate::camera::check::CheckResult;
 use crate::camera::coding::CodingResult;
-use crate::run_report::{RunReport, Text};
+use crate::report_text::Text;
+use crate::run_report::RunReport;
 
 /// One of the camera's dma-bufs as the kernel sees it while it is shown.
 #[derive(Clone, Debug, serde::Serialize)]

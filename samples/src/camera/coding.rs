@@ -14,7 +14,7 @@ use dmashare_v4l2::{Decoder, Encoder, V4l2Output};
 use crate::camera::camera_options::Options;
 use crate::capture::Capture;
 use crate::picture::Picture;
-use crate::run_report::Text;
+use crate::report_text::Text;
 
 /// A codec that takes longer for a frame has hung.
 const PATIENCE: Duration = Duration::from_secs(10);

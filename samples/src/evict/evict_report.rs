@@ -2,7 +2,8 @@
 
 use crate::capture::Comparison;
 use crate::evict::disturber::Disturbances;
-use crate::run_report::{RunReport, Text};
+use crate::report_text::Text;
+use crate::run_report::RunReport;
 
 /// The report; with `--json` its fields are the object's keys.
 #[derive(Clone, Debug, Default, serde::Serialize)]

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::capture::Comparison;
-use crate::run_report::{RunReport, Text};
+use crate::report_text::Text;
+use crate::run_report::RunReport;
 use crate::scanout::kernel_list::BufferReport;
 
 /// The report; with `--json` its fields are the object's keys.

@@ -1,7 +1,8 @@
 //! What `share` says at its end.
 
 use crate::capture::Comparison;
-use crate::run_report::{RunReport, Text};
+use crate::report_text::Text;
+use crate::run_report::RunReport;
 
 /// The report; with `--json` its fields are the object's keys.
 #[derive(Clone, Debug, Default, serde::Serialize)]

@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use dmashare::{DmaBufMemory, Fourcc};
+use dmashare::DmaBufMemory;
 use nix::libc;
 
 use crate::error::V4l2Error;
-use crate::format::offered;
 use crate::sys::{self, BufferType, Memory, Queued, capability};
 
 /// An open video device node. Queues, formats and controls of a codec belong to the open file, so each
@@ -174,17 +173,6 @@ impl V4l2Device {
     pub(crate) fn codes(&self, queue: BufferType) -> Vec<u32> {
         let codes = (0..).map(|index| sys::enumerate_format(self.as_fd(), queue, index));
         codes.map_while(|code| code.ok().flatten()).collect()
-    }
-
-    /// The formats that a camera captures or a decoder writes, of those that are known here. A node
-    /// without such a queue has none.
-    pub fn formats_out(&self) -> Vec<Fourcc> {
-        offered(self, BufferType::Capture)
-    }
-
-    /// The formats that a video output or an encoder reads, of those that are known here.
-    pub fn formats_in(&self) -> Vec<Fourcc> {
-        offered(self, BufferType::Output)
     }
 
     /// A control's value; `None` if the device has no such control.

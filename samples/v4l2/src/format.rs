@@ -62,6 +62,19 @@ pub(crate) fn offered(device: &V4l2Device, queue: BufferType) -> Vec<Fourcc> {
         .collect()
 }
 
+impl V4l2Device {
+    /// The formats that a camera captures or a decoder writes, of those that are known here. A node
+    /// without such a queue has none.
+    pub fn formats_out(&self) -> Vec<Fourcc> {
+        offered(self, BufferType::Capture)
+    }
+
+    /// The formats that a video output or an encoder reads, of those that are known here.
+    pub fn formats_in(&self) -> Vec<Fourcc> {
+        offered(self, BufferType::Output)
+    }
+}
+
 /// A frame of uncompressed video, as a driver has agreed to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VideoFormat {
