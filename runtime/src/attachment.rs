@@ -19,7 +19,7 @@ use crate::memory::import_error::ImportError;
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
 
-/// An attachment of a device that is not told when the buffer moves: so the buffer does not. It is
+/// An attachment of a device that is not notified of moves, so its buffer cannot move. The buffer is
 /// pinned and mapped from [`SharedBuffer::attach`](crate::SharedBuffer::attach) until the attachment
 /// and every clone of its mapping are dropped.
 ///
@@ -48,34 +48,33 @@ impl<I: Importer> StaticAttachment<I> {
         Ok(Self { core, mapping })
     }
 
-    /// Its identity, as in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
+    /// The attachment's identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
     pub fn id(&self) -> AttachmentId {
         self.core.id()
     }
 
-    /// The mapping that was made at attach: a clone of it, without any system call.
+    /// Returns a clone of the mapping that was made at attach, without any system call.
     ///
     /// # Errors
-    /// None for a static attachment: the buffer was mapped at attach and cannot move. The result
-    /// has an error because an attachment that lets the buffer move has one.
+    /// None: the buffer was mapped at attach and cannot move. The return type is that of
+    /// [`DynamicAttachment::map`](crate::DynamicAttachment::map), which can fail.
     pub fn map(&self) -> Result<Mapping<I>, MapError> {
         self.core.buffer().touch();
         Ok(self.mapping.clone())
     }
 
-    /// How uses of the buffer are ordered with work that the library does not see.
+    /// How uses of the buffer are synchronized with users that the library does not see.
     pub fn sync_mode(&self) -> SyncMode {
         self.core.sync_mode()
     }
 
-    /// Sets the synchronisation mode; an attachment begins as explicit. With [`SyncMode::Implicit`]
-    /// everything that is pending in the buffer's reservation goes into its dma-buf now, as far as
-    /// a sync_file can be made of it;
-    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
-    /// Back to explicit, what is in the dma-buf stays there until it has signalled.
+    /// Sets the synchronization mode; a new attachment is explicit. [`SyncMode::Implicit`] adds every
+    /// pending fence of the buffer's reservation to its dma-buf now, if a sync_file can be made of it;
+    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) reports the rest.
+    /// [`SyncMode::Explicit`] leaves the fences that are in the dma-buf until they have signalled.
     ///
     /// # Errors
-    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    /// [`ImplicitSyncError`] by cause; the attachment is explicit then.
     pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
         self.core.set_sync_mode(mode)
     }

@@ -1,4 +1,4 @@
-//! What is behind the handles of a buffer: its memory as it is now, who is attached, and the pins.
+//! The shared state behind a buffer's handles: its current memory, attachments and pins.
 
 pub(crate) mod allocation;
 pub(crate) mod attachment_core;
@@ -53,7 +53,7 @@ pub(crate) struct BufferInner {
     /// The residency moved the buffer out of the way and wants it back when it is used.
     pub(crate) displaced: AtomicBool,
     pub(crate) last_use: LastUse,
-    /// The residency that the buffer was made in, if any.
+    /// The residency that the buffer was created in, if any.
     keeper: Option<Arc<dyn Keeper>>,
     /// The copies that want to know what changes.
     pub(crate) content: ContentWatch,
@@ -136,8 +136,8 @@ impl BufferInner {
         &self.reservation
     }
 
-    /// A leaf: nothing else is locked while it is held but an attachment's own mapping. A panic
-    /// cannot leave it half changed.
+    /// Locks the state. This is a leaf lock: only the lock of an attachment's mapping is taken while
+    /// it is held. A panic cannot leave the state half changed.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -147,7 +147,7 @@ impl BufferInner {
         Generation::from_u64(self.generation.load(Ordering::Acquire))
     }
 
-    /// Puts another backing in place. The reservation is locked.
+    /// Replaces the backing and returns the old one. The reservation is locked.
     pub(crate) fn replace_backing(&self, state: &mut State, backing: Backing) -> Backing {
         self.generation
             .store(backing.generation().as_u64(), Ordering::Release);
@@ -219,7 +219,8 @@ impl std::fmt::Debug for BufferInner {
 
 type Buffers = BTreeMap<BufferKey, Weak<BufferInner>>;
 
-/// Locked when a buffer is made, dropped or reported; never while anything else is locked here.
+/// The list of all buffers. It is locked to add, remove or list buffers, never while another lock of
+/// this crate is held.
 fn buffers() -> MutexGuard<'static, Buffers> {
     static BUFFERS: Mutex<Buffers> = Mutex::new(BTreeMap::new());
     BUFFERS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -233,9 +234,9 @@ pub(crate) fn unregister(key: BufferKey) {
     buffers().remove(&key);
 }
 
-/// All buffers, in the order of making.
+/// All buffers, in the order of creation.
 pub(crate) fn all_buffers() -> Vec<Arc<BufferInner>> {
-    // Their last references may be these: none is dropped while the list is locked.
+    // These may become the last references: none is dropped while the list is locked.
     let all: Vec<_> = buffers().values().filter_map(Weak::upgrade).collect();
     all
 }

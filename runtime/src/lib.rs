@@ -4,7 +4,7 @@
 //! `dmashare` owns the parts of buffer sharing that are the same for every kind of device: the dma-buf
 //! and its validated [`Layout`], fences and the [`Reservation`] that orders them, attachments, pins
 //! and moves, and the submissions that tie a piece of GPU work to the buffers it touches. It knows
-//! neither Vulkan nor DRM: those are `dmashare-vk` and `dmashare-drm`, which implement [`Exporter`],
+//! neither Vulkan nor DRM: `dmashare-vk` and `dmashare-drm` do, and implement [`Exporter`],
 //! [`DynamicExporter`] and [`Importer`].
 //!
 //! # From memory to use
@@ -16,91 +16,94 @@
 //!                           Generation   pins                                    generation
 //! ```
 //!
-//! What is wanted can be agreed upon first: a [`Negotiation`] asks every [`Party`] which formats,
-//! layouts and memory it takes, and gives what suits all of them.
+//! Devices can agree on the image first: a [`Negotiation`] asks every [`Party`] which formats, layouts
+//! and memory it takes, and returns what suits all of them.
 //!
-//! A [`Mapping`] is an owned guard: while any clone of it lives, the importer's object (a `VkImage`,
-//! a framebuffer) lives. When the last clone is dropped, nothing waits: the object goes to the
-//! importer's retire queue together with the fences that must signal before it may be destroyed, and
-//! the importer's `dispatch()` destroys it later. There are no hidden threads.
+//! A [`Mapping`] is an owned guard: the importer's object (a `VkImage`, a framebuffer) lives as long as
+//! any clone of it. Dropping the last clone does not wait: the object goes to the importer's retire
+//! queue together with the fences that must signal before it may be destroyed, and the importer's
+//! `dispatch()` destroys it later. There are no hidden threads.
 //!
 //! # A use
 //!
-//! A piece of work names every mapping that it touches and how. [`Submission::begin`] locks the
-//! buffers' reservations (in an order that cannot deadlock), refuses a mapping whose backing has been
-//! replaced, and tells which fences the work must wait for. The work is handed to the device, and
-//! only then [`Submission::commit`] adds its fence to every reservation. A submission that is dropped
-//! instead adds nothing. So nothing can move a buffer between the check and the fence.
+//! A piece of work names every mapping that it touches, and whether it reads or writes.
+//! [`Submission::begin`] locks the buffers' reservations in an order that cannot deadlock, refuses a
+//! mapping whose backing has been replaced, and lists the fences that the work must wait for. The
+//! caller hands the work to the device; then [`Submission::commit`] adds its fence to every
+//! reservation and unlocks them. A submission that is dropped instead adds nothing. No buffer can move
+//! between the check and the fence.
 //!
 //! # The contract
 //!
-//! Memory of a GPU is small, and its owner has to move buffers out of it while others use
-//! them. The kernel has had a contract for that since 2019 ("dma-buf: add explicit buffer pinning"):
-//! exporters that may move, importers that are told, pins where a move would be seen. This crate is
-//! that contract in user space, among all who link it.
+//! GPU memory is small, and its owner has to move buffers out of it while others use them. The kernel
+//! has had a contract for that since 2019 ("dma-buf: add explicit buffer pinning"): exporters may move
+//! buffers, importers are notified, and a pin prevents a move that would be visible. This crate is
+//! that contract in user space, between all users of the crate.
 //!
 //! | exporter | importer | what happens |
 //! |---|---|---|
-//! | static: [`Exporter`] | any | the buffer never moves; it is mapped for as long as it is attached, and pins succeed and mean nothing |
-//! | [`DynamicExporter`] | static: [`attach`](SharedBuffer::attach) | the importer cannot cope with the buffer's going away: it is **pinned and mapped at attach**, until detach |
-//! | [`DynamicExporter`] | dynamic: [`attach_dynamic`](SharedBuffer::attach_dynamic) | the importer keeps its mapping until it is told, adds a fence to every use, and pins only what is read for good without fences: a scanout |
+//! | static: [`Exporter`] | any | the buffer never moves; it is mapped for as long as it is attached, and pins succeed without effect |
+//! | [`DynamicExporter`] | static: [`attach`](SharedBuffer::attach) | the importer cannot handle a move: the buffer is **pinned and mapped at attach**, until detach |
+//! | [`DynamicExporter`] | dynamic: [`attach_dynamic`](SharedBuffer::attach_dynamic) | the importer keeps its mapping until it is notified, adds a fence to every use, and pins only what a device reads continuously without fences: a scanout |
 //!
 //! ## What each side must do
 //!
-//! - **An exporter** makes memory in the places that it has, copies between them behind fences, and
-//!   takes memory back. It never decides by itself to move: [`SharedBuffer::move_to`] and
-//!   [`Residency`] do, and refuse while anyone has a pin, with an error that names who and since when.
-//! - **A dynamic importer** is told by its callback, exactly once for each generation that it has
-//!   mapped, before the memory changes. Setting a flag suffices ([`Invalidate`]). Work that it has
-//!   submitted is waited for by its fences; a stale mapping is refused by every later submission, and
-//!   it maps again. A mapping that it keeps for too long makes it *dead*: it is refused everything,
-//!   and the memory stays its own, kept and not freed under it.
-//! - **A static importer** does nothing. It pins by being there, and there is no way to pin through it.
-//! - **The application** maps again when a submission says [`SubmitError::Stale`], hangs what it builds
-//!   on an image (views, descriptors, recorded commands) on the [`Mapping`], and keeps an
-//!   [`ExportGuard`] for as long as someone outside has the descriptors.
+//! - **An exporter** allocates memory in the placements that it has, copies between them behind
+//!   fences, and takes memory back. It never decides to move a buffer: [`SharedBuffer::move_to`] and
+//!   [`Residency`] do, and refuse while the buffer is pinned, with an error that names each pin and the
+//!   time since when it is held.
+//! - **A dynamic importer** is notified by its callback, exactly once for each generation that it has
+//!   mapped, before the memory changes. Setting a flag suffices ([`Invalidate`]). The move waits for
+//!   the fences of work that the importer has submitted; every later submission refuses a stale
+//!   mapping, and the importer maps again. An importer that keeps a stale mapping for too long is
+//!   declared *dead*: it can no longer map, pin or submit, and the memory that it maps is kept, not
+//!   freed under it.
+//! - **A static importer** does nothing. Its attachment pins the buffer; it cannot take a pin of its
+//!   own.
+//! - **The application** maps again when a submission returns [`SubmitError::Stale`], ties what it
+//!   builds on an image (views, descriptors, recorded commands) to the [`Mapping`], and keeps an
+//!   [`ExportGuard`] for as long as a holder outside the library has the descriptors.
 //!
 //! ## A buffer's states
 //!
 //! ```text
-//!                  move_to: pins = 0; new memory is made before anyone is disturbed
+//!                  move_to: pins = 0; new memory is allocated before anything changes
 //!            ┌────────────────────────────────────────────────────────────────────┐
 //!            │                                                                    ▼
-//!      ┌──────────┐   copy submitted: from here on it is a fence            ┌──────────┐
+//!      ┌──────────┐   copy submitted: the move is a fence from now on       ┌──────────┐
 //!      │ Resident │ ◀────────────────────────────────────────────────────── │  Moving  │
 //!      │ place, g │ ◀─ copy refused: back in the old memory, as g + 2 ───── │  g + 1   │
 //!      └──────────┘                                                         └──────────┘
 //!         │    ▲
 //!  revoke │    │ unrevoke                 an attachment:   Attached ──map──▶ Mapped(g)
-//!         ▼    │                                              ▲                 │ told
+//!         ▼    │                                              ▲                 │ notified
 //!      ┌──────────┐                                           └── last mapping ─ Stale(g)
-//!      │ Revoked  │  no map, no submission                        dropped          │ deadline
+//!      │ Revoked  │  map and submit fail                          dropped          │ deadline
 //!      └──────────┘                                                              Dead
 //! ```
 //!
-//! The old memory lives on until the fences of all work on it have signalled **and** nobody maps it.
-//! Then it goes back to the exporter, which keeps it for the next buffer.
+//! The old memory lives until the fences of all work on it have signalled **and** no mapping of it is
+//! left. Then it goes back to the exporter, which keeps it for the next buffer.
 //!
 //! ## Rules
 //!
-//! - The attachment is pinned, not the buffer: the buffer's pins are the sum of its attachments'.
-//! - Descriptors that leave the library ([`SharedBuffer::export`]) are a static attachment: a move
-//!   makes a *new* dma-buf, and a holder of the old one would go on reading it.
-//! - While a thread holds a reservation (an open [`Submission`], an invalidate callback), nothing
-//!   waits, maps, attaches, moves or asks for a sync_file. A call that tries gets a `WouldDeadlock`
-//!   error at once.
-//! - A move's content is a fence like any other, of the class [`FenceUsage::Move`]: everyone waits
+//! - A pin belongs to an attachment: the buffer's pin count is the sum over its attachments.
+//! - Descriptors that leave the library ([`SharedBuffer::export`]) are a static attachment: a move makes
+//!   a *new* dma-buf, and a holder of the old one would go on reading it.
+//! - A thread that holds a reservation (an open [`Submission`], an invalidate callback) must not wait,
+//!   map, attach, move or ask for a sync_file. Such a call returns a `WouldDeadlock` error at once.
+//! - The copy of a move is a fence like any other, of the class [`FenceUsage::Move`]: every access waits
 //!   for it.
 //!
 //! ## Where this differs from the kernel
 //!
-//! - In Linux 7 a static importer is pinned when it maps; here, as in the thread of 2019 and in Linux
-//!   6.12, when it attaches. The newer importers that pin and are never told are static importers here.
-//! - The kernel's core has no pin count and only warns; here a move of a pinned buffer is refused
-//!   before anything changes. What the kernel calls a pinned importer's invalidation is
-//!   [`SharedBuffer::revoke`] here, and it is the only one that comes to a pinned importer.
-//! - Detaching from inside a callback is a use-after-free there; here it is asked for
-//!   ([`InvalidationContext::detach_afterwards`]) and done when the reservation is unlocked.
+//! - In Linux 7 a static importer pins when it maps; here, as in the thread of 2019 and in Linux 6.12,
+//!   when it attaches. The newer importers that pin and are never notified are static importers here.
+//! - The kernel's core has no pin count and only warns; here a move of a pinned buffer is refused before
+//!   anything changes. What the kernel calls a pinned importer's invalidation is
+//!   [`SharedBuffer::revoke`] here, and it is the only invalidation that a pinned importer gets.
+//! - Detaching from inside a callback is a use-after-free in the kernel; here the callback requests it
+//!   ([`InvalidationContext::detach_afterwards`]), and it happens when the reservation is unlocked.
 //!
 //! ## The three pairings
 //!
@@ -124,7 +127,7 @@
 //! use dmashare::host::{DmaHeap, HostMemory};
 //! use dmashare::{AccessConstraint, Modifier, MoveError, Placements, SharedBuffer};
 //!
-//! // A static exporter with any importer: the buffer is where it is for good.
+//! // A static exporter with any importer: the buffer never moves.
 //! let heap = DmaHeap::open("system")?;
 //! let buffer = SharedBuffer::new(&heap, desc("fixed"), &[Modifier::LINEAR])?;
 //! let never = Arc::new(AtomicBool::new(false));
@@ -133,7 +136,7 @@
 //! let away = AccessConstraint::placements(Placements::SHMEM);
 //! assert!(matches!(buffer.move_to(&away), Err(MoveError::Static { .. })));
 //!
-//! // A dynamic exporter with a static importer: pinned for as long as it is attached.
+//! // A dynamic exporter with a static importer: the buffer is pinned while it is attached.
 //! let memory = HostMemory::open()?;
 //! let buffer = SharedBuffer::new_dynamic(&memory, desc("held"), &AccessConstraint::default())?;
 //! let attachment = buffer.attach(&gpu)?;
@@ -142,7 +145,7 @@
 //! drop(attachment);
 //! buffer.move_to(&away)?;
 //!
-//! // A dynamic exporter with a dynamic importer: it is told, and maps again.
+//! // A dynamic exporter with a dynamic importer: the importer is notified, and maps again.
 //! let buffer = SharedBuffer::new_dynamic(&memory, desc("moving"), &AccessConstraint::default())?;
 //! let moved = Arc::new(AtomicBool::new(false));
 //! let attachment = buffer.attach_dynamic(&gpu, moved.clone())?;
@@ -152,7 +155,7 @@
 //! let new = attachment.map()?;
 //! assert_ne!(old.object(), new.object());
 //!
-//! // What must not move is pinned, and the refusal says by whom.
+//! // A pin prevents the move, and the error names the pin.
 //! let pin = attachment.pin("scanout DP-1")?;
 //! let back = AccessConstraint::placements(Placements::HOST);
 //! let refused = buffer.move_to(&back).unwrap_err().to_string();
@@ -163,64 +166,63 @@
 //!
 //! # Fences: what becomes what
 //!
-//! A [`Fence`] is a point on a [`Timeline`] or a [`SyncFile`], and the sync_file is what all kernel
-//! interfaces have in common: everything goes by way of it. "Waits" says whether the conversion itself
-//! may block; whatever may is refused while a submission is open (I16).
+//! A [`Fence`] is a point on a [`Timeline`], or a [`SyncFile`]. All kernel interfaces take sync_files, so
+//! fences are converted by way of them. "Waits" says whether the conversion itself may block; one that
+//! may is refused while a submission is open (I16).
 //!
 //! | from | to | by | cost | waits |
 //! |---|---|---|---|---|
 //! | Vulkan point | wait on the same `VkDevice` | a submission | none: its own semaphore | no |
-//! | Vulkan point | sync_file | [`Fence::export_sync_file`] | a `vkQueueSubmit2`, a semaphore, a descriptor; of work that was submitted `exportable` no `vkQueueSubmit2` | in some drivers until the work is done |
-//! | your own `VkSemaphore` or `VkFence` | sync_file | `Device::fence_of_semaphore`, `fence_of_vk_fence` | a command, an ioctl to see what it gave, a descriptor | as a Vulkan point |
+//! | Vulkan point | sync_file | [`Fence::export_sync_file`] | a `vkQueueSubmit2`, a semaphore, a descriptor; no `vkQueueSubmit2` for work that was submitted as `exportable` | in some drivers until the work is done |
+//! | your own `VkSemaphore` or `VkFence` | sync_file | `Device::fence_of_semaphore`, `fence_of_vk_fence` | a command, an ioctl to check the result, a descriptor | as a Vulkan point |
 //! | any that has a sync_file | your own `VkSemaphore` or `VkFence` | `Device::import_into_semaphore`, `import_into_vk_fence` | its sync_file, and a command | as its sync_file |
 //! | sync_file | Vulkan wait | a submission | a `vkImportSemaphoreFdKHR` into a pooled semaphore | no |
-//! | sync_file | display's wait | a commit (`IN_FENCE_FD`) | none: its number goes along | no |
+//! | sync_file | display's wait | a commit (`IN_FENCE_FD`) | none: the commit carries its number | no |
 //! | display's flip | sync_file | a commit (`OUT_FENCE_PTR`) | a descriptor | no |
-//! | display's use of a buffer | anything of the kernel's | not at all: it is software | | |
-//! | syncobj point | sync_file | [`Fence::export_sync_file`] | 4 ioctls; not before its work was submitted | no |
+//! | display's use of a buffer | any kernel fence | impossible: it is a software fence | | |
+//! | syncobj point | sync_file | [`Fence::export_sync_file`] | 4 ioctls; only once its work was submitted | no |
 //! | any that has a sync_file | syncobj point | `SyncobjTimeline::import` | its sync_file, and 4 ioctls | as its sync_file |
 //! | dma-buf's own fences | sync_file | [`DmaBuf::fences`] | 2 ioctls for each memory | no |
 //! | any that has a sync_file | dma-buf's own fence | [`DmaBuf::add_fence`] | its sync_file, and an ioctl for each memory | as its sync_file |
 //! | several | one sync_file | [`SyncFile::merge_all`], [`FenceSet::export_sync_file`] | their sync_files, and a `SYNC_IOC_MERGE` for each but the first | as their sync_files |
-//! | software | anything of the kernel's | not at all ([`FenceError::NoSyncFile`]): wait for it, or poll it | | |
-//! | any | a descriptor for poll | [`Fence::pollable`] | a descriptor: a sync_file, or an eventfd of software and syncobjs | as its sync_file |
-//! | any | one that ends in an error by a deadline | [`Fence::with_deadline`] | an allocation | no |
+//! | software | any kernel fence | impossible ([`FenceError::NoSyncFile`]): wait for it, or poll it | | |
+//! | any | a descriptor for poll | [`Fence::pollable`] | a descriptor: a sync_file, or an eventfd for software and syncobj fences | as its sync_file |
+//! | any | a fence that fails at a deadline | [`Fence::with_deadline`] | an allocation | no |
 //! | any | the CPU | [`Fence::wait`] | | yes |
 //!
-//! A producer that dies ends its fences in an error. A sync_file keeps it, and a software fence. A
-//! Vulkan queue that waits for one goes on as if nothing were; the fence of that work fails with it
-//! here. A dma-buf forgets the fence, and a syncobj its error: what cannot wait for a word that
-//! never comes gets a deadline.
+//! The fences of a producer that dies end with an error. A sync_file and a software fence keep that
+//! error. A Vulkan queue that waits for one continues as if it had signalled; here the fence of that
+//! work fails with it. A dma-buf drops the fence, and a syncobj the error. Give a fence a deadline if
+//! its consumer cannot wait forever.
 //!
-//! ## Buffers that others hold
+//! ## Buffers with foreign holders
 //!
-//! Who has a buffer's descriptors and nothing else finds fences only in the dma-buf. So an
-//! [`ExportGuard`], and an attachment that asks for it, makes the buffer
-//! [implicit](SyncMode::Implicit): every use, by whomever, first merges the dma-buf's own fences
-//! into its waits and adds its fence there afterwards, with nothing locked. Of the kernel's classes
-//! only reads and writes can be added; a move goes there as a write, and the library's own uses
-//! know it from the reservation. Attachments are explicit unless they are told: then no use takes a
-//! system call for this, and a display that is given an in-fence ignores what the dma-buf says, as
-//! the kernel has it.
+//! A holder that has only a buffer's descriptors finds fences only in the dma-buf. So
+//! [`SharedBuffer::export`], and an attachment that asks for it, makes the buffer
+//! [implicit](SyncMode::Implicit): every use by any importer first merges the dma-buf's own fences into
+//! its waits, and adds its fence to the dma-buf afterwards, with nothing locked. Of the kernel's classes
+//! only reads and writes can be added; a move is added as a write, and the library's own uses find its
+//! class in the reservation. Attachments are explicit by default: then no use makes a system call for
+//! this, and a display that gets an in-fence ignores the dma-buf's own fences, as in the kernel.
 //!
-//! # When there is not room for all
+//! # When memory is short
 //!
-//! A [`Residency`] keeps a set of buffers within a budget for each place: what was used least recently
-//! moves out, and comes back when it is used. [`SharedBuffer::report`] and [`RuntimeReport`] say who
-//! is attached, pinned, stale, and waiting for what, as text and as JSON; every attach, map, move, pin
-//! and refusal is an event of `tracing`.
+//! A [`Residency`] keeps a set of buffers within a budget for each placement: the least recently used
+//! buffer moves out, and comes back when it is used. [`SharedBuffer::report`] and [`RuntimeReport`] list
+//! attachments, pins, stale mappings and pending fences, as text and as JSON; every attach, map, move,
+//! pin and refusal is a `tracing` event.
 //!
 //! # When a device does not take a buffer
 //!
-//! [`Negotiation`] finds what suits everyone before memory is made, or tells who stands in whose
-//! way. A device that does not take a buffer all the same (its strides, its place, no dma-bufs at
-//! all) gets a copy that is kept fresh by damage: [`route`] says which way it is, why, and how many
-//! bytes it copies.
+//! [`Negotiation`] finds what suits all devices before memory is allocated, or reports which of them
+//! conflict. A device that still does not take a buffer (its strides, its placement, no dma-bufs at all)
+//! gets a copy that is kept fresh by damage: [`route`] reports the way that was chosen, why, and how
+//! many bytes it copies.
 //!
 //! # What it cannot do
 //!
-//! User space is not told when the *kernel* moves memory. What this library promises holds among the
-//! participants that use it.
+//! The *kernel* does not notify user space when it moves memory. What this library promises holds among
+//! the participants that use it.
 
 #![deny(unsafe_code)]
 

@@ -17,7 +17,7 @@ use crate::locks::{Mutex, lock};
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
 
-/// How often a map starts again because the buffer moved meanwhile.
+/// How often a map starts again because the buffer has moved meanwhile.
 const ROUNDS: usize = 16;
 
 struct Cache<I: Importer>(Mutex<Option<Mapping<I>>>);
@@ -29,15 +29,15 @@ impl<I: Importer> MapCache for Cache<I> {
     }
 }
 
-/// An attachment of a device that is told before the buffer moves
+/// An attachment of a device that is notified before the buffer moves
 /// ([`SharedBuffer::attach_dynamic`](crate::SharedBuffer::attach_dynamic)): it maps when it needs the
-/// memory, every use carries a fence, and it pins only what it reads for good without fences.
+/// memory, every use carries a fence, and it pins only what it reads continuously without fences.
 ///
-/// The mapping is kept from one [`map`](Self::map) to the next, and let go when the buffer moves. The
-/// device stays attached until this handle, every mapping and every pin of it are dropped; a mapping
-/// that a move on another thread has taken out counts until that thread has told everyone. Dropping
-/// the last of them waits for this attachment's callback if it is running on another thread, and for
-/// nothing else; after that it is not called again.
+/// The attachment keeps its mapping from one [`map`](Self::map) to the next, and releases it when the
+/// buffer moves. The device stays attached until this handle, every mapping and every pin of it are
+/// dropped; a mapping that a move on another thread has taken out counts until that thread has
+/// notified all importers. Dropping the last of them waits for this attachment's callback if that runs
+/// on another thread, and for nothing else; the callback does not run after that.
 pub struct DynamicAttachment<I: Importer> {
     // Before the core: the mapping holds it.
     cache: Arc<Cache<I>>,
@@ -57,7 +57,7 @@ impl<I: Importer> DynamicAttachment<I> {
         }
     }
 
-    /// Its identity, as in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
+    /// The attachment's identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
     pub fn id(&self) -> AttachmentId {
         self.core.id()
     }
@@ -67,40 +67,39 @@ impl<I: Importer> DynamicAttachment<I> {
         &self.importer
     }
 
-    /// How its uses, and those of everyone else, are ordered with what the library does not see.
+    /// How uses of the buffer are synchronized with users that the library does not see.
     pub fn sync_mode(&self) -> SyncMode {
         self.core.sync_mode()
     }
 
-    /// Sets the synchronisation mode; an attachment begins as explicit. With [`SyncMode::Implicit`]
-    /// everything that is pending in the buffer's reservation goes into its dma-buf now, as far as
-    /// a sync_file can be made of it;
-    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells of the rest.
-    /// Back to explicit, what is in the dma-buf stays there until it has signalled.
+    /// Sets the synchronization mode; a new attachment is explicit. [`SyncMode::Implicit`] adds every
+    /// pending fence of the buffer's reservation to its dma-buf now, if a sync_file can be made of it;
+    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) reports the rest.
+    /// [`SyncMode::Explicit`] leaves the fences that are in the dma-buf until they have signalled.
     ///
     /// # Errors
-    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    /// [`ImplicitSyncError`] by cause; the attachment is explicit then.
     pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
         self.core.set_sync_mode(mode)
     }
 
-    /// The device's object for the memory as it is now. Of a buffer that has not moved since the last
-    /// call it is the same one, without an allocation or a system call. After a move the new memory
-    /// is imported. A buffer that was evicted, or is where this device cannot use it, is brought back
-    /// first ([`Residency`](crate::Residency), [`Importer::constraint`]).
+    /// Maps the buffer's current memory. If the buffer has not moved since the last call, this returns
+    /// the same mapping, without an allocation or a system call. After a move it imports the new
+    /// memory. A buffer that was evicted, or is where this device cannot use it, is moved first
+    /// ([`Residency`](crate::Residency), [`Importer::constraint`]).
     ///
-    /// Content that is still being moved is no reason to wait here: it is a fence, which the
-    /// submission gets.
+    /// This does not wait for a copy that is still running: its fence is among the waits of the
+    /// submission.
     ///
     /// # Errors
     /// - [`MapError::Import`]: the device refuses the memory.
-    /// - [`MapError::Prepare`]: the exporter could not do what it had put off until now.
+    /// - [`MapError::Prepare`]: the exporter failed to do the work that it had deferred to the first use.
     /// - [`MapError::Unreachable`], [`MapError::Move`]: the buffer cannot be where this device
     ///   reaches it.
     /// - [`MapError::Revoked`], [`MapError::Dead`], [`MapError::Detached`].
-    /// - [`MapError::WouldDeadlock`]: a new mapping must be made, and this thread has an open
+    /// - [`MapError::WouldDeadlock`]: the buffer must be mapped again, and this thread has an open
     ///   submission or is in a callback.
-    /// - [`MapError::Restless`]: the buffer moved again and again meanwhile.
+    /// - [`MapError::Restless`]: the buffer kept moving meanwhile.
     pub fn map(&self) -> Result<Mapping<I>, MapError> {
         let buffer = self.core.buffer();
         if !buffer.is_displaced() && !self.core.is_dead() {
@@ -117,7 +116,7 @@ impl<I: Importer> DynamicAttachment<I> {
         self.map_anew()
     }
 
-    /// What its device objects to in the memory as it is now, by what it demanded at attach.
+    /// Why the current memory does not meet the constraint that the importer stated at attach.
     pub(crate) fn objection(&self) -> Option<String> {
         let mut state = self.core.buffer().state();
         let backing = state.backing.clone();
@@ -135,7 +134,7 @@ impl<I: Importer> DynamicAttachment<I> {
         );
         let _entered = span.enter();
         if held_reservations::any() {
-            // A revoked buffer and the like are told all the same: those answers do not change.
+            // A revoked buffer, a dead importer or a detach comes first: that does not change later.
             buffer.may_map(&self.core)?;
             return Err(MapError::WouldDeadlock {
                 buffer: buffer.name().to_owned(),
@@ -163,8 +162,8 @@ impl<I: Importer> DynamicAttachment<I> {
                 backing.clone(),
                 object,
             );
-            // With the list of attachments locked: a move comes before this, and the mapping is not
-            // kept, or after it, and takes it out.
+            // The list of attachments is locked: if a move came before, the mapping is not kept; if
+            // it comes after, it takes the mapping out.
             let kept = buffer.if_current(self.core.id(), &backing, || {
                 let mut cache = lock(&self.cache.0);
                 match &*cache {
@@ -195,21 +194,21 @@ impl<I: Importer> DynamicAttachment<I> {
             .cloned()
     }
 
-    /// Lets go of the mapping that the attachment keeps. The device's object goes when the last clone
-    /// of it is dropped.
+    /// Releases the mapping that the attachment keeps. The device's object is retired when the last
+    /// clone of the mapping is dropped.
     pub fn unmap(&self) {
         let mapping = lock(&self.cache.0).take();
         drop(mapping);
     }
 
-    /// Holds the buffer where it is until the guard is dropped; `label` says what for in reports and
-    /// refusals ("scanout Virtual-1"). If the device cannot use the memory where it is, the buffer is
-    /// moved there first: map again afterwards.
+    /// Pins the buffer until the guard is dropped. `label` names the pin in reports and refusals
+    /// ("scanout Virtual-1"). If the device cannot use the current memory, the buffer is moved first:
+    /// map again afterwards.
     ///
     /// # Errors
-    /// - [`PinError::Unreachable`]: nowhere could all that are attached use it.
-    /// - [`PinError::Move`]: the move there was refused, or failed.
-    /// - [`PinError::Moving`]: a move is under way whose copy waits for fences; ask again when
+    /// - [`PinError::Unreachable`]: no memory suits all attachments.
+    /// - [`PinError::Move`]: the move to suitable memory was refused, or failed.
+    /// - [`PinError::Moving`]: the copy of a move still waits for fences; try again when
     ///   [`SharedBuffer::ready`](crate::SharedBuffer::ready) is over.
     /// - [`PinError::Revoked`], [`PinError::Dead`], [`PinError::Detached`], [`PinError::Exporter`].
     /// - [`PinError::WouldDeadlock`]: this thread has an open submission or is in a callback.
@@ -224,7 +223,7 @@ impl<I: Importer> DynamicAttachment<I> {
         for _ in 0..ROUNDS {
             buffer.bring_within_reach_of_all(&self.core)?;
             match buffer.pin(&self.core, label.clone(), Moment::recent(), None) {
-                // It was moved away again.
+                // Another thread has moved it away again.
                 Err(PinError::Unreachable { .. }) => {}
                 pinned => return pinned.map(|pin| PinGuard::new(self.core.clone(), Some(pin))),
             }
@@ -235,8 +234,8 @@ impl<I: Importer> DynamicAttachment<I> {
 }
 
 impl<I: Importer> Drop for DynamicAttachment<I> {
-    /// Lets go of the mapping even while someone who moves the buffer looks at the cache: it must not
-    /// keep the attachment, and its callback, any longer than this.
+    /// Releases the mapping even while another thread that moves the buffer looks at the cache: the
+    /// cached mapping must not keep the attachment and its callback alive after this.
     fn drop(&mut self) {
         self.unmap();
     }

@@ -12,8 +12,8 @@ use crate::ids::AttachmentId;
 use crate::memory::backing::Backing;
 use crate::sync_mode::SyncMode;
 
-/// Holds a buffer where it is while someone outside the library has its descriptors: a Wayland
-/// client, an encoder, the application itself. The one who gave them away keeps the guard.
+/// Pins a buffer while a holder outside the library has its descriptors: a Wayland client, an encoder,
+/// the application itself. The caller that exported the buffer keeps the guard.
 pub struct ExportGuard {
     core: Arc<AttachmentCore>,
     backing: Backing,
@@ -31,32 +31,32 @@ impl ExportGuard {
         Ok(Self { core, backing, fds })
     }
 
-    /// Its identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
+    /// The export's identity in [`SharedBuffer::attachments`](crate::SharedBuffer::attachments).
     pub fn id(&self) -> AttachmentId {
         self.core.id()
     }
 
-    /// Whether uses of the buffer put their fences where the other side finds them.
+    /// Whether uses of the buffer exchange fences with the holder through the dma-buf.
     pub fn sync_mode(&self) -> SyncMode {
         self.core.sync_mode()
     }
 
-    /// Sets the synchronisation mode. Back to explicit, what is in the dma-buf stays there until it
-    /// has signalled.
+    /// Sets the synchronization mode. [`SyncMode::Explicit`] leaves the fences that are in the dma-buf
+    /// until they have signalled.
     ///
     /// # Errors
-    /// [`ImplicitSyncError`] by cause; it is explicit then.
+    /// [`ImplicitSyncError`] by cause; the export is explicit then.
     pub fn set_sync_mode(&self, mode: SyncMode) -> Result<(), ImplicitSyncError> {
         self.core.set_sync_mode(mode)
     }
 
-    /// The image's layout; its planes name the memories by index.
+    /// The exported dma-bufs and the image's layout, whose planes name the memories by index.
     pub fn dmabuf(&self) -> &DmaBuf {
         self.backing.dmabuf()
     }
 
-    /// Takes the descriptors, one for each memory, in order. They are the caller's from here on;
-    /// a second call gives none.
+    /// Takes the descriptors, one for each memory, in order. The caller owns them; a second call
+    /// returns none.
     pub fn take_fds(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.fds)
     }

@@ -1,4 +1,4 @@
-//! An importer's own object for a buffer's memory, while someone holds it.
+//! An importer's object for one generation of a buffer's memory, and its uses.
 
 use std::any::Any;
 use std::fmt;
@@ -37,8 +37,8 @@ impl<I: Importer> Drop for Inner<I> {
 
 /// The importer's object (a `VkImage`, a framebuffer) for one generation of a buffer.
 ///
-/// An owned guard: clones share the object, none borrows anything, and dropping the last one never
-/// waits (see [`Importer::retire`]).
+/// An owned guard: clones share the object and borrow nothing. Dropping the last clone never waits
+/// (see [`Importer::retire`]).
 pub struct Mapping<I: Importer> {
     inner: Arc<Inner<I>>,
 }
@@ -73,12 +73,12 @@ impl<I: Importer> Mapping<I> {
     pub fn object(&self) -> &I::Object {
         match &self.inner.object {
             Some(object) => object,
-            // `object` is taken in `Inner::drop` only, which no `&self` outlives.
-            None => unreachable!("a mapping's object is there until the mapping is dropped"),
+            // Only `Inner::drop` takes `object`, and no `&self` outlives that.
+            None => unreachable!("a mapping has its object until it is dropped"),
         }
     }
 
-    /// The importer of the object.
+    /// The importer that made the object.
     pub fn importer(&self) -> &I {
         &self.inner.importer
     }
@@ -88,33 +88,33 @@ impl<I: Importer> Mapping<I> {
         &self.inner.backing
     }
 
-    /// The buffer's name.
+    /// Name of the mapped buffer.
     pub fn buffer_name(&self) -> &str {
         self.inner.core.buffer().name()
     }
 
-    /// Whether anyone uses the buffer without this library's fences: see
+    /// Whether the buffer has holders that do not see this library's fences: see
     /// [`SyncMode::Implicit`](crate::SyncMode::Implicit). One atomic load.
     pub fn has_foreign_holders(&self) -> bool {
         self.inner.core.buffer().has_foreign_holders()
     }
 
-    /// Whether the buffer has left the memory that this maps. Every submission looks by itself; an
-    /// application that caches what it built on a mapping may look, too.
+    /// Whether the buffer has left the memory that this maps. Every submission checks this by itself;
+    /// an application checks it for the objects that it has built on a mapping and cached.
     pub fn is_stale(&self) -> bool {
         self.inner.core.buffer().generation() != self.inner.backing.generation()
     }
 
-    /// Holds the buffer where it is for as long as a device reads it without fences: what a display's
-    /// backend does for what it scans out. Of a dynamic attachment this is a pin like
-    /// [`DynamicAttachment::pin`](crate::DynamicAttachment::pin), which does not move anything; a
-    /// static attachment's buffer is pinned anyway. `since` is the time that reports name.
+    /// Pins the buffer while a device reads it without fences; a display's backend does so for what it
+    /// scans out. With a dynamic attachment this is a pin like
+    /// [`DynamicAttachment::pin`](crate::DynamicAttachment::pin), but never moves the buffer; a static
+    /// attachment has pinned the buffer already. `since` is the time that reports give.
     ///
-    /// Takes no reservation, and no allocation in the steady state.
+    /// Takes no reservation, and allocates nothing in the steady state.
     ///
     /// # Errors
     /// - [`PinError::Stale`]: the buffer has moved; map again.
-    /// - The others of [`DynamicAttachment::pin`](crate::DynamicAttachment::pin), but for those of a
+    /// - Those of [`DynamicAttachment::pin`](crate::DynamicAttachment::pin), except the errors of a
     ///   move.
     pub fn hold_in_place(&self, label: &Arc<str>, since: Moment) -> Result<PinGuard, PinError> {
         let core = &self.inner.core;
@@ -135,22 +135,22 @@ impl<I: Importer> Mapping<I> {
         Ok(PinGuard::new(core.clone(), pin))
     }
 
-    /// Whether `other` is a mapping of the same attachment and generation.
+    /// Whether `other` is a clone of this mapping.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// A use that only reads.
+    /// Describes a use that only reads.
     pub fn read(&self) -> MappingUse {
         self.used_for(Access::Read)
     }
 
-    /// A use that writes, or reads and writes.
+    /// Describes a use that writes, or reads and writes.
     pub fn write(&self) -> MappingUse {
         self.used_for(Access::Write)
     }
 
-    /// A use of the given kind.
+    /// Describes a use with the given access.
     pub fn used_for(&self, access: Access) -> MappingUse {
         MappingUse {
             mapping: self.inner.clone(),
@@ -195,16 +195,16 @@ impl<I: Importer> AnyMapping for Inner<I> {
     }
 }
 
-/// What a piece of work does with one mapping; given to
+/// The use of one mapping by a piece of work, passed to
 /// [`Submission::begin`](crate::Submission::begin).
 ///
-/// It keeps the importer's object as a clone of the mapping does: the object of work that is being
-/// submitted cannot go before the work's fence is known.
+/// It keeps the importer's object alive as a clone of the mapping does: the object cannot be retired
+/// before the fence of the work is known.
 #[derive(Clone)]
 pub struct MappingUse {
     mapping: Arc<dyn AnyMapping>,
     pub(crate) access: Access,
-    /// What a write changes; `None` for everything.
+    /// The parts that a write changes; `None` for everything.
     damage: Option<Arc<Damage>>,
 }
 
@@ -233,22 +233,23 @@ impl MappingUse {
         self.mapping.core().id()
     }
 
-    /// Whether anyone uses the buffer without this library's fences: see
+    /// Whether the buffer has holders that do not see this library's fences: see
     /// [`SyncMode::Implicit`](crate::SyncMode::Implicit). One atomic load.
     pub fn has_foreign_holders(&self) -> bool {
         self.buffer().has_foreign_holders()
     }
 
-    /// The same use, whose work changes no more than `damage`. A copy of the buffer (a shadow,
-    /// [`route`](crate::route)) copies no more than that; work that does not tell has changed
-    /// everything. Give an `Arc` to use one again.
+    /// Limits what the work changes to `damage`. Shadows of the buffer ([`route`](crate::route)) copy
+    /// only that; without it the work counts as changing everything. Pass an `Arc` to reuse one damage
+    /// for several uses.
     #[must_use]
     pub fn damaging(mut self, damage: impl Into<Arc<Damage>>) -> Self {
         self.damage = Some(damage.into());
         self
     }
 
-    /// The work was submitted: tells those who watch the content, if it writes. Nothing is locked.
+    /// Reports a write to those that watch the content, after the work was submitted. Nothing is
+    /// locked.
     #[inline]
     pub(crate) fn tell_written(&self) {
         if self.access == Access::Write {
@@ -256,7 +257,7 @@ impl MappingUse {
         }
     }
 
-    /// Why work with it must not be submitted. The reservation is locked.
+    /// Why work with this use must not be submitted. The reservation is locked.
     pub(crate) fn refusal(&self) -> Option<SubmitError> {
         let buffer = || self.buffer().name().to_owned();
         if self.buffer().generation() != self.mapping.generation() {
@@ -273,13 +274,12 @@ impl MappingUse {
         is_foreign_write.then(|| SubmitError::WriteToShadow { buffer: buffer() })
     }
 
-    /// The importer of the mapping, if it is an `I`. A backend checks with it that a mapping is its
-    /// own.
+    /// The mapping's importer, if it is an `I`: a backend checks that the mapping is its own.
     pub fn importer<I: Importer>(&self) -> Option<&I> {
         self.mapping.importer().downcast_ref()
     }
 
-    /// The buffer's name.
+    /// Name of the used buffer.
     pub fn buffer_name(&self) -> &str {
         self.buffer().name()
     }

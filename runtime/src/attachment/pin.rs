@@ -1,4 +1,4 @@
-//! Pins: a buffer that must not move.
+//! Pins keep a buffer from moving.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use crate::buffer::attachment_core::AttachmentCore;
 use crate::clock::Moment;
 use crate::ids::{AttachmentId, PinId};
 
-/// Holds a buffer where it is, through one attachment, until it is dropped. The attachment stays for
-/// as long.
+/// Keeps a buffer from moving, through one attachment, until it is dropped. It keeps the attachment,
+/// too.
 ///
-/// Pins are for memory that a device reads for good and without fences: a scanout. The kernel's
-/// documentation of `dma_buf_pin` asks the same. What is only used waits for fences instead.
+/// Pins are for memory that a device reads continuously and without fences: a scanout. The kernel's
+/// documentation of `dma_buf_pin` asks the same. Other uses have fences, which a move waits for.
 pub struct PinGuard {
-    /// `None`: of a static attachment, which pins by being there.
+    /// `None` for a static attachment, which pins the buffer itself.
     pin: Option<PinId>,
     core: Arc<AttachmentCore>,
 }
@@ -23,13 +23,13 @@ impl PinGuard {
         Self { pin, core }
     }
 
-    /// The attachment that pins.
+    /// The attachment that holds the pin.
     pub fn attachment(&self) -> AttachmentId {
         self.core.id()
     }
 
-    /// Corrects the time that reports and refusals name: a display knows only afterwards when a buffer
-    /// came on the screen. Nothing happens if this guard is a static attachment's.
+    /// Corrects the time that reports and refusals give: a display learns only afterwards when a
+    /// buffer reached the screen. Has no effect with a static attachment.
     pub fn set_since(&self, since: Moment) {
         if let Some(pin) = self.pin {
             self.core.buffer().set_pinned_since(pin, since);

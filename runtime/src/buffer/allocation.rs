@@ -1,4 +1,4 @@
-//! Memory for a buffer that is made or moves: one loop over the places that it may be in.
+//! Allocation of memory for a new or moving buffer: one loop over the placements that it may have.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
 use crate::memory::placement::{Placement, Placements};
 
-/// Why there is no memory for a buffer. Of several places, the first refusal is kept: it is that of
-/// the place which suits best.
+/// Why there is no memory for a buffer. If several placements fail, this is the error of the first,
+/// which suits best.
 pub(crate) enum NoMemory {
     /// The exporter refused.
     Exporter(ExportError),
     /// The keeper could not make room.
     NoRoom(ResidencyError),
-    /// The exporter has no memory in a place that would do.
+    /// The exporter has none of the placements that would do.
     NoPlacement { offered: Placements },
 }
 
-/// Makes memory that fits `wanted`, in the exporter's order of places. The keeper makes room for
-/// `bytes` first, and for the rest when the exporter has added padding.
+/// Allocates memory that fits `wanted`, in the first placement of [`Placement::ALL`] that works. The
+/// keeper makes room for `bytes` first, and for the rest if the exporter has added padding.
 pub(crate) fn allocate(
     exporter: &Arc<dyn DynamicExporter>,
     desc: &BufferDesc,

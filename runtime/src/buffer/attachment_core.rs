@@ -1,4 +1,4 @@
-//! What every kind of attachment is to its buffer.
+//! The part that all kinds of attachments share.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::ids::AttachmentId;
 use crate::locks::{Mutex, lock};
 use crate::sync_mode::SyncMode;
 
-/// What every kind of attachment is to its buffer: an entry in its list, which goes (and with it
-/// its pins) when the last holder drops this. Mappings and pins hold it too, so a device stays
-/// attached for as long as it can touch the memory.
+/// An attachment's claim on its entry in the buffer's list. The entry and its pins are removed when
+/// the last holder drops this. Mappings and pins hold it too, so a device stays attached for as long
+/// as it can touch the memory.
 #[derive(Debug)]
 pub(crate) struct AttachmentCore {
     buffer: Arc<BufferInner>,
     id: AttachmentId,
     marks: Arc<Marks>,
-    /// Held while the synchronisation mode changes, together with the buffer's count.
+    /// Held while the sync mode and the buffer's count of foreign holders change together.
     changing: Mutex<()>,
-    /// Whether it is a dynamic attachment: notified before the buffer moves, and allowed to pin.
+    /// Whether the attachment is notified before the buffer moves, and may pin.
     dynamic: bool,
 }
 
@@ -50,7 +50,7 @@ impl AttachmentCore {
         self.marks.is_dead()
     }
 
-    /// What the buffer's list shares with it.
+    /// The marks that the attachment shares with its entry in the buffer's list.
     pub(crate) fn marks(&self) -> Arc<Marks> {
         self.marks.clone()
     }

@@ -1,4 +1,4 @@
-//! Why a buffer could not be attached, mapped or pinned.
+//! Errors of attaching, mapping and pinning a buffer.
 
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::buffer::move_error::MoveError;
@@ -6,66 +6,66 @@ use crate::fence::descriptor_error::DmaBufError;
 use crate::memory::export_error::ExportError;
 use crate::memory::import_error::ImportError;
 
-/// Why a buffer could not be attached to a device. It is then as before.
+/// Why a buffer could not be attached to a device. The buffer is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttachError {
-    /// The importer refused it.
+    /// The importer refused the buffer.
     #[error("'{buffer}' cannot be attached")]
     Import {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the importer.
         source: ImportError,
     },
-    /// The buffer cannot be where the device reaches it, or not in a layout that the device takes
+    /// The buffer cannot be placed where the device reaches it, or its layout does not suit the device
     /// (the kernel's `-EOPNOTSUPP`).
     #[error("'{buffer}' cannot be attached to {importer}: {reason}")]
     Unreachable {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The importer.
+        /// Name of the importer.
         importer: String,
         /// What is wrong with the memory.
         reason: String,
     },
-    /// It must be moved to where the device reaches it, and that failed.
+    /// The buffer must be moved to where the device reaches it, and the move failed.
     #[error("'{buffer}' cannot be moved to where {importer} reaches it")]
     Move {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// Why.
+        /// Why the move failed.
         source: Box<MoveError>,
     },
-    /// The exporter could not do what it had put off until the memory is used
-    /// ([`Exporter::prepare`](crate::Exporter::prepare)). Trying again may help.
-    #[error("the memory of '{buffer}' cannot be made ready for its first use")]
+    /// The exporter failed to do the work that it had deferred to the first use
+    /// ([`Exporter::prepare`](crate::Exporter::prepare)). A retry may succeed.
+    #[error("the memory of '{buffer}' cannot be prepared for its first use")]
     Prepare {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the exporter.
         source: Box<ExportError>,
     },
     /// The exporter refused the pin that comes with the attachment.
     #[error("'{buffer}' cannot be pinned for the attachment")]
     Pin {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the exporter.
         source: ExportError,
     },
-    /// A move is under way whose copy waits for fences. Try again when the buffer is ready.
+    /// The copy of a move still waits for fences. Try again when the buffer is ready.
     #[error("'{buffer}' is being moved: attach it when it is ready")]
     Moving {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// The buffer was taken away (the kernel's `-ENODEV`).
+    /// The buffer is revoked (the kernel's `-ENODEV`).
     #[error("'{buffer}' was revoked by its owner")]
     Revoked {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// This thread holds a reservation.
@@ -73,25 +73,26 @@ pub enum AttachError {
         "'{buffer}' cannot be attached now: this thread has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// The fences could not be put into the dma-buf, where the holder of the descriptors finds them.
+    /// The buffer's fences could not be added to the dma-buf, where the holder of the descriptors finds
+    /// them.
     #[error(
-        "the other side would not see the fences of '{buffer}': export it explicitly, and send sync_files along"
+        "the receiver would not see the fences of '{buffer}': export it explicitly, and send sync_files with it"
     )]
     ImplicitSync {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Why the fences could not be exchanged.
         source: ImplicitSyncError,
     },
-    /// The descriptors could not be duplicated.
-    #[error("the descriptors of '{buffer}' cannot be given away")]
+    /// The buffer's descriptors could not be duplicated.
+    #[error("the descriptors of '{buffer}' cannot be duplicated")]
     Export {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the dma-buf operation.
         source: DmaBufError,
     },
 }
@@ -103,127 +104,129 @@ pub enum MapError {
     /// The importer refused the backing.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// The exporter could not do what it had put off until the memory is used
-    /// ([`Exporter::prepare`](crate::Exporter::prepare)). Trying again may help.
-    #[error("the memory of '{buffer}' cannot be made ready for its first use")]
+    /// The exporter failed to do the work that it had deferred to the first use
+    /// ([`Exporter::prepare`](crate::Exporter::prepare)). A retry may succeed.
+    #[error("the memory of '{buffer}' cannot be prepared for its first use")]
     Prepare {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the exporter.
         source: Box<ExportError>,
     },
-    /// The buffer cannot be where the device reaches it.
+    /// The buffer cannot be placed where the device reaches it.
     #[error("'{buffer}' cannot be mapped by {importer}: {reason}")]
     Unreachable {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The importer.
+        /// Name of the importer.
         importer: String,
         /// What is wrong with the memory.
         reason: String,
     },
-    /// It must be moved to where the device reaches it, and that failed.
-    #[error("the buffer cannot be moved to where it is needed")]
+    /// The buffer must be moved to where the device reaches it, and the move failed.
+    #[error("the buffer cannot be moved to where the device reaches it")]
     Move {
-        /// Why.
+        /// Why the move failed.
         source: Box<MoveError>,
     },
-    /// The buffer was taken away (the kernel's `-ENODEV`).
+    /// The buffer is revoked (the kernel's `-ENODEV`).
     #[error("'{buffer}' was revoked by its owner")]
     Revoked {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// The importer kept a stale mapping for too long, or its callback panicked. Attach it again.
     #[error(
-        "{importer} is taken for dead: it did not react to a move of '{buffer}' in time; attach it again"
+        "{importer} was declared dead: it did not react to a move of '{buffer}' in time; attach it again"
     )]
     Dead {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The importer.
+        /// Name of the importer.
         importer: String,
     },
-    /// The attachment's callback asked to be detached.
+    /// The attachment's callback requested a detach.
     #[error("'{buffer}' was detached from inside an invalidate callback")]
     Detached {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// A new mapping must be made, and this thread holds a reservation.
+    /// The buffer must be mapped again, and this thread holds a reservation.
     #[error(
         "'{buffer}' cannot be mapped now: this thread has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// The buffer moved each time before its mapping was made.
+    /// At each attempt, the buffer moved before it was mapped.
     #[error("'{buffer}' moves faster than it can be mapped")]
     Restless {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
 }
 
-/// Why a buffer could not be pinned. It is then as before.
+/// Why a buffer could not be pinned. The buffer has no new pin; it may have moved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PinError {
-    /// The mapping is of memory that the buffer has left; map the attachment again.
+    /// The mapping is of memory that the buffer has left. Map the attachment again.
     #[error("the mapping of '{buffer}' is stale: map its attachment again")]
     Stale {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// There is no memory in which everyone who is attached could use it (the kernel's `-EINVAL`).
+    /// No memory suits all attachments (the kernel's `-EINVAL`).
     #[error("'{buffer}' cannot be pinned for {importer}: {reason}")]
     Unreachable {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The importer that wants the pin.
+        /// The importer that asked for the pin.
         importer: String,
-        /// What is wrong.
+        /// What is wrong with the memory.
         reason: String,
     },
-    /// It must be moved first, and that failed.
-    #[error("the buffer cannot be moved to where it is to be pinned")]
+    /// The buffer must be moved before it is pinned, and the move failed.
+    #[error("the buffer cannot be moved to memory where it can be pinned")]
     Move {
-        /// Why.
+        /// Why the move failed.
         source: Box<MoveError>,
     },
-    /// A move is under way whose copy waits for fences. Try again when the buffer is ready.
+    /// The copy of a move still waits for fences. Try again when the buffer is ready.
     #[error("'{buffer}' is being moved: pin it when it is ready")]
     Moving {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// The buffer was taken away; an attachment that was pinned then stays so.
+    /// The buffer is revoked. An attachment that was pinned at the revocation stays revoked.
     #[error("'{buffer}' was revoked by its owner")]
     Revoked {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// The importer is taken for dead; attach it again.
-    #[error("{importer} is taken for dead: it did not react to a move of '{buffer}' in time")]
+    /// The importer was declared dead. Attach it again.
+    #[error(
+        "{importer} was declared dead: it did not react to a move of '{buffer}' in time; attach it again"
+    )]
     Dead {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The importer.
+        /// Name of the importer.
         importer: String,
     },
-    /// The attachment's callback asked to be detached.
+    /// The attachment's callback requested a detach.
     #[error("'{buffer}' was detached from inside an invalidate callback")]
     Detached {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
-    /// The exporter refused.
+    /// The exporter refused the pin.
     #[error("the exporter of '{buffer}' refuses the pin")]
     Exporter {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the exporter.
         source: ExportError,
     },
     /// This thread holds a reservation.
@@ -231,7 +234,7 @@ pub enum PinError {
         "'{buffer}' cannot be pinned now: this thread has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
 }

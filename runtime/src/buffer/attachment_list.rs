@@ -1,4 +1,4 @@
-//! Entering and leaving a buffer's list of attachments, and what each has mapped.
+//! A buffer's list of attachments, and the generations that each has mapped.
 
 use std::sync::{Arc, Weak};
 
@@ -16,8 +16,8 @@ use crate::memory::constraint::AccessConstraint;
 use crate::memory::pins::{PinRecord, PinReport};
 
 impl BufferInner {
-    /// Enters an attachment that pins, if the memory fits its constraint as it is. Gives the backing
-    /// that is pinned; `None` if it does not fit.
+    /// Adds an attachment that pins, if the current memory fits its constraint. Returns the pinned
+    /// backing, or `None` if it does not fit.
     pub(crate) fn enter_pinned(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -48,8 +48,8 @@ impl BufferInner {
         Ok(Some((core, backing)))
     }
 
-    /// A constraint together with those of all that are attached, if anything can fit them all; else
-    /// the constraint alone.
+    /// Combines a constraint with those of all attachments. Returns the constraint alone if no memory
+    /// fits them all.
     pub(crate) fn with_others(&self, constraint: &AccessConstraint) -> AccessConstraint {
         let state = self.state();
         let mut entries = state.entries.iter();
@@ -59,7 +59,7 @@ impl BufferInner {
         all.unwrap_or_else(|| constraint.clone())
     }
 
-    /// Enters an attachment that is told. It may be called from here on.
+    /// Adds an attachment that is notified of moves. Its callback may run from here on.
     pub(crate) fn enter_dynamic(
         self: &Arc<Self>,
         name: &Arc<str>,
@@ -88,7 +88,7 @@ impl BufferInner {
         let id = AttachmentId::unique();
         let core = Arc::new(AttachmentCore::new(self.clone(), id, kind == Kind::Dynamic));
         if state.entries.is_empty() {
-            // Most buffers have one or two, and a list grows to four at once.
+            // Most buffers have one or two attachments, and a `Vec` starts with room for four.
             state.entries.reserve_exact(1);
         }
         state.entries.push(Entry {
@@ -121,8 +121,8 @@ impl BufferInner {
         }
     }
 
-    /// Takes an attachment and its pins off the lists. Its callback does not run after this, unless
-    /// it is what calls.
+    /// Removes an attachment and its pins. Its callback does not run after this returns, unless the
+    /// callback itself is the caller.
     pub(crate) fn detach(&self, id: AttachmentId) {
         let gate = {
             let mut state = self.state();
@@ -140,7 +140,7 @@ impl BufferInner {
         tracing::debug!(buffer = self.name(), ?id, "detached");
     }
 
-    /// Whether an attachment may map now.
+    /// Checks that an attachment may map now.
     pub(crate) fn may_map(&self, core: &AttachmentCore) -> Result<(), MapError> {
         let mut state = self.state();
         let buffer = || self.name().to_owned();
@@ -160,7 +160,7 @@ impl BufferInner {
         Ok(())
     }
 
-    /// Runs `keep` with the state locked, if `backing` is still the buffer's and it may be mapped.
+    /// Runs `keep` with the state locked, if `backing` is still current and may be mapped.
     pub(crate) fn if_current<T>(
         &self,
         id: AttachmentId,
@@ -175,7 +175,7 @@ impl BufferInner {
         (is_current && may_map).then(keep)
     }
 
-    /// An object of `backing` was made for an attachment.
+    /// Counts an object that was made of `backing` for an attachment.
     pub(crate) fn mapped(&self, id: AttachmentId, backing: &Backing) {
         backing.mapped();
         if let Some(entry) = self.state().entry(id) {
@@ -187,7 +187,7 @@ impl BufferInner {
         }
     }
 
-    /// An object of `backing` was given back to its importer.
+    /// Removes an object of `backing` that was given back to its importer from the count.
     pub(crate) fn unmapped(&self, id: AttachmentId, backing: &Backing) {
         backing.unmapped();
         if let Some(entry) = self.state().entry(id) {

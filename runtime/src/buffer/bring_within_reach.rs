@@ -1,4 +1,4 @@
-//! Bringing a buffer to where a device can use it.
+//! Moving a buffer to where a device can use it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::buffer::attachment_error::{MapError, PinError};
 use crate::buffer::move_error::MoveError;
 
 impl BufferInner {
-    /// Moves the buffer to where an attachment can use it, and back if it was evicted.
+    /// Moves an evicted buffer back, and moves the buffer to where an attachment can use it.
     pub(crate) fn bring_within_reach(
         self: &Arc<Self>,
         core: &AttachmentCore,
@@ -37,7 +37,7 @@ impl BufferInner {
                     reason,
                 })
             }
-            // Someone else moves it, to where it is of use here.
+            // Another thread is moving it to suitable memory.
             Err(MoveError::Moving { .. }) if wanted.objection(&self.backing()).is_none() => Ok(()),
             Err(error) => Err(MapError::Move {
                 source: Box::new(error),
@@ -45,7 +45,7 @@ impl BufferInner {
         }
     }
 
-    /// Moves the buffer to where everyone who is attached can use it.
+    /// Moves the buffer to where all attachments can use it.
     pub(crate) fn bring_within_reach_of_all(
         self: &Arc<Self>,
         core: &AttachmentCore,
@@ -69,7 +69,7 @@ impl BufferInner {
             (importer, all, is_fitting)
         };
         let Some(wanted) = wanted else {
-            let reason = "no memory serves all that are attached".to_owned();
+            let reason = "no memory suits all attachments".to_owned();
             return Err(unreachable(importer, reason));
         };
         if is_fitting && wanted.objection(&self.backing()).is_none() {

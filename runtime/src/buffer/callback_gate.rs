@@ -1,4 +1,4 @@
-//! One attachment's invalidate callback, and the gate that it passes: never after the detach.
+//! The gate in front of an attachment's invalidate callback: no call after the detach.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,19 +12,19 @@ struct State {
     running_on: Option<ThreadToken>,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Called {
     /// The callback ran.
     Ran,
-    /// It panicked. What it had to do may not be done.
+    /// The callback panicked, and may not have done its work.
     Panicked,
-    /// The attachment is detached; nothing ran.
+    /// The attachment is detached; the callback did not run.
     Closed,
 }
 
-/// Guards a callback. After [`close`](Self::close) has returned, the callback is not running and
-/// never will be: unless it was the callback itself that closed.
+/// Guards a callback. Once [`close`](Self::close) has returned, the callback does not run any more,
+/// unless the callback itself was the caller.
 pub(crate) struct CallbackGate {
     callback: Box<dyn Invalidate>,
     state: Mutex<State>,
@@ -40,8 +40,8 @@ impl CallbackGate {
         }
     }
 
-    /// Runs the callback, unless the gate is closed. Calls come one at a time: the caller holds the
-    /// buffer's reservation.
+    /// Runs the callback, unless the gate is closed. The caller holds the buffer's reservation, so
+    /// calls come one at a time.
     pub(crate) fn call(&self, context: &InvalidationContext<'_>) -> Called {
         {
             let mut state = lock(&self.state);
@@ -60,8 +60,8 @@ impl CallbackGate {
         }
     }
 
-    /// No call begins any more; one that runs on another thread is waited for, as `dma_buf_detach`
-    /// waits for the reservation. Callbacks do not block, so that is short.
+    /// Prevents further calls, and waits for one that runs on another thread, as `dma_buf_detach`
+    /// waits for the reservation. Callbacks do not block, so the wait is short.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;

@@ -1,11 +1,11 @@
-//! Who wants to know which parts of a buffer change: the copies of it that are kept fresh.
+//! Tracks which parts of a buffer change, for the shadows that are kept fresh.
 
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::image::damage::Damage;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
-/// What has changed since the last look.
+/// The damage that a watcher has not taken yet.
 #[derive(Debug)]
 pub(crate) struct UnseenDamage(Mutex<Damage>);
 
@@ -18,14 +18,14 @@ impl UnseenDamage {
         lock(&self.0).is_nothing()
     }
 
-    /// What has changed; from here on nothing has.
+    /// Takes the damage and leaves none.
     pub(crate) fn take(&self) -> Damage {
         std::mem::take(&mut *lock(&self.0))
     }
 }
 
-/// Those who watch a buffer's content. None, for most buffers: then a write costs one look, and
-/// nothing is kept for them.
+/// The watchers of a buffer's content. Most buffers never have one: then a write costs one load, and
+/// the buffer keeps no list.
 #[derive(Debug, Default)]
 pub(crate) struct ContentWatch(OnceLock<Box<Watchers>>);
 
@@ -36,13 +36,15 @@ struct Watchers {
 }
 
 impl ContentWatch {
-    /// Reports every write from now on. At first everything is unseen.
+    /// Adds a watcher, which collects the damage of every write from here on. It starts with the whole
+    /// buffer as damage.
     pub(crate) fn watch(&self) -> Arc<UnseenDamage> {
         self.0.get_or_init(Box::default).watch()
     }
 
-    /// The content has changed; `None` for everywhere. No reservation is held, so this may allocate:
-    /// a thread that hears of the work's end from this one finds the damage.
+    /// Adds the damage of a write to every watcher; `None` for the whole buffer. This may allocate, as
+    /// no reservation is held. The damage is recorded before this thread can report the work to another
+    /// one.
     #[inline]
     pub(crate) fn written(&self, damage: Option<&Damage>) {
         if let Some(watchers) = self.0.get()

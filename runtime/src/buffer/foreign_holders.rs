@@ -1,17 +1,16 @@
-//! Holders of a buffer's descriptors that this library does not see.
+//! Foreign holders: users of a buffer that the library's fences do not reach.
 
 use crate::access::Access;
 use crate::fence::Fence;
 use crate::fence::set::FenceSet;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
-/// Counts holders that do not see this library's fences, and keeps fences that could not be
-/// published yet.
+/// The number of a buffer's foreign holders, and the fences that could not be published to them yet.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignHolders {
     /// Export guards and attachments with [`SyncMode::Implicit`](crate::SyncMode::Implicit).
     count: AtomicUsize,
-    /// `None`, for most buffers: nothing is owed.
+    /// `None` for most buffers: no fence is unpublished.
     owed: Mutex<Option<Box<Owed>>>,
 }
 
@@ -28,15 +27,15 @@ impl ForeignHolders {
     pub(crate) fn remove(&self) {
         let before = self.count.fetch_sub(1, Ordering::SeqCst);
         if before == 1 {
-            // The last holder is gone: the fences are of no use to anyone.
+            // The last holder is gone, so no one needs these fences.
             drop(self.take_owed());
         }
     }
 
-    /// Keeps a fence that could not be published, for the next try.
+    /// Keeps a fence that could not be published, for the next attempt.
     pub(crate) fn owe(&self, access: Access, fence: Fence) {
         let mut owed = lock(&self.owed);
-        // Checked with the list locked: the last holder empties it after it has left.
+        // Checked with the list locked: the last holder is removed first and empties the list then.
         if self.any() {
             owed.get_or_insert_default().of(access).insert(fence);
         }
@@ -47,7 +46,7 @@ impl ForeignHolders {
     }
 }
 
-/// Fences of uses that are not among the dma-buf's own.
+/// Fences of uses that are still to be added to the dma-buf.
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
     reads: FenceSet,

@@ -1,4 +1,4 @@
-//! Telling an importer that its mapping goes stale.
+//! The callback that notifies an importer of a stale mapping.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -19,29 +19,29 @@ use crate::memory::backing::Generation;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum InvalidationReason {
-    /// The buffer moves: map again, and the mapping is of the new memory.
+    /// The buffer moves. Map again to get the new memory.
     Move,
-    /// The memory is taken away ([`SharedBuffer::revoke`](crate::SharedBuffer::revoke)), pins or
-    /// not: stop using it. Mapping fails until the owner allows it again.
+    /// The owner revokes the memory ([`SharedBuffer::revoke`](crate::SharedBuffer::revoke)), pinned or
+    /// not. Stop using it; mapping fails until the owner allows it again.
     Revoke,
 }
 
-/// What a dynamic importer is told with, before the buffer's memory changes
+/// The callback that notifies a dynamic importer before the buffer's memory changes
 /// (`dma_buf_attach_ops.invalidate_mappings`, `move_notify` in older kernels).
 ///
-/// It runs on the thread that moves the buffer, with the buffer's reservation locked, exactly once
-/// for each generation that the attachment has mapped; also before
-/// [`attach_dynamic`](crate::SharedBuffer::attach_dynamic) has returned, when the buffer is revoked
-/// meanwhile. It must not block, and **setting a flag suffices**: stale mappings are refused by every
-/// submission anyway, work in flight is waited for by its fences, and the runtime lets go of the
-/// attachment's own mapping by itself. What is legal inside is what the context offers. Everything
-/// else that locks, maps, attaches, moves or waits answers with a `WouldDeadlock` error.
+/// It runs on the thread that moves the buffer, with the buffer's reservation locked, exactly once for
+/// each generation that the attachment has mapped. A revocation may call it even before
+/// [`attach_dynamic`](crate::SharedBuffer::attach_dynamic) has returned. It must not block, and
+/// **setting a flag suffices**: every submission refuses stale mappings, the move waits for the fences
+/// of work in flight, and the runtime releases the attachment's own mapping. The callback may do what
+/// the context offers. Any other call that locks, maps, attaches, moves or waits returns a
+/// `WouldDeadlock` error.
 ///
-/// A callback that panics is caught; its importer is then taken for dead.
+/// If the callback panics, the panic is caught and the importer is declared dead.
 ///
 /// Closures and `Arc<AtomicBool>` are callbacks.
 pub trait Invalidate: Send + Sync + 'static {
-    /// The mapping of the generation in `context` is stale when this returns.
+    /// Called before the mapping of the generation in `context` goes stale.
     fn invalidate(&self, context: &InvalidationContext<'_>);
 }
 
@@ -58,7 +58,7 @@ impl Invalidate for Arc<AtomicBool> {
     }
 }
 
-/// What an invalidate callback may do.
+/// Describes an invalidation to the callback, and offers what the callback may do.
 pub struct InvalidationContext<'a> {
     buffer: &'a str,
     reservation: &'a Reservation,
@@ -93,12 +93,12 @@ impl<'a> InvalidationContext<'a> {
         }
     }
 
-    /// The buffer's name.
+    /// Name of the buffer.
     pub fn buffer_name(&self) -> &str {
         self.buffer
     }
 
-    /// The attachment that is told.
+    /// The attachment that is notified.
     pub fn attachment(&self) -> AttachmentId {
         self.attachment
     }
@@ -108,19 +108,19 @@ impl<'a> InvalidationContext<'a> {
         self.generation
     }
 
-    /// Why.
+    /// Why the mapping goes stale.
     pub fn reason(&self) -> InvalidationReason {
         self.reason
     }
 
-    /// Lets go of all pins of this attachment, and returns how many there were: only a revocation
-    /// comes while there are any. Their guards do nothing from then on.
+    /// Drops all pins of this attachment, and returns how many there were: there can be some only at a
+    /// revocation. Their guards have no effect from then on.
     pub fn unpin(&self) -> usize {
         (self.unpin)()
     }
 
-    /// Adds a fence of work that still uses the old memory and has none yet: it is waited for before
-    /// the memory is used for anything else.
+    /// Adds a fence for work that still uses the old memory and has no fence yet. The memory is not
+    /// reused before the fence is over.
     pub fn add_fence(&self, access: Access, fence: Fence) {
         self.fences.borrow_mut().insert(fence.clone());
         let removed = self
@@ -129,7 +129,7 @@ impl<'a> InvalidationContext<'a> {
         self.removed.borrow_mut().extend(removed);
     }
 
-    /// Detaches this attachment once the reservation is unlocked. Its handle answers with
+    /// Detaches this attachment once the reservation is unlocked. Its handle returns
     /// [`MapError::Detached`](crate::MapError::Detached) from then on.
     pub fn detach_afterwards(&self) {
         self.detach.set(true);
@@ -139,7 +139,7 @@ impl<'a> InvalidationContext<'a> {
         self.detach.get()
     }
 
-    /// Fences that have left the reservation, to be dropped when it is unlocked.
+    /// Returns the fences that were removed from the reservation, to be dropped when it is unlocked.
     pub(crate) fn into_removed(self) -> Removed {
         self.removed.into_inner()
     }

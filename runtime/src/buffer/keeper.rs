@@ -1,4 +1,4 @@
-//! What a buffer asks of the residency that keeps it.
+//! The interface of a residency to its buffers.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
 use crate::memory::placement::Placement;
 
-/// How hard room is made.
+/// Which buffers may be moved to make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Force {
-    /// A buffer that has just come back stays where it is.
+    /// Not those that have just come back.
     Gently,
-    /// Every buffer that is not pinned is moved away if need be.
+    /// Every buffer that is not pinned.
     Firmly,
 }
 
-/// Keeps a buffer within a budget: makes room for its memory, and is told what happens to the buffer.
+/// Keeps a buffer within a budget: makes room for its memory, and is notified of its changes.
 ///
-/// Nothing of the buffer is locked during a call, except in [`began_move`](Self::began_move).
+/// No lock of the buffer is held during a call, except in [`began_move`](Self::began_move).
 pub(crate) trait Keeper: Send + Sync + fmt::Debug {
-    /// Enters `bytes` for a place. Moves other buffers out of it if there is no room for them.
+    /// Charges `bytes` to a placement. Moves other buffers out of it if there is no room.
     fn make_room(
         &self,
         placement: Placement,
@@ -27,19 +27,19 @@ pub(crate) trait Keeper: Send + Sync + fmt::Debug {
         force: Force,
     ) -> Result<Charge, ResidencyError>;
 
-    /// The buffer was moved away and is about to be mapped: brings it back if there is room. It is
-    /// used where it is otherwise.
+    /// Moves an evicted buffer that is about to be mapped back, if there is room. Otherwise it is used
+    /// where it is.
     fn bring_back(&self);
 
-    /// The buffer has begun a move. Its reservation is locked.
+    /// Called when the buffer has begun a move, with its reservation locked.
     fn began_move(&self);
 
-    /// Pins of the buffer have gone; others may be left.
+    /// Called when pins of the buffer were dropped; others may be left.
     fn unpinned(&self);
 
-    /// Memory that the buffer had left was let go.
+    /// Called when memory that the buffer had left was released.
     fn memory_let_go(&self);
 
-    /// The buffer is being dropped.
+    /// Called when the buffer is being dropped.
     fn buffer_gone(&self);
 }

@@ -1,22 +1,21 @@
-//! When a buffer was used last.
+//! The time of a buffer's last use.
 
 use std::sync::atomic::AtomicU64 as Counter;
 
 use crate::locks::{AtomicU64, Ordering};
 use crate::sys::cycles::cycles;
 
-/// The time of a buffer's last use, as a number: the greater, the later.
+/// The time of a buffer's last use, as a number that is greater for a later use.
 ///
-/// Every map and every submission takes the time, on every thread, so threads share nothing where the
-/// processor has a cycle counter. A number that all threads count up makes each of them wait for the
-/// others' caches: two threads took five times as long as one. The counters of two processors may
-/// differ a little. Then one buffer counts as used a little earlier than another and is moved before
-/// it, no more.
+/// Every map and every submission on every thread stores it, so where the processor has a cycle counter
+/// the threads share no counter: two threads that increment one atomic took five times as long as one
+/// thread. The cycle counters of two processors may differ slightly; that only changes the order in
+/// which two buffers with nearly the same last use are evicted.
 #[derive(Debug, Default)]
 pub(crate) struct LastUse(AtomicU64);
 
 impl LastUse {
-    /// The buffer is used now.
+    /// Stores the current time as the last use.
     #[inline]
     pub(crate) fn note(&self) {
         self.0.store(now(), Ordering::Relaxed);
@@ -30,7 +29,7 @@ impl LastUse {
 #[inline]
 fn now() -> u64 {
     static COUNTED: Counter = Counter::new(0);
-    // A model checker must see the same numbers in the same order each time; a clock has no order.
+    // A model checker must see the same numbers in every run, which a clock does not give.
     match cycles().filter(|_| !cfg!(feature = "shuttle")) {
         Some(cycles) => cycles,
         None => COUNTED.fetch_add(1, Ordering::Relaxed) + 1,

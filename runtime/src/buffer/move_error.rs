@@ -14,13 +14,13 @@ pub enum MoveError {
     /// The exporter cannot move memory, or the buffer came from elsewhere.
     #[error("'{buffer}' cannot move: its exporter is static")]
     Static {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// Someone holds it where it is (the kernel's `-EBUSY`).
     #[error("'{buffer}' cannot move: pinned by {}", Pins(pins))]
     Pinned {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
         /// The pins that hold it.
         pins: Vec<PinReport>,
@@ -28,19 +28,19 @@ pub enum MoveError {
     /// The move before it has not submitted its copy.
     #[error("'{buffer}' is being moved already")]
     Moving {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// It was taken away.
     #[error("'{buffer}' was revoked by its owner")]
     Revoked {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// The exporter has none of the placements that would do.
     #[error("'{buffer}' cannot be in {wanted}: its exporter has {offered}")]
     NoPlacement {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
         /// Where it should be.
         wanted: Placements,
@@ -50,25 +50,25 @@ pub enum MoveError {
     /// There is no room.
     #[error("there is no room for '{buffer}'")]
     NoSpace {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why not.
+        /// Error of the residency.
         source: Box<ResidencyError>,
     },
     /// The exporter could not make the new memory.
     #[error("no memory could be made for '{buffer}' to move to")]
     Export {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the exporter.
         source: ExportError,
     },
     /// The copy could not be submitted. The buffer is where it was, at a new generation.
     #[error("the content of '{buffer}' could not be copied; it stays where it was")]
     Copy {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Error of the exporter.
         source: ExportError,
     },
     /// The copy must wait for the dma-buf's own fences, and those could not be asked for.
@@ -79,7 +79,7 @@ pub enum MoveError {
         "'{buffer}' cannot move now: this thread has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
 }
@@ -92,7 +92,7 @@ pub enum RevokeError {
     /// (`dma_buf_attach_revocable`).
     #[error("'{buffer}' cannot be revoked: these are not told: {}", importers.join(", "))]
     NotRevocable {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
         /// The importers that are attached without a callback.
         importers: Vec<String>,
@@ -100,19 +100,19 @@ pub enum RevokeError {
     /// A move is under way whose copy waits for fences.
     #[error("'{buffer}' is being moved: revoke it when it is ready")]
     Moving {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// It was revoked before.
     #[error("'{buffer}' is revoked already")]
     Revoked {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// The buffer is not revoked.
     #[error("'{buffer}' is not revoked")]
     NotRevoked {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// Importers did not let go in time. They are taken for dead, and the memory is kept for them.
@@ -122,7 +122,7 @@ pub enum RevokeError {
         fences.join(", ")
     )]
     Timeout {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
         /// The importers that still map it.
         importers: Vec<String>,
@@ -134,7 +134,7 @@ pub enum RevokeError {
         "'{buffer}' cannot be revoked now: this thread has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
 }

@@ -12,7 +12,7 @@ pub enum SubmitError {
     /// The mapping is of a backing that the buffer has left; map the attachment again.
     #[error("the mapping of '{buffer}' is stale: map its attachment again")]
     Stale {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// The mapping's importer kept a stale mapping for too long, or its callback panicked: it is taken
@@ -21,20 +21,20 @@ pub enum SubmitError {
         "'{buffer}' cannot be used: its importer did not react to a move in time; attach it again"
     )]
     ImporterDead {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// The mapping is another device's: its object is of no use here.
     #[error("the mapping of '{buffer}' belongs to another device")]
     ForeignMapping {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// The buffer is a shadow, which is kept like the buffer that it is a copy of: what is written into
     /// it would be lost.
     #[error("'{buffer}' is a copy of another buffer, for reading only: write to that one")]
     WriteToShadow {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// This thread already holds the buffer's reservation: waiting for it would never end.
@@ -42,7 +42,7 @@ pub enum SubmitError {
         "this thread has a submission that was neither committed nor dropped, or is in an invalidate callback: waiting for '{buffer}' might never end"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
     },
     /// A fence of this class is of a kind that the device cannot wait for by itself, and it has not
@@ -51,7 +51,7 @@ pub enum SubmitError {
         "'{buffer}' is still in use ({usage:?}) by '{producer}', whose fence the device cannot wait for: wait until it is ready, then submit"
     )]
     NotReady {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
         /// The class of the fence.
         usage: FenceUsage,
