@@ -39,13 +39,14 @@ use crate::kms::plane::Plane;
 use crate::kms::resources::Resources;
 use crate::sys::signal;
 
-/// A card. Clones are the same card.
+/// An open card. Clones refer to the same card.
 ///
-/// What was shown before comes back when the last handle is dropped, also while a panic unwinds; the
-/// mappings of buffers that are on the screen do not count as handles. With `panic = "abort"`, after
-/// `process::exit` and when the process is killed, the kernel closes the file: it takes our
-/// framebuffers off the screen, and brings back its own console if it has one, but not the picture of
-/// another program; see [`restore_on_signals`](Self::restore_on_signals).
+/// Dropping the last handle restores what the card showed before it was opened, also while a panic
+/// unwinds. Mappings of buffers that are on the screen do not count as handles. With
+/// `panic = "abort"`, after `process::exit` and when the process is killed, the kernel closes the
+/// file instead: it removes our framebuffers from the screen and restores its own console if it has
+/// one, but not the picture of another program. See
+/// [`restore_on_signals`](Self::restore_on_signals).
 pub struct Card {
     inner: Arc<CardInner>,
 }
@@ -59,17 +60,17 @@ pub(crate) struct CardInner {
     pub(crate) epoll: Epoll,
     pub(crate) uevents: Option<Uevents>,
     pub(crate) statistics: Counters,
-    /// Opened to show something, not for looking only.
+    /// The card was opened for commits, not for inspection only.
     pub(crate) commits: bool,
     pub(crate) refuses_in_fences: AtomicBool,
-    /// Different mappings that the display holds; each of them holds one handle.
+    /// Number of distinct mappings that the display holds. Each holds one handle.
     pub(crate) held: AtomicUsize,
-    /// The hardware's demands on memory, as far as the application knows.
+    /// The hardware's memory constraint, as the application declared it.
     constraint: Mutex<AccessConstraint>,
     state: Mutex<State>,
-    /// Handles of the card that exist.
+    /// Number of handles of the card.
     handles: AtomicUsize,
-    /// Master was acquired here, and is given back.
+    /// This card acquired master and drops it at the end.
     owns_master: bool,
     signals: Mutex<Vec<signal::Registration>>,
 }
@@ -79,22 +80,22 @@ impl Card {
         &self.inner
     }
 
-    /// Whether this is a handle of that card.
+    /// Whether this handle refers to that card.
     pub(crate) fn is(&self, inner: &Arc<CardInner>) -> bool {
         Arc::ptr_eq(&self.inner, inner)
     }
 
-    /// Driver and node, for reports: "vkms /dev/dri/card0".
+    /// Driver and node for messages, such as "vkms /dev/dri/card0".
     pub fn name(&self) -> &str {
         self.inner.device.name()
     }
 
-    /// The node, if it is known.
+    /// Path of the device node, if known.
     pub fn path(&self) -> Option<&Path> {
         self.inner.device.path()
     }
 
-    /// The driver's name.
+    /// Name of the driver.
     pub fn driver(&self) -> &str {
         self.inner.device.driver()
     }
@@ -104,56 +105,58 @@ impl Card {
         &self.inner.capabilities
     }
 
-    /// All planes.
+    /// All planes of the card.
     pub fn planes(&self) -> &[Plane] {
         &self.inner.resources.planes
     }
 
-    /// The formats that can be imported: those that at least one plane takes.
+    /// Formats that can be imported: those that at least one plane supports.
     pub fn formats(&self) -> &FormatSet {
         &self.inner.resources.formats
     }
 
-    /// Counts what was done so far.
+    /// Counters of what the card has done since it was opened.
     pub fn statistics(&self) -> Statistics {
         self.inner.statistics.read()
     }
 
-    /// GEM handles that are open on the card's file now. Handles are needed only while a buffer is
-    /// imported or made, so this is 0 between such calls.
+    /// Number of GEM handles that are open on the card's file. A handle exists only while a buffer is
+    /// imported or created, so this is 0 between such calls.
     pub fn open_gem_handles(&self) -> usize {
         self.inner.device.gem().len()
     }
 
-    /// Dumb buffers of this card, as an exporter.
+    /// Exporter of this card's dumb buffers.
     pub fn dumb_buffers(&self) -> DumbBuffers {
         DumbBuffers::new(self.inner.device.clone())
     }
 
-    /// Says what this display demands of memory that it scans out or captures into. KMS does not
-    /// tell: a driver refuses at import or at the commit what it cannot use. A display may read
-    /// memory of the host only ([`Placements::HOST`](dmashare::Placements::HOST) and
+    /// Sets the constraint on memory that this display scans out or captures into. KMS does not
+    /// report it; a driver rejects unusable memory at import or at the commit. Some displays read
+    /// only host memory ([`Placements::HOST`](dmashare::Placements::HOST) and
     /// [`SHMEM`](dmashare::Placements::SHMEM)), or only strides that are multiples of 256 bytes
-    /// ([`AccessConstraint::stride_alignment`]). At first it demands nothing.
+    /// ([`AccessConstraint::stride_alignment`]). The default is no constraint.
     ///
-    /// It holds for attachments that are made from now on. A buffer that can move is then moved to
-    /// memory that fits when it is attached ([`SharedBuffer::attach`](dmashare::SharedBuffer::attach)),
-    /// or mapped or pinned through a dynamic attachment; one that cannot be in such memory is refused
-    /// by an error that says why. Which formats and modifiers planes take (`IN_FORMATS`) is checked
-    /// at import and need not be said here.
+    /// The constraint applies to attachments that are created after this call. A movable buffer moves
+    /// to suitable memory when it is attached
+    /// ([`SharedBuffer::attach`](dmashare::SharedBuffer::attach)), or when it is mapped or pinned
+    /// through a dynamic attachment. A buffer that cannot be in such memory is refused with an error
+    /// that names the cause. Formats and modifiers of planes (`IN_FORMATS`) are checked at import and
+    /// need not be set here.
     pub fn set_scanout_constraint(&self, constraint: AccessConstraint) {
         let known = &self.inner.constraint;
         *known.lock().unwrap_or_else(PoisonError::into_inner) = constraint;
     }
 
-    /// The constraint that [`set_scanout_constraint`](Self::set_scanout_constraint) set last.
+    /// The constraint that [`set_scanout_constraint`](Self::set_scanout_constraint) last set.
     pub fn scanout_constraint(&self) -> AccessConstraint {
         let known = &self.inner.constraint;
         known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives up DRM master, so that another process may show something: a virtual terminal is
-    /// switched away. What is shown stays until then, and buffers stay held.
+    /// Drops DRM master so that another process can become master, for example when the virtual
+    /// terminal is switched. The screen stays unchanged until another process commits, and the
+    /// display keeps its buffers.
     ///
     /// # Errors
     /// [`OpenError::Device`]: this process is not master.
@@ -166,8 +169,8 @@ impl Card {
     /// process may have changed it.
     ///
     /// # Errors
-    /// [`OpenError::NoMaster`]: another process holds the display. [`OpenError::Device`]: what is on
-    /// could not be read; master is given back then.
+    /// [`OpenError::NoMaster`]: another process is master. [`OpenError::Device`]: the current KMS state
+    /// could not be read, and master was dropped again.
     pub fn acquire_master(&self) -> Result<(), OpenError> {
         let inner = &self.inner;
         let master = master::acquire(&inner.device)?;
@@ -178,18 +181,18 @@ impl Card {
         Ok(())
     }
 
-    /// Restores what was shown before when one of these signals comes, in the signal handler itself:
-    /// by one ioctl that was prepared when the card was opened, so it works while the program is
-    /// stuck. Every card that asked for the signal is restored. Then the signal does what it did
-    /// before the first such call of the process: it ends the process, if that is its default action;
-    /// or the handler runs that the program had installed. A signal that is ignored (`nohup`) stays
-    /// so, and restores nothing.
+    /// Restores the previous picture when one of these signals arrives. The signal handler itself
+    /// issues an ioctl that was prepared when the card was opened, so this works even if the
+    /// program is stuck. The handler restores every card that registered the signal. Then the
+    /// disposition that the signal had before the first such call of the process takes effect: the
+    /// default action, or the handler that the program had installed. An ignored signal (`nohup`)
+    /// stays ignored and restores nothing.
     ///
-    /// The handler stays when the card is dropped, and the signal does the same then. Install your
-    /// own handlers before the first call: one that is installed later with `sigaction` replaces this
-    /// one, and one that is installed later with `signal-hook` runs after it, which is never if the
-    /// default action ends the process. A program that goes on after such a signal must open the card
-    /// again.
+    /// The handler stays installed after the card is dropped, and then only passes the signal on.
+    /// Install your own handlers before the first call: a handler that is later installed with
+    /// `sigaction` replaces this one, and a handler that is later installed with `signal-hook` runs
+    /// after it, so never if the default action ends the process. A program that continues after such
+    /// a signal must open the card again.
     ///
     /// # Errors
     /// [`OpenError::Device`]: the handler could not be installed (`EINVAL`: `SIGKILL`, `SIGSTOP`,
@@ -226,8 +229,8 @@ impl Clone for Card {
 impl Drop for Card {
     fn drop(&mut self) {
         let left = self.inner.handles.fetch_sub(1, Ordering::AcqRel) - 1;
-        // Each mapping that the display holds has a handle. When no other is left, no thread can commit
-        // or dispatch any more, and the display would hold the card that holds the display.
+        // Each mapping that the display holds owns a handle. When only those handles are left, no
+        // thread can commit or dispatch, and the card and its buffers would keep each other alive.
         if left > 0 && left <= self.inner.held.load(Ordering::Acquire) {
             self.inner.close();
         }
@@ -245,12 +248,12 @@ impl CardInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Destroys the framebuffers that were retired and are no longer shown.
+    /// Destroys retired framebuffers whose fences have signalled.
     pub(crate) fn collect(&self) {
         self.retire.collect(drop);
     }
 
-    /// Shows what was shown before, and lets go of every buffer.
+    /// Restores the previous picture and releases every buffer.
     fn close(&self) {
         self.restore.run();
         let mut freed = Freed::new();

@@ -1,4 +1,4 @@
-//! What an application asks a card to show.
+//! Commit requests: what an application asks a card to show.
 
 pub(crate) mod attempt;
 pub(crate) mod build_request;
@@ -31,13 +31,13 @@ pub struct PlaneCommit {
     pub(crate) source: Option<Rectangle>,
     pub(crate) destination: Option<Rectangle>,
     pub(crate) appearance: Appearance,
-    /// One needs no memory of its own; more would make every commit larger.
+    /// One clip is stored inline; a larger inline capacity would enlarge every commit.
     pub(crate) damage: SmallVec<[Rectangle; 1]>,
 }
 
 impl PlaneCommit {
-    /// Shows a buffer on the output's primary plane, unscaled from the left upper corner, cut off
-    /// where it is larger than the screen.
+    /// Shows a buffer on the output's primary plane, unscaled at the top left corner and cropped to
+    /// the screen.
     pub fn primary(mapping: &Mapping<Card>) -> Self {
         Self {
             plane: None,
@@ -50,7 +50,7 @@ impl PlaneCommit {
         }
     }
 
-    /// Shows a buffer on a plane of the caller's choice.
+    /// Shows a buffer on the given plane.
     pub fn on(plane: &Plane, mapping: &Mapping<Card>) -> Self {
         Self {
             plane: Some(plane.clone()),
@@ -58,71 +58,71 @@ impl PlaneCommit {
         }
     }
 
-    /// The display waits for this fence before it shows the buffer (`IN_FENCE_FD`), besides those
-    /// that the buffer's reservation holds.
+    /// Sets a fence that the display waits for before it shows the buffer (`IN_FENCE_FD`), in addition
+    /// to the fences in the buffer's reservation.
     #[must_use]
     pub fn fence(mut self, fence: &Fence) -> Self {
         self.fence = Some(fence.clone());
         self
     }
 
-    /// The part of the buffer to be shown.
+    /// Sets the part of the buffer to show.
     #[must_use]
     pub fn source(mut self, source: Rectangle) -> Self {
         self.source = Some(source);
         self
     }
 
-    /// Where on the screen; another size than the source's (after its rotation) asks for scaling.
+    /// Sets the rectangle on the screen. A size that differs from the rotated source requests scaling.
     #[must_use]
     pub fn destination(mut self, destination: Rectangle) -> Self {
         self.destination = Some(destination);
         self
     }
 
-    /// Turns and mirrors the source rectangle (`rotation`). After a quarter turn the destination
-    /// rectangle's default has the source's width as height.
+    /// Rotates and reflects the source rectangle (`rotation`). A rotation by 90 or 270 degrees swaps
+    /// width and height of the default destination rectangle.
     ///
-    /// A plane without the property takes [`Rotation::ROTATE_0`] only.
+    /// A plane without the property accepts only [`Rotation::ROTATE_0`].
     #[must_use]
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.appearance.rotation = rotation;
         self
     }
 
-    /// How much the whole plane covers what is below (`alpha`): 0 is transparent, 0xffff, the
-    /// default, is opaque. A plane without the property takes 0xffff only.
+    /// Sets the opacity of the whole plane (`alpha`): 0 is transparent; 0xffff, the default, is
+    /// opaque. A plane without the property accepts only 0xffff.
     #[must_use]
     pub fn alpha(mut self, alpha: u16) -> Self {
         self.appearance.alpha = alpha;
         self
     }
 
-    /// What the alpha of each pixel means (`pixel blend mode`), other than
-    /// [`BufferDesc::alpha`](dmashare::BufferDesc::alpha) says. It has no effect on formats without
-    /// alpha. A plane without the property takes [`AlphaMode::PreMultiplied`] only.
+    /// Sets the meaning of per-pixel alpha (`pixel blend mode`), overriding
+    /// [`BufferDesc::alpha`](dmashare::BufferDesc::alpha). It has no effect on formats without alpha.
+    /// A plane without the property accepts only [`AlphaMode::PreMultiplied`].
     #[must_use]
     pub fn pixel_blend_mode(mut self, mode: AlphaMode) -> Self {
         self.appearance.pixel_blend_mode = Some(mode);
         self
     }
 
-    /// The plane's position in the stack (`zpos`): higher ones lie over lower ones. Without it the
-    /// plane has the place that it had when the card was opened. Planes whose place is fixed, or
-    /// not told, take none but that.
+    /// Sets the plane's position in the stack (`zpos`); higher planes cover lower ones. By default the
+    /// plane keeps the position that it had when the card was opened. A plane whose position is
+    /// immutable or unknown accepts only that.
     #[must_use]
     pub fn zpos(mut self, zpos: u64) -> Self {
         self.appearance.zpos = Some(zpos);
         self
     }
 
-    /// The parts of the buffer, in its pixels, that differ from what the plane showed before
-    /// (`FB_DAMAGE_CLIPS`). Without it, or if it is empty, everything may differ. It counts for this
-    /// commit only and is no reason for another check by the driver.
+    /// Sets the parts of the buffer, in buffer pixels, that differ from what the plane showed before
+    /// (`FB_DAMAGE_CLIPS`). Without clips the whole buffer may differ. The clips apply to this commit
+    /// only and do not cause another check by the driver.
     ///
-    /// It is a hint: a plane without the property gets none. One that has it costs two more
-    /// ioctls for each commit (`CREATEPROPBLOB`, `DESTROYPROPBLOB`), so it is for displays that copy
-    /// or transmit only what has changed.
+    /// Damage is a hint: on a plane without the property it is ignored. On a plane with the property
+    /// it costs two more ioctls per commit (`CREATEPROPBLOB`, `DESTROYPROPBLOB`), so it suits displays
+    /// that copy or transmit only what has changed.
     #[must_use]
     pub fn damage(mut self, clips: &[Rectangle]) -> Self {
         self.damage = clips.into();
@@ -130,7 +130,7 @@ impl PlaneCommit {
     }
 }
 
-/// Everything that one output shows: planes of it that are not listed are switched off.
+/// The full state of one output. Planes of the output that are not listed are disabled.
 #[derive(Clone, Debug)]
 pub struct OutputCommit {
     pub(crate) output: Output,
@@ -141,8 +141,8 @@ pub struct OutputCommit {
 }
 
 impl OutputCommit {
-    /// An output that is on and shows nothing yet. It keeps the mode that it has; if it has none it
-    /// gets its preferred one.
+    /// An output that is on, without planes. It keeps its current mode, or gets its preferred mode if
+    /// none is set.
     pub fn new(output: &Output) -> Self {
         Self {
             output: output.clone(),
@@ -153,8 +153,8 @@ impl OutputCommit {
         }
     }
 
-    /// An output that is off. Its flip event tells that nothing of it is read any more; if it was
-    /// off already there is none.
+    /// An output that is off. Its flip event reports that the display no longer reads any of its
+    /// buffers. There is no event if the output was already off.
     pub fn off(output: &Output) -> Self {
         Self {
             active: false,
@@ -162,27 +162,26 @@ impl OutputCommit {
         }
     }
 
-    /// Sets a mode.
+    /// Sets the mode of the output.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Adds a plane.
+    /// Adds a plane to the output.
     #[must_use]
     pub fn plane(mut self, plane: PlaneCommit) -> Self {
         self.planes.push(plane);
         self
     }
 
-    /// Captures what this commit shows into a buffer (`WRITEBACK_FB_ID`), which must be as large as
-    /// the mode. The buffer carries a write fence until the capture is over; then
-    /// [`Event::Written`](crate::Event::Written) comes.
+    /// Captures what this commit shows into a buffer (`WRITEBACK_FB_ID`) of the same size as the mode.
+    /// The buffer has a write fence until the capture completes, which
+    /// [`Event::Written`](crate::Event::Written) reports.
     ///
-    /// The first capture of an output connects its writeback connector, which is a change of mode
-    /// for the kernel; the connector stays connected until the mode changes or the output is
-    /// switched off.
+    /// The first capture of an output attaches its writeback connector, which the kernel treats as a
+    /// modeset. The connector stays attached until the mode changes or the output is switched off.
     #[must_use]
     pub fn writeback(mut self, target: &Mapping<Card>) -> Self {
         self.writeback = Some(target.clone());
@@ -190,27 +189,27 @@ impl OutputCommit {
     }
 }
 
-/// What [`Card::commit`] makes visible at once: any number of outputs of one card. Outputs that are
-/// not named stay as they are.
+/// An atomic update of any number of outputs of one card, for [`Card::commit`]. Outputs that are not
+/// listed stay unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     pub(crate) outputs: SmallVec<[OutputCommit; 2]>,
 }
 
 impl Commit {
-    /// A commit that changes nothing yet.
+    /// An empty commit.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an output.
+    /// Adds an output to the commit.
     #[must_use]
     pub fn output(mut self, output: OutputCommit) -> Self {
         self.outputs.push(output);
         self
     }
 
-    /// The planes of the outputs that are on, in order.
+    /// The planes of all active outputs, in order.
     pub(crate) fn planes(&self) -> impl Iterator<Item = &PlaneCommit> {
         let on = self.outputs.iter().filter(|output| output.active);
         on.flat_map(|output| &output.planes)

@@ -1,4 +1,4 @@
-//! Errors: of opening a card, of a device operation, of a commit, of choosing a mode.
+//! Error types for opening a card, device operations, commits and mode selection.
 
 use std::fmt;
 use std::io;
@@ -12,15 +12,15 @@ use crate::plane_property::PlaneProperty;
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} failed on {card}")]
 pub struct DeviceError {
-    /// The device.
+    /// Name of the device.
     pub card: String,
-    /// The ioctl or system call.
+    /// The ioctl or system call that failed.
     pub operation: &'static str,
-    /// The error of the system call.
+    /// Error returned by the kernel.
     pub source: io::Error,
 }
 
-/// A process that has a display open.
+/// A process that has the card open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Process id of the holder.
@@ -35,19 +35,19 @@ impl fmt::Display for Holder {
     }
 }
 
-/// This process may not change what the card shows: another one is DRM master.
+/// This process cannot commit to the card because another process is DRM master.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{card} is held by {} (DRM master): end it, or switch to a virtual terminal of your own",
+    "another process is DRM master of {card}: {}; stop it, or switch to another virtual terminal",
     Holders(holders)
 )]
 pub struct NoMaster {
-    /// The card.
+    /// Name of the card.
     pub card: String,
-    /// The holder, as far as this process may know: the master itself where debugfs tells, else
-    /// every process that has the card open. Empty if nothing could be read.
+    /// The master if debugfs names it, otherwise every process that has the card open. Empty if this
+    /// process can read neither.
     pub holders: Vec<Holder>,
-    /// The kernel's answer.
+    /// Error returned by the kernel.
     pub source: io::Error,
 }
 
@@ -56,7 +56,7 @@ struct Holders<'a>(&'a [Holder]);
 impl fmt::Display for Holders<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            return f.write_str("another process");
+            return f.write_str("unknown process");
         }
         for (index, holder) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
@@ -66,90 +66,90 @@ impl fmt::Display for Holders<'_> {
     }
 }
 
-/// Why a card could not be opened.
+/// A card could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// open(2) failed. `EACCES`: be on the seat, in group `video`, or root.
+    /// open(2) failed. On `EACCES`, the user must be on the active seat, in group `video`, or root.
     #[error("cannot open {path}")]
     Open {
-        /// The node.
+        /// Path of the device node.
         path: PathBuf,
-        /// The error of the system call.
+        /// Error returned by the kernel.
         source: io::Error,
     },
-    /// The file is no DRM device.
+    /// The file is not a DRM device.
     #[error("{path} is not a DRM device")]
     NotDrm {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// The kernel's answer.
+        /// Error returned by the kernel.
         source: io::Error,
     },
-    /// The device has no displays: a render node, or a driver without mode setting.
+    /// The device cannot drive displays: it is a render node, or its driver has no mode setting.
     #[error(
-        "{card} has no KMS: it cannot drive a display; open the primary node of another device"
+        "{card} has no KMS and cannot drive a display; open the primary node of another device"
     )]
     NoKms {
-        /// The device.
+        /// Name of the device.
         card: String,
     },
-    /// The driver has no atomic mode setting, which this library needs.
-    #[error("the driver of {card} has no atomic mode setting")]
+    /// The driver does not support atomic mode setting, which this library requires.
+    #[error("the driver of {card} does not support atomic mode setting")]
     NoAtomic {
-        /// The device.
+        /// Name of the device.
         card: String,
-        /// The kernel's answer.
+        /// Error returned by the kernel.
         source: io::Error,
     },
-    /// Another process holds the display.
+    /// Another process is DRM master.
     #[error(transparent)]
     NoMaster(#[from] NoMaster),
-    /// An object lacks a property that every atomic driver has.
+    /// A KMS object lacks a property that every atomic driver exposes.
     #[error("{object} of {card} has no property {property}")]
     MissingProperty {
-        /// The device.
+        /// Name of the device.
         card: String,
-        /// The object: "plane 31".
+        /// Type and id of the object, such as "plane 31".
         object: String,
-        /// The property's name.
+        /// Name of the property.
         property: &'static str,
     },
-    /// There is no card with a connected output.
+    /// No card has a connected output.
     #[error("no card has a connected display: {}", if tried.is_empty() { "there is no DRM device in /dev/dri".to_owned() } else { tried.join("; ") })]
     NoDisplay {
-        /// Each node that was tried, with the reason why it was not taken.
+        /// Each node that was tried, and why it was skipped.
         tried: Vec<String>,
     },
-    /// There is no device with this driver.
-    #[error("there is no DRM device with driver {driver}")]
+    /// No DRM device uses this driver.
+    #[error("no DRM device uses driver {driver}")]
     NoDriver {
-        /// The driver's name.
+        /// Name of the driver.
         driver: String,
     },
-    /// An operation failed.
+    /// A device operation failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
 }
 
-/// Why a mode was not found.
+/// A mode was not found.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModeError {
-    /// The text is not of the form `1920x1080`, `1920x1080@60` or `preferred`.
-    #[error("{text:?} is no mode: give WIDTHxHEIGHT, WIDTHxHEIGHT@HERTZ, or preferred")]
+    /// The text does not have the form `1920x1080`, `1920x1080@60` or `preferred`.
+    #[error("{text:?} is not a mode: use WIDTHxHEIGHT, WIDTHxHEIGHT@HERTZ, or preferred")]
     NotAMode {
-        /// The value that was given.
+        /// Text that was parsed.
         text: String,
     },
     /// The output has no such mode.
     #[error("{output} has no mode {text}; it has {}", if modes.is_empty() { "none".to_owned() } else { modes.join(", ") })]
     NoSuchMode {
-        /// The output.
+        /// Name of the output.
         output: String,
-        /// The mode that was asked for.
+        /// Requested mode.
         text: String,
-        /// The modes that the output has.
+        /// Modes of the output.
         modes: Vec<String>,
     },
 }
@@ -159,170 +159,171 @@ struct Available<'a>(Option<&'a str>);
 impl fmt::Display for Available<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            None => f.write_str("it has no such property; leave it out, or use another plane"),
-            Some(available) => write!(f, "it takes {available}"),
+            None => f.write_str("it has no such property; omit it, or use another plane"),
+            Some(available) => write!(f, "it accepts {available}"),
         }
     }
 }
 
-/// Why a commit was not done. Nothing has changed then: neither what is shown, nor any reservation,
-/// and no buffer is held.
+/// A commit failed. It has no effect: the screen and all reservations are unchanged, and the display
+/// holds no additional buffer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The previous commit on an output is still on its way (`EBUSY`): commit again after its
+    /// The previous commit on an output is still pending (`EBUSY`). Commit again after its
     /// [`Flip`](crate::Event::Flip).
-    #[error("the previous commit on {} has not been shown yet: commit again after its flip", outputs.join(", "))]
+    #[error("the previous commit on {} is still pending: commit again after its flip", outputs.join(", "))]
     Busy {
-        /// The outputs.
+        /// Names of the outputs with a pending commit.
         outputs: Vec<String>,
     },
-    /// This process may not change what is shown.
+    /// This process is not DRM master.
     #[error(transparent)]
     NoMaster(#[from] NoMaster),
-    /// The output's display was unplugged. Commits work again after it was plugged in.
+    /// The output's display was unplugged. Commits succeed again once a display is connected.
     #[error("nothing is connected to {output}")]
     Disconnected {
-        /// The output.
+        /// Name of the output.
         output: String,
     },
-    /// A buffer is in use by someone whose fence the display cannot wait for: wait until it is
-    /// ready, then commit.
+    /// A buffer has a pending fence that the display cannot wait for. Wait until the buffer is ready,
+    /// then commit again.
     #[error(
-        "'{buffer}' is still in use by '{producer}', whose fence a display cannot wait for: wait until the buffer is ready"
+        "'{buffer}' is still in use by '{producer}', whose fence the display cannot wait for: wait until the buffer is ready"
     )]
     NotReady {
-        /// The buffer.
+        /// Name of the buffer.
         buffer: String,
-        /// The producer of the fence.
+        /// Producer of the fence.
         producer: String,
     },
-    /// The driver refuses this configuration (`EINVAL`), this scaling (`ERANGE`), or has no
-    /// bandwidth for it (`ENOSPC`).
-    #[error("the driver of {card} refuses this: {configuration}")]
+    /// The driver rejects the configuration (`EINVAL`) or the scaling (`ERANGE`), or lacks the
+    /// bandwidth (`ENOSPC`).
+    #[error("the driver of {card} rejects this configuration: {configuration}")]
     Rejected {
-        /// The card.
+        /// Name of the card.
         card: String,
-        /// What was asked for: outputs, modes, planes with their formats and rectangles.
+        /// Requested configuration: outputs, modes, and planes with their formats and rectangles.
         configuration: String,
-        /// The kernel's answer.
+        /// Error returned by the kernel.
         source: io::Error,
     },
-    /// The output has no mode.
-    #[error("{output} has no mode to be set: none is set and it offers none")]
+    /// The commit sets no mode, and the output neither has nor offers one.
+    #[error("no mode for {output}: none is set, and the output offers none")]
     NoMode {
-        /// The output.
+        /// Name of the output.
         output: String,
     },
-    /// All CRTCs of the card drive other outputs.
-    #[error("the card has no CRTC left for {output}")]
+    /// Every CRTC that can drive this output drives another one.
+    #[error("the card has no free CRTC for {output}")]
     NoCrtc {
-        /// The output.
+        /// Name of the output.
         output: String,
     },
-    /// The plane is not for this output, or another output shows something on it.
+    /// The plane cannot be used on this output, or another output uses it.
     #[error("plane {plane} cannot be used on {output}: {reason}")]
     NoPlane {
-        /// The plane's number, 0 if the output has no primary plane.
+        /// Id of the plane; 0 if the output has no primary plane.
         plane: u32,
-        /// The output.
+        /// Name of the output.
         output: String,
-        /// Why.
+        /// Cause of the failure.
         reason: &'static str,
     },
-    /// The plane does not take the buffer's format and modifier (the card has another one that
-    /// does, else the import had failed).
-    #[error("plane {plane} does not take {format} with modifier {modifier}")]
+    /// The plane does not support the buffer's format and modifier. Another plane of the card does;
+    /// otherwise the import would have failed.
+    #[error("plane {plane} does not support {format} with modifier {modifier}")]
     PlaneFormat {
-        /// The plane's number.
+        /// Id of the plane.
         plane: u32,
-        /// The buffer's format.
+        /// Format of the buffer.
         format: Fourcc,
-        /// The buffer's modifier.
+        /// Modifier of the buffer.
         modifier: Modifier,
     },
-    /// The source rectangle is empty or not inside the buffer.
+    /// The source rectangle is empty or exceeds the buffer.
     #[error("the source rectangle {width}x{height}+{x}+{y} is not inside a buffer of {extent}")]
     Source {
-        /// Pixels from the left.
+        /// Left edge, in pixels.
         x: i32,
-        /// Pixels from the top.
+        /// Top edge, in pixels.
         y: i32,
-        /// Pixels.
+        /// Width, in pixels.
         width: u32,
-        /// Pixels.
+        /// Height, in pixels.
         height: u32,
-        /// The buffer's size.
+        /// Extent of the buffer.
         extent: Extent,
     },
-    /// A damage clip is empty or not inside the buffer.
+    /// A damage clip is empty or exceeds the buffer.
     #[error("the damage clip {width}x{height}+{x}+{y} is not inside a buffer of {extent}")]
     Damage {
-        /// Pixels from the left.
+        /// Left edge, in pixels.
         x: i32,
-        /// Pixels from the top.
+        /// Top edge, in pixels.
         y: i32,
-        /// Pixels.
+        /// Width, in pixels.
         width: u32,
-        /// Pixels.
+        /// Height, in pixels.
         height: u32,
-        /// The buffer's size.
+        /// Extent of the buffer.
         extent: Extent,
     },
-    /// The plane lacks a property, or the property does not take the value. Another plane may.
-    #[error("plane {plane} cannot have {property} {value}: {}", Available(available.as_deref()))]
+    /// The plane lacks the property, or the property does not accept the value. Another plane may
+    /// support it.
+    #[error("plane {plane} does not support {property} {value}: {}", Available(available.as_deref()))]
     PlaneProperty {
-        /// The plane's number.
+        /// Id of the plane.
         plane: u32,
-        /// The property.
+        /// Property of the plane.
         property: PlaneProperty,
-        /// What was asked for, in the kernel's words.
+        /// Requested value, in the kernel's spelling.
         value: String,
-        /// What the property takes, in the kernel's words; `None` if the plane lacks it.
+        /// Values that the property accepts, in the kernel's spelling; `None` if the plane lacks the
+        /// property.
         available: Option<String>,
     },
-    /// The output cannot be captured, or not into this buffer.
+    /// The output does not support writeback, or not into this buffer.
     #[error("{output} cannot be captured into '{buffer}': {reason}")]
     NoWriteback {
-        /// The output.
+        /// Name of the output.
         output: String,
-        /// The target.
+        /// Name of the target buffer.
         buffer: String,
-        /// Why.
+        /// Cause of the failure.
         reason: String,
     },
-    /// A mapping, output or plane is of another card.
-    #[error("{what} belongs to another card than {card}")]
+    /// A mapping, output or plane belongs to another card.
+    #[error("{what} does not belong to {card}")]
     Foreign {
-        /// What.
+        /// The mapping, output or plane.
         what: String,
-        /// The card of the commit.
+        /// Name of the card that received the commit.
         card: String,
     },
-    /// An output was named twice, or a plane was.
+    /// The commit names an output or a plane twice.
     #[error("{what} is named twice in one commit")]
     Twice {
-        /// What.
+        /// The output or plane.
         what: String,
     },
-    /// A fence has failed, or could not become a sync_file.
+    /// A fence has failed, or could not be exported as a sync_file.
     #[error(transparent)]
     Fence(#[from] FenceError),
-    /// A mapping is stale (map its attachment again, and commit that), its importer is taken for
-    /// dead, or this thread has an open submission.
+    /// A mapping is stale (map its attachment again and commit the new mapping), its importer is
+    /// considered dead, or this thread has an open submission.
     #[error(transparent)]
     Submit(#[from] SubmitError),
-    /// A buffer cannot be held in place for the display: it is being moved
-    /// ([`PinError::Moving`]: commit again when it is ready), was revoked or detached, or its
-    /// exporter refuses.
+    /// A buffer cannot be pinned for the display: it is moving ([`PinError::Moving`]; commit again
+    /// when it is ready), it was revoked or detached, or its exporter refuses.
     #[error(transparent)]
     Pin(PinError),
-    /// An operation failed.
+    /// A device operation failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
 }
 
-/// An error that a submission reports as well keeps its words.
+/// Maps errors that a submission can also report to the same [`SubmitError`] variants.
 impl From<PinError> for CommitError {
     fn from(error: PinError) -> Self {
         match error {
@@ -338,28 +339,28 @@ impl From<PinError> for CommitError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncobjError {
-    /// The driver has no syncobjs, or no timelines of them.
-    #[error("{device} has no timelines of syncobjs")]
+    /// The driver does not support syncobjs or timeline syncobjs.
+    #[error("{device} does not support timeline syncobjs")]
     Unsupported {
-        /// The device.
+        /// Name of the device.
         device: String,
     },
     /// The device could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The descriptor is not that of a syncobj.
+    /// The file descriptor does not refer to a syncobj.
     #[error("the file descriptor is not a drm_syncobj")]
     NotSyncobj,
-    /// The time limit passed first.
+    /// The timeout expired.
     #[error("the syncobj did not signal in time")]
     Timeout,
-    /// The syncobj has no fence at that point: its work was not submitted yet (`EINVAL`).
+    /// The syncobj has no fence at that point because the work has not been submitted (`EINVAL`).
     #[error("the syncobj has no fence at that point")]
     NoFence,
-    /// The syncobjs are not of one device. Export one, and import it there.
-    #[error("the syncobjs are of two devices: import one into the device of the other")]
+    /// The syncobjs belong to different devices. Export one and import it into the other's device.
+    #[error("the syncobjs belong to different devices: import one into the device of the other")]
     OtherDevice,
-    /// A fence could not become a sync_file.
+    /// A fence could not be exported as a sync_file.
     #[error(transparent)]
     Fence(#[from] FenceError),
     /// The ioctl failed.

@@ -1,4 +1,4 @@
-//! drm_syncobj: the kernel's box for a fence, or for a line of them, that processes share.
+//! drm_syncobj: a kernel container for a fence or a timeline of fences that processes can share.
 
 pub(crate) mod timeline;
 
@@ -21,21 +21,21 @@ use crate::device::node::Node;
 use crate::error::{OpenError, SyncobjError};
 use crate::sys;
 
-/// A DRM device whose driver has syncobjs. Clones share the open file.
+/// A DRM device whose driver supports syncobjs. Clones share the open file.
 ///
-/// A syncobj belongs to no device: one that was exported can be imported by any other that has them.
-/// So a program needs one device of these, and any GPU will do.
+/// A syncobj is not tied to a device: any device that supports syncobjs can import one that another
+/// device exported. A program therefore needs only one such device, and any GPU will do.
 #[derive(Clone, Debug)]
 pub struct SyncobjDevice {
     device: Arc<DrmDevice>,
 }
 
 impl SyncobjDevice {
-    /// Opens a node, best a render node: no rights are needed for syncobjs.
+    /// Opens a node, preferably a render node: syncobjs need no privileges.
     ///
     /// # Errors
-    /// - [`SyncobjError::Open`]: no such file, no permission, another file.
-    /// - [`SyncobjError::Unsupported`]: the driver has no timelines of syncobjs.
+    /// - [`SyncobjError::Open`]: the file does not exist, cannot be opened, or is not a DRM device.
+    /// - [`SyncobjError::Unsupported`]: the driver does not support timeline syncobjs.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SyncobjError> {
         Self::new(Arc::new(DrmDevice::open(path.as_ref())?))
     }
@@ -43,7 +43,7 @@ impl SyncobjDevice {
     /// Opens the first render node of this driver, such as "vgem".
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`OpenError::NoDriver`] if there is none.
+    /// Same as [`open`](Self::open), and [`OpenError::NoDriver`] if no render node uses this driver.
     pub fn of_driver(driver: &str) -> Result<Self, SyncobjError> {
         let is_it = |node: &&Node| {
             node.driver() == driver && node.kind() == crate::device::node::NodeKind::Render
@@ -66,15 +66,15 @@ impl SyncobjDevice {
         Ok(Self { device })
     }
 
-    /// "vgem /dev/dri/renderD128".
+    /// Driver and node, such as "vgem /dev/dri/renderD128".
     pub fn name(&self) -> &str {
         self.device.name()
     }
 
-    /// Makes a syncobj (`DRM_IOCTL_SYNCOBJ_CREATE`): empty, or with a fence that has signalled.
+    /// Creates a syncobj (`DRM_IOCTL_SYNCOBJ_CREATE`), either empty or with a signalled fence.
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the ioctl failed.
     pub fn create(&self, signalled: bool) -> Result<Syncobj, SyncobjError> {
         let made = self.device.call("SYNCOBJ_CREATE", || {
             drm_ffi::syncobj::create(self.device.as_fd(), signalled)
@@ -82,11 +82,12 @@ impl SyncobjDevice {
         Ok(self.wrap(made.handle))
     }
 
-    /// Takes part in a syncobj that another process, or another device, has exported
-    /// (`DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE`). The descriptor stays the caller's.
+    /// Imports a syncobj that another process or another device has exported
+    /// (`DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE`). The caller keeps ownership of the file descriptor.
     ///
     /// # Errors
-    /// [`SyncobjError::NotSyncobj`]: it is another kind of file; [`SyncobjError::Device`].
+    /// - [`SyncobjError::NotSyncobj`]: the descriptor refers to another kind of file.
+    /// - [`SyncobjError::Device`]: the ioctl failed.
     pub fn import(&self, fd: BorrowedFd<'_>) -> Result<Syncobj, SyncobjError> {
         const OPERATION: &str = "SYNCOBJ_FD_TO_HANDLE";
         let import = || drm_ffi::syncobj::fd_to_handle(self.device.as_fd(), fd, false);
@@ -108,32 +109,33 @@ impl SyncobjDevice {
 }
 
 impl Card {
-    /// The card's device for syncobjs; it shares the card's file.
+    /// The card as a syncobj device. It shares the card's open file.
     ///
     /// # Errors
-    /// [`SyncobjError::Unsupported`]: the driver has no timelines of syncobjs.
+    /// [`SyncobjError::Unsupported`]: the driver does not support timeline syncobjs.
     pub fn syncobjs(&self) -> Result<SyncobjDevice, SyncobjError> {
         SyncobjDevice::new(self.inner().device.clone())
     }
 }
 
-/// What a wait on syncobjs waits for. By default for one of them that has a fence and whose fence has
-/// signalled.
+/// Condition of a wait on syncobjs. By default the wait ends when any of them has signalled, and fails
+/// if one of them has no fence yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SyncobjWait {
-    /// For all of them (`DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL`).
+    /// Wait for all syncobjs (`DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL`).
     pub all: bool,
-    /// Also for those that have no fence yet, until they get one
+    /// If a syncobj has no fence yet, first wait until it gets one
     /// (`DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT`).
     pub for_submit: bool,
-    /// Only until there is a fence, signalled or not (`DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE`).
+    /// Wait only until a fence exists, signalled or not (`DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE`).
     pub available: bool,
 }
 
-/// One drm_syncobj, destroyed with this handle of it; others that were exported live on.
+/// A handle of a drm_syncobj. Dropping it destroys this handle; exported references stay valid.
 ///
-/// It holds no fence, one, or a timeline of them. Every operation takes a point: 0 is the one fence of
-/// a binary syncobj, any other a point of a timeline. In the kernel it is the same object.
+/// A syncobj holds no fence, one fence, or a timeline of fences. Every operation takes a point: 0 is
+/// the fence of a binary syncobj, any other value is a timeline point. The kernel uses the same object
+/// for both.
 pub struct Syncobj {
     device: Arc<DrmDevice>,
     handle: u32,
@@ -156,25 +158,26 @@ impl Syncobj {
         self.device.as_fd()
     }
 
-    /// A descriptor of it for another process or device, owned by the caller
-    /// (`DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD`).
+    /// Exports the syncobj as a file descriptor for another process or device
+    /// (`DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD`). The caller owns the descriptor.
     ///
     /// # Errors
-    /// [`SyncobjError::Device`]: no descriptor is left.
+    /// [`SyncobjError::Device`]: the process has no free file descriptor.
     pub fn export(&self) -> Result<OwnedFd, SyncobjError> {
         self.call("SYNCOBJ_HANDLE_TO_FD", || {
             sys::syncobj::export(self.fd(), self.handle, false)
         })
     }
 
-    /// A sync_file of the fence that `point` has now, owned by the caller. At a point of a timeline it
-    /// is one that signals with the point.
+    /// Exports the current fence of `point` as a sync_file, which the caller owns. For a timeline
+    /// point, the sync_file signals with the point.
     ///
-    /// At point 0 one ioctl; at others four, by way of a syncobj that is made for it.
+    /// This takes one ioctl for point 0, and four for a timeline point, which goes through a temporary
+    /// syncobj.
     ///
     /// # Errors
-    /// [`SyncobjError::NoFence`]: the work of that point was not submitted yet;
-    /// [`SyncobjError::Device`].
+    /// - [`SyncobjError::NoFence`]: the work of that point has not been submitted.
+    /// - [`SyncobjError::Device`]: an ioctl failed.
     pub fn export_sync_file(&self, point: u64) -> Result<SyncFile, SyncobjError> {
         if point != 0 {
             let binary = self.sibling()?;
@@ -187,14 +190,15 @@ impl Syncobj {
         Ok(SyncFile::from_kernel(fd))
     }
 
-    /// Puts the fence of a sync_file at `point`, which signals with it: in the place of the one that is
-    /// there at point 0, or as the next point of a timeline. Points grow: one that is not beyond the
-    /// last signals no earlier than that.
+    /// Imports the fence of a sync_file at `point`, which signals with the fence. At point 0 it
+    /// replaces the current fence; otherwise it becomes the next point of the timeline. Points must
+    /// increase: a point that is not beyond the last one signals no earlier than that one.
     ///
-    /// At point 0 one ioctl; at others four, by way of a syncobj that is made for it.
+    /// This takes one ioctl for point 0, and four for a timeline point, which goes through a temporary
+    /// syncobj.
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the ioctl failed.
     pub fn import_sync_file(&self, point: u64, file: &SyncFile) -> Result<(), SyncobjError> {
         if point != 0 {
             let binary = self.sibling()?;
@@ -213,12 +217,13 @@ impl Syncobj {
         device.create(false)
     }
 
-    /// Puts the fence of `point` at `to_point` of another syncobj of the same device
+    /// Transfers the fence of `point` to `to_point` of another syncobj of the same device
     /// (`DRM_IOCTL_SYNCOBJ_TRANSFER`).
     ///
     /// # Errors
-    /// [`SyncobjError::NoFence`]: `point` has none; [`SyncobjError::OtherDevice`];
-    /// [`SyncobjError::Device`].
+    /// - [`SyncobjError::NoFence`]: `point` has no fence.
+    /// - [`SyncobjError::OtherDevice`]: the syncobjs belong to different devices.
+    /// - [`SyncobjError::Device`]: the ioctl failed.
     pub fn transfer(&self, point: u64, to: &Self, to_point: u64) -> Result<(), SyncobjError> {
         if !Arc::ptr_eq(&self.device, &to.device) {
             return Err(SyncobjError::OtherDevice);
@@ -229,11 +234,11 @@ impl Syncobj {
         Ok(())
     }
 
-    /// Puts a fence that has signalled at `point` (`DRM_IOCTL_SYNCOBJ_SIGNAL`, at a point of a timeline
-    /// `DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL`).
+    /// Signals `point` (`DRM_IOCTL_SYNCOBJ_SIGNAL`, or `DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL` for a
+    /// timeline point).
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the ioctl failed.
     pub fn signal(&self, point: u64) -> Result<(), SyncobjError> {
         match point {
             0 => self.call("SYNCOBJ_SIGNAL", || {
@@ -245,10 +250,10 @@ impl Syncobj {
         }
     }
 
-    /// Takes the fence, or the whole timeline, out of it (`DRM_IOCTL_SYNCOBJ_RESET`).
+    /// Removes the fence or the whole timeline (`DRM_IOCTL_SYNCOBJ_RESET`).
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the ioctl failed.
     pub fn reset(&self) -> Result<(), SyncobjError> {
         self.call("SYNCOBJ_RESET", || {
             drm_ffi::syncobj::reset(self.fd(), &[self.handle]).map(drop)
@@ -263,26 +268,27 @@ impl Syncobj {
         Ok(points[0])
     }
 
-    /// The last point of a timeline that has signalled; 0 of none (`DRM_IOCTL_SYNCOBJ_QUERY`).
+    /// The last timeline point that has signalled, or 0 if none has (`DRM_IOCTL_SYNCOBJ_QUERY`).
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the ioctl failed.
     pub fn signalled(&self) -> Result<u64, SyncobjError> {
         self.query(false)
     }
 
-    /// The last point of a timeline that has a fence; 0 of none.
+    /// The last timeline point that has a fence, or 0 if none has
+    /// (`DRM_SYNCOBJ_QUERY_FLAGS_LAST_SUBMITTED`).
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the ioctl failed.
     pub fn submitted(&self) -> Result<u64, SyncobjError> {
         self.query(true)
     }
 
-    /// Waits on the CPU for `point`, for `timeout` at most.
+    /// Waits on the CPU for `point`, up to `timeout`.
     ///
     /// # Errors
-    /// As [`wait_many`](Self::wait_many).
+    /// Same as [`wait_many`](Self::wait_many).
     pub fn wait(
         &self,
         point: u64,
@@ -292,16 +298,16 @@ impl Syncobj {
         Self::wait_many(&[(self, point)], what, timeout).map(drop)
     }
 
-    /// Waits on the CPU for any or all of some syncobjs' points, for `timeout` at most
-    /// (`DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT`). Gives the place of one that has signalled, which says
-    /// something only of a wait for any.
+    /// Waits on the CPU for any or all of the given points, up to `timeout`
+    /// (`DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT`). Returns the index of a point that has signalled, which is
+    /// meaningful only when waiting for any.
     ///
     /// # Errors
-    /// - [`SyncobjError::Timeout`]: they have not.
-    /// - [`SyncobjError::NoFence`]: one of them has no fence, and it is not waited for that. Or there
-    ///   is none of them.
-    /// - [`SyncobjError::OtherDevice`]: they are not all of one device.
-    /// - [`SyncobjError::Device`].
+    /// - [`SyncobjError::Timeout`]: the points did not signal in time.
+    /// - [`SyncobjError::NoFence`]: a point has no fence and [`SyncobjWait::for_submit`] is not set, or
+    ///   `points` is empty.
+    /// - [`SyncobjError::OtherDevice`]: the syncobjs belong to different devices.
+    /// - [`SyncobjError::Device`]: the ioctl failed.
     pub fn wait_many(
         points: &[(&Self, u64)],
         what: SyncobjWait,
@@ -332,7 +338,7 @@ impl Syncobj {
         Ok(usize::try_from(waited.first_signaled).unwrap_or(0))
     }
 
-    /// The kernel's absolute time for a time from now.
+    /// The absolute `CLOCK_MONOTONIC` time, in nanoseconds, at which `timeout` expires.
     fn until(&self, timeout: Duration) -> Result<i64, SyncobjError> {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
             .map_err(|errno| self.device.error("clock_gettime", errno.into()))?;
@@ -340,12 +346,12 @@ impl Syncobj {
         Ok(i64::try_from(until.as_nanos()).unwrap_or(i64::MAX))
     }
 
-    /// Has the kernel write 1 to an eventfd, once, when `point` has signalled, also if its work is
-    /// submitted only later; with `available` when it is submitted (`DRM_IOCTL_SYNCOBJ_EVENTFD`).
+    /// Asks the kernel to write 1 to an eventfd, once, when `point` signals, or with `available` when
+    /// its work is submitted (`DRM_IOCTL_SYNCOBJ_EVENTFD`). The work may be submitted after this call.
     ///
     /// # Errors
-    /// [`SyncobjError::Device`]: the kernel has no such ioctl (`EINVAL` or `ENOTTY` before Linux 6.6),
-    /// or `eventfd` is another kind of file (`EINVAL`).
+    /// [`SyncobjError::Device`]: the kernel does not support the ioctl (`EINVAL` or `ENOTTY` before
+    /// Linux 6.6), or `eventfd` is not an eventfd (`EINVAL`).
     pub fn notify(
         &self,
         point: u64,

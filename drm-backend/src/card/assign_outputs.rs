@@ -1,4 +1,4 @@
-//! Finding a card's outputs, and giving each a CRTC.
+//! Detection of a card's outputs and CRTC assignment.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -15,22 +15,23 @@ use crate::kms::resources::is_gone;
 use crate::sys;
 
 impl Card {
-    /// The outputs as they are now. The driver detects again what is plugged in, which takes as long
-    /// as reading the monitors' EDIDs; call it at start and after an
+    /// The current outputs of the card. The driver probes every connector, which takes as long as
+    /// reading the monitors' EDIDs. Call this at start and after an
     /// [`Event::Hotplug`](crate::Event::Hotplug).
     ///
-    /// A connected output gets a CRTC here. It keeps the one that it has, unless another output could
-    /// not be driven otherwise.
+    /// This assigns a CRTC to each connected output. An output keeps its CRTC unless another output
+    /// could not be driven otherwise.
     ///
     /// # Errors
-    /// [`OpenError::Device`], [`OpenError::MissingProperty`].
+    /// - [`OpenError::Device`]: an ioctl failed.
+    /// - [`OpenError::MissingProperty`]: a connector lacks a required property.
     pub fn outputs(&self) -> Result<Vec<Output>, OpenError> {
         let inner = self.inner();
         let ids = inner.device.call("MODE_GETRESOURCES", || {
             sys::mode::get_resources(inner.device.as_fd())
         })?;
         let connectors = read_new(inner, &mut inner.state(), &ids.connectors)?;
-        // Reading an EDID takes its time: not under the lock.
+        // Reading an EDID is slow, so the lock is not held.
         let mut probed = Vec::new();
         for connector in connectors {
             match connector.status(&inner.device, true) {
@@ -48,8 +49,8 @@ impl Card {
     }
 }
 
-/// Reads connectors that were not seen before, and forgets those that are gone. Gives all that an
-/// application sees.
+/// Reads new connectors and removes those that are gone. Returns all connectors that are visible to
+/// the application, so without writeback connectors.
 fn read_new(
     inner: &CardInner,
     state: &mut State,
@@ -84,7 +85,7 @@ fn read_new(
         .collect())
 }
 
-/// Notes what is connected, and assigns CRTCs.
+/// Records which connectors are connected, and assigns CRTCs.
 fn update(inner: &CardInner, state: &mut State, probed: &[(Arc<Connector>, ConnectorStatus)]) {
     let mut changed = false;
     for known in &mut state.connectors {
@@ -107,7 +108,7 @@ fn update(inner: &CardInner, state: &mut State, probed: &[(Arc<Connector>, Conne
         .map(|known| {
             let driven = driven(known.connector.id);
             match driven {
-                // A CRTC keeps the output that it drives: a running picture is not moved.
+                // An active CRTC keeps its output.
                 Some(crtc) => (1 << crtc, Some(crtc)),
                 None if known.connected => (known.connector.possible_crtcs, known.crtc),
                 None => (0, None),

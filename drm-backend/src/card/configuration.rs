@@ -1,5 +1,5 @@
-//! What makes one commit different from another for a driver's check: everything but framebuffers,
-//! fences and damage.
+//! The part of a commit that matters to a driver's check: everything but framebuffers, fences and
+//! damage.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +10,8 @@ use crate::kms::mode::Mode;
 use crate::plane_property::PlaneValues;
 use dmashare::Rectangle;
 
-/// The kind of a framebuffer: two of one kind can replace each other without another check.
+/// The kind of a framebuffer. Framebuffers of the same kind can replace each other without another
+/// check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FramebufferKind {
     pub(crate) format: Fourcc,
@@ -18,18 +19,18 @@ pub(crate) struct FramebufferKind {
     pub(crate) extent: Extent,
 }
 
-/// A CRTC that is on.
+/// Configuration of an active CRTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CrtcConfiguration {
     pub(crate) connector: u32,
     pub(crate) mode: Mode,
-    /// The CRTC's writeback connector is connected to it.
+    /// The CRTC's writeback connector is attached to it.
     pub(crate) writeback_attached: bool,
-    /// This commit is captured.
+    /// Kind of the writeback target if this commit is captured.
     pub(crate) capture: Option<FramebufferKind>,
 }
 
-/// A plane that is on.
+/// Configuration of an active plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlaneConfiguration {
     pub(crate) crtc: usize,
@@ -54,7 +55,8 @@ impl fmt::Display for PlaneConfiguration {
     }
 }
 
-/// All of a card: outputs share bandwidth, so a verdict about one is a verdict about all.
+/// Configuration of a whole card. Outputs share bandwidth, so the driver's verdict applies only to the
+/// card as a whole.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Configuration {
     pub(crate) crtcs: Vec<Option<CrtcConfiguration>>,
@@ -69,7 +71,7 @@ impl Clone for Configuration {
         }
     }
 
-    /// Keeps the memory: a steady flip allocates nothing.
+    /// Reuses the allocations, so that a steady flip allocates nothing.
     fn clone_from(&mut self, source: &Self) {
         self.crtcs.clone_from(&source.crtcs);
         self.planes.clone_from(&source.planes);
@@ -77,7 +79,7 @@ impl Clone for Configuration {
 }
 
 impl Configuration {
-    /// A card with everything off.
+    /// A card with all CRTCs and planes off.
     pub(crate) fn off(crtcs: usize, planes: usize) -> Self {
         Self {
             crtcs: vec![None; crtcs],
@@ -85,7 +87,7 @@ impl Configuration {
         }
     }
 
-    /// Captures are of one commit only.
+    /// Removes all captures, which apply to one commit only.
     pub(crate) fn without_captures(&mut self) {
         for crtc in self.crtcs.iter_mut().flatten() {
             crtc.capture = None;
@@ -93,14 +95,14 @@ impl Configuration {
     }
 }
 
-/// Configurations that the driver has accepted (`TEST_ONLY`), the latest first.
+/// Configurations that the driver has accepted (`TEST_ONLY`), most recent first.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
     known: VecDeque<Configuration>,
 }
 
 impl Accepted {
-    /// A display has few: windows that move make many, which are not met again.
+    /// A display reuses few configurations. Moving windows create many, but those do not recur.
     const LIMIT: usize = 16;
 
     pub(crate) fn contains(&self, configuration: &Configuration) -> bool {
@@ -115,8 +117,8 @@ impl Accepted {
         self.known.push_front(configuration.clone());
     }
 
-    /// Forgets what was accepted, because it may be refused now: something was plugged in or out,
-    /// or a real commit was refused after all.
+    /// Removes all entries, because the driver may now refuse them: a display was connected or
+    /// disconnected, or the driver refused a real commit.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
     }

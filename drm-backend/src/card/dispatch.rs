@@ -1,4 +1,4 @@
-//! Reading what has happened, and freeing what is no longer shown.
+//! Event dispatch and release of buffers that are no longer shown.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,25 +16,26 @@ use crate::card::state::{Freed, State};
 use crate::card::{Card, CardInner, event};
 use crate::error::DeviceError;
 
-/// What epoll reports for the device file.
+/// Epoll token of the device file.
 pub(crate) const DEVICE_TOKEN: u64 = 0;
-/// What epoll reports for uevents.
+/// Epoll token of the uevent socket.
 pub(crate) const UEVENT_TOKEN: u64 = 1;
 
-/// What epoll reports for a capture's out-fence.
+/// Epoll token of a capture's out-fence.
 pub(crate) fn capture_token(serial: u64) -> u64 {
     UEVENT_TOKEN + serial
 }
 
-/// The kernel keeps 4 KiB of events for a file at most (`drm_file_alloc`): one read takes all.
+/// The kernel queues at most 4 KiB of events per file (`drm_file_alloc`), so one read returns all.
 const EVENT_BYTES: usize = 4096;
 
 impl Card {
-    /// Reads what has happened, signals the fences of buffers that are free now, and destroys what
-    /// was retired. Never blocks. Call it when the card's descriptor ([`AsFd`]) becomes readable.
+    /// Reads pending events, signals the fences of buffers that the display no longer uses, and
+    /// destroys retired framebuffers. Does not block. Call it when the card's file descriptor
+    /// ([`AsFd`]) becomes readable.
     ///
     /// # Errors
-    /// [`DeviceError`] when a system call fails; call it again.
+    /// [`DeviceError`]: a system call failed; the call can be repeated.
     pub fn dispatch(&self) -> Result<Events, DeviceError> {
         let inner = self.inner();
         let mut events = Events::default();
@@ -51,11 +52,11 @@ impl Card {
         result.map(|()| events)
     }
 
-    /// Waits until something has happened, for `timeout` at most, and dispatches. For tools; a
-    /// program with a loop of its own polls the card's descriptor.
+    /// Waits up to `timeout` for events and dispatches them. This is for simple tools; a program with
+    /// an event loop polls the card's file descriptor instead.
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Same as [`dispatch`](Self::dispatch).
     pub fn wait_events(&self, timeout: Duration) -> Result<Events, DeviceError> {
         let start = Instant::now();
         loop {
@@ -75,16 +76,16 @@ impl Card {
     }
 }
 
-/// Becomes readable when [`Card::dispatch`] has something to do: page flips, captures that are over,
-/// displays that were plugged in or out.
+/// The file descriptor becomes readable when [`Card::dispatch`] has work: a page flip, a completed
+/// capture, or a hotplug.
 impl AsFd for Card {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner().epoll.0.as_fd()
     }
 }
 
-/// The commit that an event is of. A file that was passed on may still have events of the program
-/// that used it before, whose `user_data` is anything, often an address.
+/// The commit that an event belongs to. A file that another program used before may still have that
+/// program's events queued, with arbitrary `user_data`, often an address.
 fn commit_of(flip: &FlipComplete, last_commit: u64) -> Option<CommitId> {
     let ours = (1..=last_commit).contains(&flip.user_data);
     ours.then(|| CommitId::new(flip.user_data))
@@ -161,7 +162,7 @@ impl CardInner {
             return Ok(());
         };
         let read = uevents.read(self.device.number(), |hotplug| {
-            // Another monitor may have other limits.
+            // A different monitor may have different limits.
             state.accepted.clear();
             events.push(Event::Hotplug {
                 connector: hotplug.connector,
@@ -220,7 +221,7 @@ mod tests {
         for user_data in [0, 4, 0x7ffd_1234_5678, u64::MAX] {
             assert_eq!(commit_of(user_data, 3), None);
         }
-        // Before the first commit there is none.
+        // Before the first commit, no event is ours.
         assert_eq!(commit_of(0, 0), None);
         assert_eq!(commit_of(1, 0), None);
     }

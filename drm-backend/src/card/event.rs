@@ -1,4 +1,4 @@
-//! What a card tells.
+//! Events of a card.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::kms::output::OutputId;
 
-/// Identity of a commit on its card. Later commits have greater ones.
+/// Identifier of a commit, unique per card and increasing with each commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommitId(u64);
 
@@ -17,46 +17,47 @@ impl CommitId {
         Self(number)
     }
 
-    /// The number.
+    /// The identifier as a number.
     pub fn as_u64(self) -> u64 {
         self.0
     }
 }
 
-/// Something that has happened.
+/// An event that [`Card::dispatch`](crate::Card::dispatch) reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A commit is on the screen of an output (`DRM_EVENT_FLIP_COMPLETE`), or has switched it off.
+    /// A commit has reached the screen of an output (`DRM_EVENT_FLIP_COMPLETE`), or has switched the
+    /// output off.
     Flip {
-        /// The output.
+        /// Output that shows the commit.
         output: OutputId,
-        /// The commit.
+        /// Commit that is on the screen.
         commit: CommitId,
-        /// The output's count of vertical blanks. It grows by one a refresh: what is missing between
-        /// two flips was missed.
+        /// Vertical blank counter of the output. It increases by one per refresh, so a larger step
+        /// between two flips means missed refreshes.
         sequence: u32,
-        /// When the vertical blank was: `CLOCK_MONOTONIC`, to microseconds.
+        /// Time of the vertical blank: `CLOCK_MONOTONIC`, with microsecond resolution.
         time: Duration,
     },
-    /// A capture is over: the target's pixels are there, unless the status is an error.
+    /// A capture has completed. The target contains the pixels unless the status is an error.
     Written {
-        /// The output that was captured.
+        /// Output that was captured.
         output: OutputId,
-        /// The commit that asked for it.
+        /// Commit that requested the capture.
         commit: CommitId,
-        /// Whether it worked.
+        /// Status of the capture's fence.
         status: FenceStatus,
     },
-    /// Something was plugged in or out: ask [`Card::outputs`](crate::Card::outputs) again.
+    /// A display was connected or disconnected. Call [`Card::outputs`](crate::Card::outputs) again.
     Hotplug {
-        /// The connector, where the kernel names one.
+        /// Connector of the display, if the kernel names it.
         connector: Option<OutputId>,
     },
 }
 
-/// The events of one [`Card::dispatch`](crate::Card::dispatch), in the order in which they came.
-/// Up to eight take no allocation.
+/// The events of one [`Card::dispatch`](crate::Card::dispatch), in order of arrival. Up to eight
+/// events need no allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     events: SmallVec<[Event; 8]>,
@@ -94,7 +95,7 @@ impl<'a> IntoIterator for &'a Events {
     }
 }
 
-/// `DRM_EVENT_FLIP_COMPLETE` as it is read from the device file.
+/// Payload of a `DRM_EVENT_FLIP_COMPLETE` that was read from the device file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlipComplete {
     pub(crate) user_data: u64,
@@ -103,14 +104,14 @@ pub(crate) struct FlipComplete {
     pub(crate) crtc_id: u32,
 }
 
-/// Calls `visit` for every flip among the events that were read. Each event begins with its type and
-/// its length in bytes; other types are passed over.
+/// Calls `visit` for every flip event in `bytes`. Each event begins with its type and its length in
+/// bytes; events of other types are skipped.
 pub(crate) fn parse(mut bytes: &[u8], mut visit: impl FnMut(FlipComplete)) {
     while let Some((header, _)) = bytes.split_first_chunk::<8>() {
         let kind = word(header, 0);
         let length = word(header, 4) as usize;
         let Some(event) = bytes.get(..length).filter(|event| event.len() >= 8) else {
-            tracing::error!(length, "the kernel sent a broken event");
+            tracing::error!(length, "the kernel sent a malformed event");
             return;
         };
         bytes = &bytes[length..];
@@ -119,7 +120,7 @@ pub(crate) fn parse(mut bytes: &[u8], mut visit: impl FnMut(FlipComplete)) {
         }
         let low = u64::from(word(event, 8));
         let high = u64::from(word(event, 12));
-        // The kernel's order of bytes is ours; only the halves' order depends on it.
+        // The kernel uses native byte order, so only the order of the halves depends on it.
         let user_data = if cfg!(target_endian = "little") {
             high << 32 | low
         } else {
@@ -135,7 +136,7 @@ pub(crate) fn parse(mut bytes: &[u8], mut visit: impl FnMut(FlipComplete)) {
     }
 }
 
-/// Four bytes at an offset that the caller has checked.
+/// Reads a native-endian `u32`. The caller has checked the offset.
 fn word(bytes: &[u8], offset: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[offset..offset + 4]);

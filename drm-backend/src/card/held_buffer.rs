@@ -1,16 +1,17 @@
-//! What the display holds of a buffer that it shows or captures into.
+//! References that the display holds to a buffer that it shows or captures into.
 
 use dmashare::{Mapping, Moment, PinGuard};
 
 use crate::card::Card;
 use crate::kms::output::OutputId;
 
-/// A buffer that the display reads or writes: its framebuffer exists, and its memory stays where it
-/// is. Not to be dropped while the card's state is locked: the framebuffer is closed, this may be the
-/// last handle of the card, and letting go of a pin may wait for a callback of the application.
+/// A buffer that the display reads or writes. This keeps its framebuffer alive and its memory pinned.
+///
+/// It must not be dropped while the card's state is locked: the drop closes the framebuffer, may drop
+/// the last handle of the card, and releasing the pin may wait for a callback of the application.
 #[derive(Debug)]
 pub(crate) struct Held {
-    // The framebuffer goes before the buffer may move.
+    // Dropped before `pin`: the framebuffer must be closed before the buffer can move.
     pub(crate) mapping: Mapping<Card>,
     pub(crate) output: OutputId,
     pin: PinGuard,
@@ -25,7 +26,7 @@ impl Held {
         }
     }
 
-    /// Notes since when the buffer is on the screen.
+    /// Records when the buffer appeared on the screen.
     pub(crate) fn appeared(&self, at: Moment) {
         self.pin.set_since(at);
     }

@@ -1,4 +1,4 @@
-//! Importing dma-bufs: everything is checked before the driver sees it.
+//! Import of dma-bufs. All parameters are checked before the driver sees them.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -28,24 +28,26 @@ impl Importer for Card {
         self.scanout_constraint()
     }
 
-    /// Imports the dma-bufs (PRIME) and makes a framebuffer of them.
+    /// Imports the dma-bufs (PRIME) and creates a framebuffer.
     ///
     /// # Errors
-    /// - [`ImportError::MissingFeature`]: the driver imports no dma-bufs.
-    /// - [`ImportError::UnsupportedFormat`], [`ImportError::UnsupportedModifier`] with what planes
-    ///   take (`IN_FORMATS`).
-    /// - [`ImportError::TooSmall`], [`ImportError::TooLarge`].
-    /// - [`ImportError::Layout`]: planes do not fit their memory, or begin past 4 GiB.
-    /// - [`ImportError::Refused`]: the driver refuses (`PRIME_FD_TO_HANDLE`, `MODE_ADDFB2`).
-    /// - [`ImportError::Device`]: one of these failed for a reason that may pass.
+    /// - [`ImportError::MissingFeature`]: the driver does not support PRIME import.
+    /// - [`ImportError::UnsupportedFormat`], [`ImportError::UnsupportedModifier`]: no plane supports the
+    ///   format or the modifier; the error lists the supported ones (`IN_FORMATS`).
+    /// - [`ImportError::TooSmall`], [`ImportError::TooLarge`]: the extent is outside the framebuffer
+    ///   limits of the card.
+    /// - [`ImportError::Layout`]: the planes do not fit their memory.
+    /// - [`ImportError::Refused`]: the driver rejected `PRIME_FD_TO_HANDLE` or `MODE_ADDFB2`, or a plane
+    ///   offset exceeds 32 bits.
+    /// - [`ImportError::Device`]: one of these ioctls failed for a reason that may be temporary.
     fn import(&self, desc: &BufferDesc, backing: &Backing) -> Result<Framebuffer, ImportError> {
         let inner = self.inner();
         inner.collect();
         let dmabuf = backing.dmabuf();
         check(inner, dmabuf)?;
         let planes = plane_arrays(inner, dmabuf)?;
-        // One handle for each memory. They are needed until the framebuffer exists: it holds the
-        // memory itself.
+        // One handle per memory. The handles are needed only until the framebuffer exists, which then
+        // references the memory.
         let mut handles = SmallVec::<[GemHandle; 4]>::new();
         for memory in dmabuf.memories() {
             let handle = GemHandle::import(&inner.device, memory)
@@ -95,7 +97,7 @@ impl Importer for Card {
     }
 }
 
-/// What ADDFB2 takes for each plane; unused ones are 0.
+/// Per-plane arguments of ADDFB2. Unused entries are 0.
 #[derive(Default)]
 struct PlaneArrays {
     pitches: [u32; 4],
@@ -164,7 +166,8 @@ fn check(inner: &Arc<CardInner>, dmabuf: &DmaBuf) -> Result<(), ImportError> {
             maximum,
         });
     }
-    // Drivers check little of this: one that reads overlapping rows or past the end is not asked.
+    // Drivers check little of this, so a layout with overlapping rows or out-of-bounds reads must not
+    // reach them.
     let sizes: SmallVec<[u64; 4]> = dmabuf
         .memories()
         .iter()
@@ -174,7 +177,8 @@ fn check(inner: &Arc<CardInner>, dmabuf: &DmaBuf) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// An errno that the kernel gives for arguments is a refusal; any other error may pass.
+/// Maps an errno that the kernel returns for bad arguments to a refusal. Any other error may be
+/// temporary.
 fn device_error(inner: &CardInner, operation: &'static str, source: io::Error) -> ImportError {
     let importer = inner.device.name().to_owned();
     let is_refusal = matches!(

@@ -1,4 +1,4 @@
-//! What a display takes, and what dumb buffers are, for a negotiation.
+//! Displays and dumb buffers as parties of a negotiation.
 
 use dmashare::negotiation::{FormatSupport, LayoutControl, MemoryKinds};
 use dmashare::{FormatInfo, Modifier, Party, Placements, Usage};
@@ -8,10 +8,11 @@ use crate::device::dumb_buffers::DumbBuffers;
 use crate::kms::output::Output;
 
 impl Card {
-    /// The primary plane of an output as a party of a [`Negotiation`](dmashare::Negotiation): what it
-    /// takes (`IN_FORMATS`) between the smallest and the largest framebuffer, within what
-    /// [`set_scanout_constraint`](Self::set_scanout_constraint) said. KMS tells nothing of strides,
-    /// padding and places. A display that is not connected takes no format.
+    /// The primary plane of an output as a party of a [`Negotiation`](dmashare::Negotiation). It
+    /// supports the formats and modifiers of `IN_FORMATS`, extents between the smallest and the largest
+    /// framebuffer, and the constraint of
+    /// [`set_scanout_constraint`](Self::set_scanout_constraint). KMS does not report requirements on
+    /// strides, padding and placement. A disconnected output supports no format.
     pub fn scanout_party(&self, output: &Output) -> Party {
         let capabilities = self.capabilities();
         let formats = output.formats().iter().flat_map(|(format, modifiers)| {
@@ -24,15 +25,16 @@ impl Card {
         });
         let name = format!("{}, {}", self.name(), output.name());
         let party = Party::importer(name, Usage::SCANOUT).with_formats(formats);
-        // A display that demands nothing else has no alignment which could be too large.
+        // `constrained` fails only if the least common multiple of the stride alignments overflows. This
+        // party has no stride alignment of its own.
         let constraint = self.scanout_constraint();
         party.clone().constrained(&constraint).unwrap_or(party)
     }
 }
 
 impl DumbBuffers {
-    /// Dumb buffers as the memory of a [`Negotiation`](dmashare::Negotiation): LINEAR images of every
-    /// format that is known here, in host memory. The driver chooses the pitch.
+    /// Dumb buffers as the exporter of a [`Negotiation`](dmashare::Negotiation): LINEAR images of every
+    /// format that this library knows, in host memory. The driver chooses the pitch.
     pub fn party(&self) -> Party {
         let formats = FormatInfo::all()
             .iter()

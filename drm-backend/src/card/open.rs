@@ -23,7 +23,7 @@ use crate::kms::capabilities::Capabilities;
 use crate::kms::output::Output;
 use crate::kms::resources::Resources;
 
-/// What a card is opened for.
+/// Purpose for which a card is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Show { owns_master: bool },
@@ -34,11 +34,13 @@ impl Card {
     /// Opens a primary node (`/dev/dri/cardN`) and becomes DRM master.
     ///
     /// # Errors
-    /// - [`OpenError::Open`], [`OpenError::NotDrm`]: no such file, no permission, another file.
-    /// - [`OpenError::NoKms`]: a render node or a device without displays.
-    /// - [`OpenError::NoAtomic`]: the driver has no atomic mode setting.
-    /// - [`OpenError::NoMaster`]: another process holds the display.
-    /// - [`OpenError::Device`], [`OpenError::MissingProperty`]: an ioctl failed, a driver is broken.
+    /// - [`OpenError::Open`]: the file does not exist, or permission is denied.
+    /// - [`OpenError::NotDrm`]: the file is not a DRM device.
+    /// - [`OpenError::NoKms`]: the node is a render node, or the device has no displays.
+    /// - [`OpenError::NoAtomic`]: the driver does not support atomic mode setting.
+    /// - [`OpenError::NoMaster`]: another process is master.
+    /// - [`OpenError::Device`]: an ioctl failed.
+    /// - [`OpenError::MissingProperty`]: the driver lacks a required property.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let device = DrmDevice::open(path.as_ref())?;
         Self::new(device, Purpose::Show { owns_master: true })
@@ -47,8 +49,8 @@ impl Card {
     /// Opens the first card that has a connected output.
     ///
     /// # Errors
-    /// - [`OpenError::NoMaster`]: there is a display, but another process holds it.
-    /// - [`OpenError::NoDisplay`] with what was tried.
+    /// - [`OpenError::NoMaster`]: no card could be used, and another process is master of one.
+    /// - [`OpenError::NoDisplay`]: no card has a connected output; the error lists what was tried.
     pub fn open_any() -> Result<Self, OpenError> {
         let mut tried = Vec::new();
         let mut held = None;
@@ -73,23 +75,23 @@ impl Card {
         })
     }
 
-    /// Takes an open primary node, such as a seat daemon gives. It should be master; if it is not,
-    /// that is tried. Master is not given back: it is the daemon's business. When the daemon says that
-    /// the session is active again, call [`acquire_master`](Self::acquire_master): another process
-    /// may have changed what is shown, and commits set only what differs from what was shown last.
+    /// Uses an open primary node, such as one from a seat daemon. If the file is not master, this tries
+    /// to become master. Dropping the card keeps master, because the daemon manages it. When the daemon
+    /// reports that the session is active again, call [`acquire_master`](Self::acquire_master): another
+    /// process may have changed the KMS state, and commits set only what differs from the last commit.
     ///
-    /// The open file description must be the card's alone, but for its giver, who only sets and drops
-    /// master: a duplicate (`dup`, `try_clone`, `SCM_RIGHTS`) is the same description. GEM handles,
-    /// client capabilities and events belong to it. If GBM, EGL or another library uses it too, an
-    /// import of a buffer that it made gives that library's own handle (`PRIME_FD_TO_HANDLE` gives
-    /// one handle for one object), and the card closes it after the import: the library's buffer is
-    /// gone. The first of both to read the file also takes the other's events. So keep what the
-    /// daemon gave for the card, and let the others open the node again, or the render node: they
-    /// need no master. Or give the card a lease, which is a description of its own
-    /// (`DRM_IOCTL_MODE_CREATE_LEASE`).
+    /// The card must be the only user of the open file description, except for the daemon, which only
+    /// sets and drops master. A duplicate (`dup`, `try_clone`, `SCM_RIGHTS`) is the same description.
+    /// GEM handles, client capabilities and events belong to the description. If GBM, EGL or another
+    /// library uses it too, importing a buffer of that library returns the library's own handle
+    /// (`PRIME_FD_TO_HANDLE` returns one handle per object), and the card closes it after the import,
+    /// which invalidates the library's buffer. Also, whichever reads the file first consumes the
+    /// other's events. So reserve the daemon's file for the card, and let other libraries open the
+    /// node again, or the render node: they do not need master. Alternatively, use a lease for the
+    /// card, which has its own description (`DRM_IOCTL_MODE_CREATE_LEASE`).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Same as [`open`](Self::open).
     pub fn from_fd(fd: OwnedFd) -> Result<Self, OpenError> {
         let path = std::fs::read_link(format!(
             "/proc/self/fd/{}",
@@ -100,11 +102,12 @@ impl Card {
         Self::new(device, Purpose::Show { owns_master: false })
     }
 
-    /// Opens a card for looking: outputs, formats, imports. It is not master, nor in anyone's way,
-    /// and its commits fail with [`CommitError::NoMaster`](crate::CommitError::NoMaster).
+    /// Opens a card for inspection: outputs, formats, imports. It does not become master and does not
+    /// prevent other processes from becoming master. Its commits fail with
+    /// [`CommitError::NoMaster`](crate::CommitError::NoMaster).
     ///
     /// # Errors
-    /// As [`open`](Self::open), but not [`OpenError::NoMaster`].
+    /// Same as [`open`](Self::open), except for [`OpenError::NoMaster`].
     pub fn inspect(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::new(DrmDevice::open(path.as_ref())?, Purpose::Look)
     }
@@ -113,10 +116,10 @@ impl Card {
         let device = Arc::new(device);
         capabilities::enable_client_capabilities(&device)?;
         let file = device.clone();
-        // The file may be open elsewhere, too, so master does not go with ours.
+        // The open file may be shared, so closing our descriptor may not drop master.
         let master = match purpose {
             Purpose::Show { .. } => Some(master::acquire(&file)?),
-            // The first to open a card becomes its master without asking.
+            // The kernel makes the first opener of a card its master.
             Purpose::Look if master::is_master(&device) => {
                 master::release(&device).map_err(|source| device.error("DROP_MASTER", source))?;
                 None
@@ -155,7 +158,7 @@ impl Card {
                 device,
             }),
         };
-        // Outputs are known, and CRTCs assigned, before the first commit.
+        // Detects outputs and assigns CRTCs before the first commit.
         card.outputs()?;
         if let Some(master) = master {
             master.keep();
@@ -164,15 +167,15 @@ impl Card {
     }
 }
 
-/// Uevents, unless this process may not have them: it can show pictures, but is not told of
-/// hotplugs.
+/// Opens the uevent socket. Returns `None` if this process is not permitted to; the card then works
+/// without hotplug events.
 fn open_uevents(device: &DrmDevice) -> Result<Option<Uevents>, OpenError> {
     match Uevents::open() {
         Ok(uevents) => Ok(Some(uevents)),
         Err(
             errno @ (Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT),
         ) => {
-            tracing::warn!(%errno, "no uevents: hotplugs will not be told");
+            tracing::warn!(%errno, "cannot receive uevents: hotplugs will not be reported");
             Ok(None)
         }
         Err(errno) => Err(device.error("socket (uevent)", errno.into()).into()),

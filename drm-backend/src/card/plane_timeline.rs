@@ -1,9 +1,9 @@
-//! Which buffers a plane shows or may still be reading, and when each is free.
+//! Tracks which buffers a plane shows or may still read, and when each is free.
 //!
-//! A buffer that a plane has shown is free when a later commit's flip event has arrived and every
-//! writeback of the commits that showed it has signalled. The flip event alone is not enough: a
-//! buffer that was drawn into then, while a writeback of it was pending, had most of its captured
-//! pixels spoiled.
+//! A buffer is free when the flip event of a later commit has arrived and every writeback of the
+//! commits that showed the buffer has signalled. The flip event alone is not enough: drawing into a
+//! buffer at that point, while a writeback of it was pending, was observed to corrupt most of the
+//! captured pixels.
 
 use std::collections::VecDeque;
 
@@ -12,27 +12,27 @@ use smallvec::SmallVec;
 
 use crate::card::event::CommitId;
 
-/// One buffer on one plane, from the commit that shows it until it is free. `M` is what keeps the
-/// buffer: a mapping.
+/// One buffer on one plane, from the commit that shows it until the buffer is free. `M` keeps the
+/// buffer alive, like a mapping.
 #[derive(Debug)]
 struct PlaneUse<M> {
     mapping: M,
     crtc: usize,
     point: u64,
-    /// The commit that shows it.
+    /// The commit that shows the buffer.
     shown_by: CommitId,
-    /// That commit is on the screen.
+    /// `shown_by` is on the screen.
     on_screen: bool,
-    /// The commit that shows something else.
+    /// The commit that replaces the buffer.
     replaced_by: Option<CommitId>,
-    /// That one is on the screen.
+    /// `replaced_by` is on the screen.
     ended: bool,
-    /// Captures that may still be reading it.
+    /// Captures that may still read the buffer.
     captures: SmallVec<[u64; 2]>,
 }
 
-/// The buffers of one plane. Point `n` of its timeline is the `n`-th buffer that it shows; points
-/// signal in order, so a buffer waits also for those before it, which were replaced earlier.
+/// The buffers of one plane. Point `n` of the timeline is the `n`-th buffer that the plane shows.
+/// Points signal in order, so a buffer also waits for its predecessors, which were replaced earlier.
 #[derive(Debug)]
 pub(crate) struct PlaneTimeline<M> {
     timeline: SoftwareTimeline,
@@ -41,7 +41,7 @@ pub(crate) struct PlaneTimeline<M> {
 }
 
 impl<M> PlaneTimeline<M> {
-    /// `producer` names it in reports.
+    /// Creates an empty timeline whose fences report `producer` as their producer.
     pub(crate) fn new(producer: String) -> Self {
         Self {
             timeline: SoftwareTimeline::new(producer),
@@ -50,7 +50,7 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// The buffer that it shows as of the last commit.
+    /// The buffer that the plane shows as of the last commit.
     pub(crate) fn current(&self) -> Option<&M> {
         self.uses
             .back()
@@ -58,18 +58,18 @@ impl<M> PlaneTimeline<M> {
             .map(|used| &used.mapping)
     }
 
-    /// Everything that it holds.
+    /// All buffers that the plane holds.
     pub(crate) fn held(&self) -> impl Iterator<Item = &M> {
         self.uses.iter().map(|used| &used.mapping)
     }
 
-    /// The fence of the next buffer, should it be shown.
+    /// The fence that the next shown buffer gets.
     pub(crate) fn next_fence(&self) -> Fence {
         self.timeline.fence(self.last_point + 1)
     }
 
-    /// `commit` shows `mapping` from now on. Its fence is what [`next_fence`](Self::next_fence) gave.
-    /// `flips` as with [`hide`](Self::hide).
+    /// Records that `commit` shows `mapping`. Its fence is the one that
+    /// [`next_fence`](Self::next_fence) returned. `flips` is the same as for [`hide`](Self::hide).
     pub(crate) fn show(
         &mut self,
         mapping: M,
@@ -91,8 +91,8 @@ impl<M> PlaneTimeline<M> {
         });
     }
 
-    /// `commit` shows nothing here from now on. `flips` says whether a flip event will come for a
-    /// CRTC. If none does, another process has switched it off, and nothing is read any more.
+    /// Records that `commit` disables the plane. `flips` returns whether a flip event will arrive for a
+    /// CRTC. If not, another process has switched the CRTC off, and it no longer reads the buffer.
     pub(crate) fn hide(&mut self, commit: CommitId, flips: impl FnOnce(usize) -> bool) {
         let last = self.uses.back_mut();
         if let Some(used) = last.filter(|used| used.replaced_by.is_none()) {
@@ -101,7 +101,7 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// A capture reads what is shown now.
+    /// Records that a capture reads the current buffer.
     pub(crate) fn capture(&mut self, capture: u64) {
         if let Some(used) = self.uses.back_mut()
             && used.replaced_by.is_none()
@@ -110,15 +110,15 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// A capture is over.
+    /// Records that a capture has completed.
     pub(crate) fn captured(&mut self, capture: u64) {
         for used in &mut self.uses {
             used.captures.retain(|pending| *pending != capture);
         }
     }
 
-    /// `commit` is on the screen of a CRTC: what it replaced there is no longer read. What has appeared
-    /// with it is given to `appeared`.
+    /// Records that `commit` is on the screen of a CRTC, so that the buffers which it replaced there are
+    /// no longer read. Calls `appeared` for each buffer that appeared with it.
     pub(crate) fn flipped(&mut self, crtc: usize, commit: CommitId, mut appeared: impl FnMut(&M)) {
         for used in self.uses.iter_mut().filter(|used| used.crtc == crtc) {
             if used.replaced_by.is_some_and(|by| by <= commit) {
@@ -130,7 +130,7 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// Signals the fences of buffers that are free now, and gives each to `freed`.
+    /// Signals the fences of all buffers that are now free, and passes each buffer to `freed`.
     pub(crate) fn release(&mut self, mut freed: impl FnMut(M)) {
         while let Some(used) = self.uses.front() {
             if !used.ended || !used.captures.is_empty() {
@@ -143,7 +143,7 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// The card is closed: nothing is read any more.
+    /// Signals all fences and passes all buffers to `freed`, because the card is closed.
     pub(crate) fn close(&mut self, mut freed: impl FnMut(M)) {
         self.timeline.signal(self.last_point);
         for used in self.uses.drain(..) {
@@ -162,7 +162,7 @@ mod tests {
         CommitId::new(number)
     }
 
-    /// Every CRTC flips.
+    /// A flip event will arrive for every CRTC.
     const FLIPS: fn(usize) -> bool = |_| true;
 
     fn released(plane: &mut PlaneTimeline<u32>) -> Vec<u32> {
@@ -225,7 +225,7 @@ mod tests {
         let fence = plane.next_fence();
         plane.show(1, 1, commit(1), FLIPS);
         plane.show(2, 1, commit(2), FLIPS);
-        // The next is on another CRTC: this one's event does not tell.
+        // The next buffer is on another CRTC, whose events do not cover this one.
         plane.show(3, 0, commit(3), off);
         // The flip of the second commit may still come; points signal in order.
         assert!(released(&mut plane).is_empty());
@@ -270,8 +270,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in which order, a buffer's fence signals only when the rule allows it,
-        /// and every fence has signalled once everything has ended.
+        /// In any order of events, a buffer's fence signals exactly when the rule in the module
+        /// documentation allows it.
         #[test]
         fn no_buffer_is_freed_early_and_none_is_kept(steps in proptest::collection::vec(step(), 0..60)) {
             let mut plane = PlaneTimeline::new("plane".to_owned());

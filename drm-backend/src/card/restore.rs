@@ -1,4 +1,4 @@
-//! The state that a card was in before, and its restoration.
+//! Restoration of a card's previous KMS state.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::sys::atomic;
 use crate::sys::atomic::FenceSlots;
 use crate::sys::signal::SignalAction;
 
-/// Restores the previous state when it is dropped, or earlier in a signal handler.
+/// Restores the previous KMS state on drop, or earlier in a signal handler.
 #[derive(Debug)]
 pub(crate) struct Restore {
     device: Arc<DrmDevice>,
     snapshot: Snapshot,
-    /// How often something was about to be changed.
+    /// Number of changes that were announced with `taint`.
     changes: AtomicU64,
-    /// How many of these changes were undone.
+    /// Number of these changes that were undone.
     undone: AtomicU64,
 }
 
@@ -33,16 +33,17 @@ impl Restore {
         }
     }
 
-    /// Something is about to be changed.
+    /// Announces a change of the KMS state.
     pub(crate) fn taint(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Shows what was shown before, or nothing if that is gone (its framebuffers went with their
-    /// owner). Blocks until it is on the screen, a frame or two. Allocates nothing.
+    /// Restores the previous picture, or switches everything off if its framebuffers were destroyed
+    /// with their owner. Blocks until the commit is on the screen, for a frame or two. Allocates
+    /// nothing.
     ///
-    /// A second call that comes before the first is done (another signal) does
-    /// the same again: after it the process may end, which would interrupt the first.
+    /// A call during another call (from a second signal) repeats the restoration, because the process
+    /// may exit after it and thereby interrupt the first call.
     pub(crate) fn run(&self) {
         let changes = self.changes.load(Ordering::Acquire);
         if changes <= self.undone.load(Ordering::Acquire) {
@@ -71,7 +72,7 @@ impl Drop for Restore {
     }
 }
 
-/// [`Restore::run`] in a signal handler: system calls on prepared memory only.
+/// [`Restore::run`] as a signal action. It only makes system calls on prepared memory.
 pub(crate) struct RestoreInHandler(pub(crate) Arc<Restore>);
 
 impl SignalAction for RestoreInHandler {

@@ -1,4 +1,4 @@
-//! What a card shows, has shown and is about to show.
+//! Mutable state of a card: current, previous and next configuration.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::kms::resources::Resources;
 use crate::kms::snapshot::Foreign;
 use crate::sys::atomic::FenceSlots;
 
-/// Objects to be dropped once the state is unlocked.
+/// Buffers that must be dropped after the state is unlocked.
 pub(crate) type Freed = SmallVec<[Held; 8]>;
 
-/// A connector that was seen, and what it was assigned.
+/// A known connector and the CRTC that is assigned to it.
 #[derive(Debug)]
 pub(crate) struct KnownConnector {
     pub(crate) connector: Arc<Connector>,
@@ -31,19 +31,19 @@ pub(crate) struct KnownConnector {
     pub(crate) crtc: Option<usize>,
 }
 
-/// Commits that are on their way on one CRTC, and the output that it drives.
+/// Pending commits of one CRTC, each with the output that the CRTC drives.
 #[derive(Debug, Default)]
 pub(crate) struct CrtcQueue {
     pub(crate) pending: VecDeque<(CommitId, OutputId)>,
 }
 
-/// Everything that changes. One lock guards it. It is taken before reservations are, and never while
-/// one is held; mappings and pins are not dropped under it.
+/// All mutable state of a card, guarded by one lock. The lock is taken before reservations and never
+/// while holding one. Mappings and pins must not be dropped under it.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) names: PropertyNames,
     pub(crate) connectors: Vec<KnownConnector>,
-    /// What others had on, until the first commit switches it off.
+    /// KMS state that other programs left behind, until the first commit switches it off.
     pub(crate) foreign: Foreign,
     pub(crate) current: Configuration,
     pub(crate) accepted: Accepted,
@@ -52,9 +52,9 @@ pub(crate) struct State {
     pub(crate) captures: Vec<Capture>,
     pub(crate) last_commit: u64,
     pub(crate) last_capture: u64,
-    /// When the last flip was, by the kernel's clock.
+    /// Time of the last flip, by the kernel's clock.
     pub(crate) last_event: Option<Moment>,
-    // Memory that is kept from one commit to the next.
+    // Scratch memory that commits reuse.
     pub(crate) next: Configuration,
     pub(crate) request: Request,
     pub(crate) slots: FenceSlots,
@@ -101,14 +101,14 @@ impl State {
         }
     }
 
-    /// Signals the fences of buffers that are free now.
+    /// Signals the fences of all buffers that are now free.
     pub(crate) fn release(&mut self, freed: &mut Freed) {
         for plane in &mut self.planes {
             plane.release(|held| freed.push(held));
         }
     }
 
-    /// How many different mappings the display holds.
+    /// Number of distinct mappings that the display holds.
     pub(crate) fn held(&self) -> usize {
         let all = || {
             let shown = self.planes.iter().flat_map(PlaneTimeline::held);
@@ -123,14 +123,15 @@ impl State {
             .count()
     }
 
-    /// Another process may have changed what is on: every mode must be set again.
+    /// Resets the configuration so that the next commit sets every mode again, because another process
+    /// may have changed it.
     pub(crate) fn forget_configuration(&mut self, foreign: Foreign) {
         self.current = Configuration::off(self.current.crtcs.len(), self.current.planes.len());
         self.foreign = foreign;
         self.accepted.clear();
     }
 
-    /// Ends all uses by the display: every fence signals, every mapping is released.
+    /// Ends all uses by the display: signals every fence and releases every mapping.
     pub(crate) fn close(&mut self, epoll: &Epoll, freed: &mut Freed) {
         for plane in &mut self.planes {
             plane.close(|held| freed.push(held));

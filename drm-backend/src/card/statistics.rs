@@ -1,20 +1,20 @@
-//! Counts of what a card has done.
+//! Counters of a card's operations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a card has done since it was opened.
+/// Counters of a card's operations since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
     /// Commits that the kernel accepted.
     pub commits: u64,
-    /// `DRM_IOCTL_MODE_ATOMIC` calls of all kinds.
+    /// All `DRM_IOCTL_MODE_ATOMIC` calls, including checks.
     pub atomic_ioctls: u64,
-    /// Of these, the checks (`TEST_ONLY`).
+    /// `DRM_IOCTL_MODE_ATOMIC` calls that were checks (`TEST_ONLY`).
     pub tests: u64,
-    /// Flip events that were read.
+    /// Flip events that were reported.
     pub flips: u64,
-    /// Commits that were refused because the previous one was still on its way.
+    /// Commits that failed because the previous one was still pending (`EBUSY`).
     pub busy: u64,
 }
 

@@ -1,4 +1,4 @@
-//! One attempt to commit, with the card's state locked.
+//! A single commit attempt, with the card's state locked.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -26,23 +26,23 @@ use crate::error::CommitError;
 use crate::kms::output::OutputId;
 use crate::sys::atomic;
 
-/// Fences of a commit's outputs: each signals when the commit is on that output's screen.
+/// Out-fences of a commit. Each signals when the commit has reached the output's screen.
 pub type OutFences = SmallVec<[(OutputId, SyncFile); 2]>;
 
 /// The outcome of one attempt.
 pub(crate) enum Outcome {
-    /// The kernel has accepted it. `None`: there was nothing to do.
+    /// The kernel accepted the commit. `None` if there was nothing to do.
     Done(CommitId, Option<Unpublished>),
-    /// The buffers' reservations hold fences that the display would not have waited for, with the
-    /// buffers' names.
+    /// Fences in the buffers' reservations that the display would not wait for, with the buffers'
+    /// names.
     Uncovered(SmallVec<[(Fence, String); 4]>),
-    /// The driver takes no in-fences.
+    /// The driver does not accept in-fences.
     RefusesInFences,
     /// Another thread is submitting work on one of the buffers.
     Contended(Contended),
 }
 
-/// A commit, the card's state that it changes, and what it has gathered so far.
+/// A commit attempt: the commit, the locked state of the card, and the fences, pins and plan so far.
 pub(crate) struct Attempt<'a> {
     pub(crate) inner: &'a Arc<CardInner>,
     pub(crate) state: &'a mut State,
@@ -53,7 +53,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Plans the commit and pins what it shows.
+    /// Plans the commit and pins its buffers.
     pub(crate) fn new(
         inner: &'a Arc<CardInner>,
         state: &'a mut State,
@@ -73,7 +73,7 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// Has the driver check the commit, locks the buffers, and hands it to the kernel.
+    /// Checks the commit with the driver, locks the reservations, and submits it to the kernel.
     pub(crate) fn run(
         mut self,
         implicit: &ImplicitFences,
@@ -109,7 +109,7 @@ impl<'a> Attempt<'a> {
             }
         }
 
-        // Does not wait: the thread that holds the buffer may be waiting for the card.
+        // This must not block: the thread that holds the reservation may be waiting for the card's lock.
         let begun = Submission::try_begin_with(self.pins.uses(&self.plan), implicit);
         let submission = match begun {
             Ok(submission) => submission,
@@ -120,7 +120,7 @@ impl<'a> Attempt<'a> {
         if !uncovered.is_empty() {
             return Ok(Outcome::Uncovered(uncovered));
         }
-        // A number is used once, even if the commit fails: events carry it.
+        // Each id is used once, even if the commit fails, because events carry it.
         let id = self.next_id();
         let flags = DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK | modeset;
         self.inner.restore.taint();
@@ -147,7 +147,7 @@ impl<'a> Attempt<'a> {
         Ok(Outcome::Done(id, Some(unpublished)))
     }
 
-    /// The card is as the commit says already, or nothing else is left to do.
+    /// Completes a commit that needs no ioctl, or no further ioctl.
     fn nothing_to_do(mut self) -> Outcome {
         let id = self.next_id();
         self.hide(id);
@@ -172,7 +172,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// The fences that the work must wait for and would not.
+/// The pending fences of `submission` that the in-fences do not cover.
 fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, String); 4]> {
     let mut uncovered = SmallVec::new();
     let visited = submission.visit_waits::<std::convert::Infallible>(|fence, _, buffer| {
@@ -181,8 +181,8 @@ fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, St
         }
         match fence.status() {
             FenceStatus::Pending => uncovered.push((fence.clone(), buffer.to_owned())),
-            // There is nothing left to wait for. The kernel, too, lets a flip through when the fence
-            // that it waits for fails.
+            // Nothing is left to wait for. The kernel also completes a flip whose in-fence has
+            // failed.
             FenceStatus::Failed(errno) => {
                 tracing::warn!(%errno, buffer, producer = fence.producer(), "showing a buffer whose writer failed");
             }

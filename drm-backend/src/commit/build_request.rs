@@ -1,4 +1,4 @@
-//! From a plan to the objects and properties of an atomic request.
+//! Translation of a plan into the objects and properties of an atomic request.
 
 use smallvec::SmallVec;
 
@@ -16,23 +16,23 @@ use crate::kms::resources::Crtc;
 use crate::kms::snapshot::ForeignCrtc;
 use crate::plane_property::PlaneProperty;
 
-/// The slot into which the kernel writes the writeback fence of a commit's `output`-th output.
+/// Index of the slot that receives the writeback fence of a commit's `output`-th output.
 pub(crate) fn capture_slot(output: usize) -> usize {
     output * 2
 }
 
-/// The slot for its out-fence.
+/// Index of the slot that receives the out-fence of a commit's `output`-th output.
 pub(crate) fn out_fence_slot(output: usize) -> usize {
     output * 2 + 1
 }
 
-/// The modes and damage clips that a request names.
+/// Blobs of the modes and damage clips that a request references.
 pub(crate) type Blobs = SmallVec<[PropertyBlob; 4]>;
 
 impl Attempt<'_> {
-    /// Puts the difference between the present and the next configuration into the request, and the
-    /// framebuffers, fences and damage of the plan. Gives the blobs that it names: they must live until
-    /// the commit.
+    /// Fills the request with the difference between the current and the next configuration, and with
+    /// the framebuffers, fences and damage of the plan. Returns the blobs that the request references;
+    /// they must live until the commit.
     pub(crate) fn build_request(&mut self, out_fences: bool) -> Result<Blobs, DeviceError> {
         let (inner, plan, fences) = (self.inner, &self.plan, self.fences);
         let state = &mut *self.state;
@@ -91,9 +91,10 @@ impl Attempt<'_> {
         Ok(blobs)
     }
 
-    /// Puts into the request what switches off that part of what others have set up whose CRTC is
-    /// not active: the kernel gives no flip event for a CRTC that is off and stays off, and refuses
-    /// a commit that asks for events and names one (`drm_atomic_crtc_check`).
+    /// Fills the request to disable the inactive CRTCs that another program set up, with their planes
+    /// and connectors. This is a separate commit: the kernel sends no flip event for a CRTC that is
+    /// off and stays off, and rejects a commit that requests events and includes such a CRTC
+    /// (`drm_atomic_crtc_check`).
     pub(crate) fn build_request_for_sleeping(&mut self) {
         let (inner, state) = (self.inner, &mut *self.state);
         let request = &mut state.request;
@@ -115,7 +116,8 @@ impl Attempt<'_> {
     }
 }
 
-/// The blob of a plane's damage clips; none if it has none or its plane would not use them.
+/// Creates the blob of a plane's damage clips. Returns `None` without clips or if the plane does not
+/// support them.
 fn damage_blob(
     inner: &CardInner,
     plan: &PlanePlan<'_>,
@@ -132,8 +134,8 @@ fn damage_blob(
     Ok(Some(value))
 }
 
-/// Whether the request must name a CRTC that stays on. One that it does not name is in it through
-/// its planes: each that is on, and listed in the commit, is.
+/// Whether the request must name a CRTC that stays on. Otherwise the kernel adds the CRTC because of
+/// the planes in the request, which are all planes that the commit lists.
 fn names_crtc(
     current: Option<&CrtcConfiguration>,
     next: &CrtcConfiguration,
@@ -225,14 +227,15 @@ fn crtc_off(
     }
 }
 
-/// Switches off what others had on and this commit does not use: a kernel console, a program that
-/// has gone.
+/// Disables a CRTC that another program set up.
 fn crtc_unset(request: &mut Request, foreign: &ForeignCrtc) {
     request.object(foreign.id);
     request.set(foreign.active, 0);
     request.set(foreign.mode_id, 0);
 }
 
+/// Disables the CRTCs and connectors that others set up, such as the kernel console or a program that
+/// has exited, and that this commit does not use.
 fn switch_foreign_off(inner: &CardInner, state: &mut State) {
     for foreign in &state.foreign.crtcs {
         let ours = inner

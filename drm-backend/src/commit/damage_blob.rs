@@ -1,4 +1,4 @@
-//! Damage: the parts of a buffer that differ from the one that was shown before.
+//! Damage clips: the parts of a buffer that differ from the previously shown buffer.
 
 use dmashare::Extent;
 use smallvec::SmallVec;
@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::error::CommitError;
 use dmashare::Rectangle;
 
-/// Checks that every clip is inside the buffer, as the kernel does (`drm_atomic_plane_check`).
+/// Checks that every clip is inside the buffer, like the kernel (`drm_atomic_plane_check`).
 pub(crate) fn check(clips: &[Rectangle], extent: Extent) -> Result<(), CommitError> {
     match clips.iter().find(|clip| !clip.is_inside(extent)) {
         None => Ok(()),
@@ -20,8 +20,8 @@ pub(crate) fn check(clips: &[Rectangle], extent: Extent) -> Result<(), CommitErr
     }
 }
 
-/// The bytes of a `FB_DAMAGE_CLIPS` blob: `struct drm_mode_rect` (left, top, right, bottom) for each
-/// clip, all of them inside the buffer. Up to four need no memory of their own.
+/// Contents of a `FB_DAMAGE_CLIPS` blob: one `struct drm_mode_rect` (left, top, right, bottom) per
+/// clip. All clips must be inside the buffer. Up to four clips need no allocation.
 pub(crate) fn blob(clips: &[Rectangle]) -> SmallVec<[u8; 64]> {
     let end = |start: i32, length: u32| start.saturating_add_unsigned(length);
     clips

@@ -1,4 +1,4 @@
-//! What the kernel's refusal of a commit means.
+//! Interpretation of the kernel's error for a commit.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::error::CommitError;
 use crate::kms::output::OutputId;
 
 impl Attempt<'_> {
-    /// An error that says what was refused and why, or another way to try.
+    /// Maps the kernel's error to a [`CommitError`], or to the outcome that makes the caller retry.
     pub(crate) fn failed(&self, source: io::Error) -> Result<Outcome, CommitError> {
         let names = |busy: &dyn Fn(OutputId) -> bool| -> Vec<String> {
             let outputs = self.commit.outputs.iter().map(|output| &output.output);
@@ -36,7 +36,7 @@ impl Attempt<'_> {
                 Err(master::no_master(&self.inner.device, source).into())
             }
             Some(libc::EINVAL | libc::ERANGE | libc::ENOSPC | libc::ENOENT | libc::EOPNOTSUPP) => {
-                // The driver says the same for a display that was unplugged meanwhile.
+                // The driver reports the same error if the display was unplugged in the meantime.
                 let gone = self.commit.outputs.iter().find(|output| {
                     let status = output.output.connector().status(&self.inner.device, false);
                     output.active && status.is_ok_and(|status| !status.connected)
@@ -57,7 +57,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The configuration that was refused, for people.
+/// Describes the rejected configuration for the error message.
 fn describe(state: &State) -> String {
     let mut text = String::new();
     for crtc in state.next.crtcs.iter().flatten() {

@@ -1,5 +1,5 @@
-//! The fences that a commit waits for: those that the application gives, and those that the
-//! buffers' reservations hold.
+//! The fences that a commit waits for: those that the application specifies, and those in the
+//! buffers' reservations.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -10,34 +10,34 @@ use smallvec::SmallVec;
 use crate::commit::Commit;
 use crate::error::CommitError;
 
-/// How long a commit waits on the CPU for a driver that takes no in-fences.
+/// CPU wait limit for drivers that do not accept in-fences.
 const CPU_WAIT: Duration = Duration::from_secs(1);
 
-/// Fences as sync_files. They are made before any reservation is locked, because a driver may take
-/// its time there (invariant I16).
+/// The in-fences of a commit, as sync_files. They are exported before any reservation is locked,
+/// because the export may block in a driver (invariant I16).
 #[derive(Debug, Default)]
 pub(crate) struct InFences {
-    /// The fences that the display will have waited for.
+    /// The fences that the display waits for.
     covered: FenceSet,
-    /// For each plane of the commit, in order, the fence that the application gave for it.
+    /// The application's fence of each plane of the commit, in order.
     explicit: SmallVec<[Explicit; 4]>,
-    /// Everything else, for the first plane: a commit waits for the fences of all its planes.
+    /// All other fences, set on the first plane. A commit waits for the fences of all its planes.
     merged: Option<SyncFile>,
-    /// The driver takes none: they are waited for on the CPU.
+    /// The driver does not accept in-fences, so the commit waits on the CPU.
     wait_on_cpu: bool,
 }
 
 #[derive(Debug)]
 enum Explicit {
-    /// None, or over.
+    /// No fence, or a fence that has signalled.
     None,
-    /// The application's own sync_file: its number goes to the kernel as it is.
+    /// The application's own sync_file, passed to the kernel as it is.
     Shared(Fence),
     Exported(SyncFile),
 }
 
 impl InFences {
-    /// The fences that the application gives.
+    /// Collects the fences that the application specified.
     pub(crate) fn new(commit: &Commit, wait_on_cpu: bool) -> Result<Self, CommitError> {
         let mut this = Self {
             wait_on_cpu,
@@ -62,7 +62,7 @@ impl InFences {
             return Ok(Explicit::None);
         }
         match fence {
-            // Reading the status would cost a system call, and the kernel reads it anyway.
+            // Reading the status costs a system call, and the kernel checks it anyway.
             Fence::SyncFile(_) => Ok(Explicit::Shared(fence.clone())),
             _ => match fence.status() {
                 FenceStatus::Signalled => Ok(Explicit::None),
@@ -77,20 +77,20 @@ impl InFences {
         }
     }
 
-    /// Whether the display waits for `fence` already.
+    /// Whether the display already waits for `fence`.
     pub(crate) fn covers(&self, fence: &Fence) -> bool {
         self.covered.iter().any(|covered| covered.supersedes(fence))
     }
 
-    /// Has the display wait for one more fence.
+    /// Makes the display wait for one more fence.
     pub(crate) fn cover(&mut self, fence: &Fence, buffer: &str) -> Result<(), CommitError> {
         let exported = match self.wait_on_cpu {
             true => wait(fence, buffer).map(|()| None),
             false => export(fence, buffer),
         };
         let exported = match exported {
-            // It may be that of a move which was undone. The next round decides, with the buffers
-            // locked: their mappings are stale then, or the content is what a failed writer left.
+            // The failed fence may belong to a move that was undone. The next round decides with the
+            // buffers locked: either the mapping is stale, or a failed writer left the contents.
             Err(_) if matches!(fence.status(), FenceStatus::Failed(_)) => return Ok(()),
             exported => exported?,
         };
@@ -136,7 +136,7 @@ impl Explicit {
     }
 }
 
-/// A sync_file for a fence; `None` if it has signalled meanwhile.
+/// Exports a fence as a sync_file; `None` if the fence has signalled in the meantime.
 fn export(fence: &Fence, buffer: &str) -> Result<Option<SyncFile>, CommitError> {
     match fence.export_sync_file() {
         Ok(file) => Ok(Some(file)),

@@ -1,6 +1,7 @@
-//! The pins of a commit: what the display is about to read for good, and without fences, must not
-//! move. They are taken before the reservations are, and handed to what the card shows once the
-//! kernel has accepted the commit; those of a commit that fails are dropped.
+//! The pins of a commit. The display reads a buffer for an unlimited time and does not check fences
+//! meanwhile, so the buffer must not move. Pins are taken before the reservations are locked. Once the
+//! kernel has accepted the commit, the card's state owns them; the pins of a failed commit are
+//! dropped.
 
 use dmashare::{MappingUse, Moment, PinGuard};
 use smallvec::SmallVec;
@@ -9,21 +10,21 @@ use crate::card::state::State;
 use crate::commit::plan::Plan;
 use crate::error::CommitError;
 
-/// Pins of what a commit newly shows, and of what it captures into. Dropped like
-/// [`Held`](crate::held::Held): not while the card's state is locked.
+/// Pins of the newly shown buffers and writeback targets of a commit. Like
+/// [`Held`](crate::card::held_buffer::Held), this must not be dropped while the card's state is locked.
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
-    /// For each plane of the plan; `None` if the buffer stays on it, which is pinned already.
+    /// One per plane of the plan; `None` if the plane keeps its buffer, which is already pinned.
     planes: SmallVec<[Option<PinGuard>; 8]>,
-    /// For each output of the plan; `None` if it is not captured.
+    /// One per output of the plan; `None` if the output is not captured.
     targets: SmallVec<[Option<PinGuard>; 2]>,
 }
 
 impl Pins {
-    /// Pins. After an error the pins that were taken are here, to be dropped.
+    /// Pins the buffers of the plan. After an error, `self` owns the pins that were taken so far.
     pub(crate) fn take(&mut self, state: &State, plan: &Plan<'_>) -> Result<(), CommitError> {
         let mut now = None;
-        // A steady flip asks no clock: the time of its predecessor's event is known.
+        // A steady flip needs no clock read: it uses the time of the last flip event.
         let mut since = || {
             let known = state.last_event.or(now);
             *now.insert(known.unwrap_or_else(Moment::now))
@@ -54,7 +55,7 @@ impl Pins {
         Ok(())
     }
 
-    /// What the commit newly reads and writes. A buffer that stays on its plane is read already.
+    /// The new reads and writes of the commit. A buffer that stays on its plane adds no read.
     pub(crate) fn uses(&self, plan: &Plan<'_>) -> SmallVec<[MappingUse; 8]> {
         let shown = plan.planes.iter().zip(&self.planes);
         let shown = shown
@@ -67,12 +68,12 @@ impl Pins {
         shown.chain(captured).collect()
     }
 
-    /// The pin of the plan's `index`-th plane, if its buffer is newly shown.
+    /// Takes the pin of the plan's `index`-th plane, if its buffer is newly shown.
     pub(crate) fn plane(&mut self, index: usize) -> Option<PinGuard> {
         self.planes.get_mut(index)?.take()
     }
 
-    /// The pin of the target of the plan's `index`-th output.
+    /// Takes the pin of the writeback target of the plan's `index`-th output.
     pub(crate) fn target(&mut self, index: usize) -> Option<PinGuard> {
         self.targets.get_mut(index)?.take()
     }

@@ -1,5 +1,5 @@
-//! From what an application asks for to what the card is to be: everything is checked here, before
-//! the driver sees it.
+//! Translation of a commit request into the card's next configuration. All checks are made here,
+//! before the driver sees the commit.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use dmashare::Rectangle;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutputPlan<'a> {
     pub(crate) commit: &'a OutputCommit,
-    /// The CRTC; `None` for an output that is off and stays off.
+    /// Index of the CRTC; `None` if the output is off and stays off.
     pub(crate) crtc: Option<usize>,
 }
 
@@ -32,13 +32,13 @@ pub(crate) struct PlanePlan<'a> {
     pub(crate) output: &'a Output,
 }
 
-/// A commit, resolved. The configuration that it leads to is in [`State::next`].
+/// A resolved commit. The resulting configuration is in [`State::next`].
 #[derive(Debug, Default)]
 pub(crate) struct Plan<'a> {
     pub(crate) outputs: SmallVec<[OutputPlan<'a>; 2]>,
     /// In the order of [`Commit::planes`].
     pub(crate) planes: SmallVec<[PlanePlan<'a>; 8]>,
-    /// A CRTC goes on or off, or changes its mode or its connectors.
+    /// The commit enables or disables a CRTC, or changes its mode or connectors.
     pub(crate) modeset: bool,
 }
 
@@ -169,7 +169,7 @@ impl<'a> Plan<'a> {
             Some(plane) => plane.inner.index,
             None => inner.resources.crtcs[crtc]
                 .primary
-                .ok_or_else(|| no_plane(0, "it has no primary plane"))?,
+                .ok_or_else(|| no_plane(0, "the output has no primary plane"))?,
         };
         let plane = inner.resources.planes.get(index);
         let Some(plane) = plane.filter(|plane| {
@@ -182,19 +182,20 @@ impl<'a> Plan<'a> {
             });
         };
         if !plane.fits_crtc(crtc) {
-            return Err(no_plane(plane.id(), "the hardware cannot put it there"));
+            return Err(no_plane(plane.id(), "the hardware does not support it"));
         }
         if self.planes.iter().any(|other| other.plane == index) {
             return Err(CommitError::Twice {
                 what: format!("plane {}", plane.id()),
             });
         }
-        // Its timeline frees buffers with the flips of one CRTC: it goes off there first.
+        // The plane's timeline releases buffers with the flips of one CRTC, so the plane must first be
+        // disabled there.
         let elsewhere = |plane: &Option<PlaneConfiguration>| {
             plane.as_ref().is_some_and(|plane| plane.crtc != crtc)
         };
         if elsewhere(&state.current.planes[index]) || elsewhere(&state.next.planes[index]) {
-            return Err(no_plane(plane.id(), "another output shows something on it"));
+            return Err(no_plane(plane.id(), "another output uses it"));
         }
         let framebuffer = commit.mapping.object();
         if !plane
@@ -233,7 +234,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The part of the buffer that is shown: what was asked for, else as much as the screen holds.
+/// The source rectangle: the requested one, or by default as much of the buffer as fits the screen.
 fn source(commit: &PlaneCommit, extent: Extent, screen: Extent) -> Result<Rectangle, CommitError> {
     let (width, height) = if commit.appearance.rotation.swaps_axes() {
         (screen.height, screen.width)
@@ -279,11 +280,11 @@ fn capture(
         .writeback
         .as_ref()
         .and_then(|connector| connector.writeback.as_ref())
-        .ok_or_else(|| refused("it has no writeback connector".to_owned()))?;
+        .ok_or_else(|| refused("the output has no writeback connector".to_owned()))?;
     let framebuffer = target.object();
     if !writeback.formats.contains(&framebuffer.format()) {
         return Err(refused(format!(
-            "it writes {:?}, not {}",
+            "its writeback connector supports {:?}, not {}",
             writeback.formats,
             framebuffer.format()
         )));
@@ -307,7 +308,7 @@ fn check_card(inner: &Arc<CardInner>, mapping: &Mapping<Card>) -> Result<(), Com
     })
 }
 
-/// Whether a CRTC changes in a way that needs `ALLOW_MODESET`.
+/// Whether the change of a CRTC requires `ALLOW_MODESET`.
 pub(crate) fn is_modeset(
     current: Option<&CrtcConfiguration>,
     next: Option<&CrtcConfiguration>,

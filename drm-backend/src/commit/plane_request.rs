@@ -1,4 +1,4 @@
-//! A plane in an atomic request.
+//! Plane properties of an atomic request.
 
 use crate::card::configuration::PlaneConfiguration;
 use crate::kms::plane::PlaneProperties;
@@ -6,25 +6,25 @@ use crate::kms::request::Request;
 use crate::plane_property::PlaneProperty;
 use dmashare::Rectangle;
 
-/// What a commit puts on a plane.
+/// Per-commit values of an active plane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlaneOn {
-    /// The plane's object id.
+    /// Object id of the plane.
     pub(crate) plane: u32,
-    /// The CRTC's object id.
+    /// Object id of the CRTC.
     pub(crate) crtc: u32,
-    /// The framebuffer's object id.
+    /// Object id of the framebuffer.
     pub(crate) framebuffer: u32,
-    /// `IN_FENCE_FD`.
+    /// File descriptor for `IN_FENCE_FD`.
     pub(crate) fence: Option<i32>,
-    /// `FB_DAMAGE_CLIPS`: a blob's id.
+    /// Blob id for `FB_DAMAGE_CLIPS`.
     pub(crate) damage: Option<u64>,
 }
 
-/// Puts a plane into the request: all of it if its configuration changes, else the framebuffer and
-/// what is of this commit only. Its CRTC need not be named: the kernel adds it, and sends its event,
-/// for every plane that is on it or goes there (`drm_atomic_get_plane_state`,
-/// `drm_atomic_set_crtc_for_plane`).
+/// Adds an active plane to the request: all properties if its configuration changes, otherwise only
+/// framebuffer, fence and damage. The request need not name the plane's CRTC: the kernel adds the
+/// CRTC, and sends its event, for every plane that is on it or moves to it
+/// (`drm_atomic_get_plane_state`, `drm_atomic_set_crtc_for_plane`).
 pub(crate) fn plane_on(
     request: &mut Request,
     properties: &PlaneProperties,
@@ -57,14 +57,14 @@ pub(crate) fn plane_on(
     }
 }
 
-/// Switches a plane off.
+/// Disables a plane.
 pub(crate) fn plane_off(request: &mut Request, plane: u32, properties: &PlaneProperties) {
     request.object(plane);
     request.set(properties.fb_id, 0);
     request.set(properties.crtc_id, 0);
 }
 
-/// `SRC_*`: 16.16 fixed point; the plan has checked that nothing is negative or too large.
+/// Values of `SRC_*` in 16.16 fixed point. The plan has checked the range.
 fn fixed_point(source: Rectangle) -> [u64; 4] {
     let start = |pixels: i32| u64::try_from(pixels).unwrap_or(0) << 16;
     [
@@ -75,7 +75,7 @@ fn fixed_point(source: Rectangle) -> [u64; 4] {
     ]
 }
 
-/// `CRTC_*`: signed positions (as the kernel casts them from 64 bits), sizes in pixels.
+/// Values of `CRTC_*` in pixels. Positions are signed; the kernel casts them from 64 bits.
 fn pixels(destination: Rectangle) -> [u64; 4] {
     [
         i64::from(destination.x).cast_unsigned(),

@@ -1,4 +1,4 @@
-//! What a card notes of a commit that the kernel has accepted.
+//! Recording of a commit that the kernel has accepted.
 
 use dmashare::{Fence, MappingUse, SyncFile};
 use smallvec::SmallVec;
@@ -13,9 +13,9 @@ use crate::commit::build_request::{capture_slot, out_fence_slot};
 use crate::commit::plan::Plan;
 use crate::kms::snapshot::Foreign;
 
-/// Whether a flip event of the commit, or of a later one, comes for a CRTC: it is in the commit, or
-/// on, or the commit switches it off because others had it on. Any other was off already when this
-/// process became master.
+/// Whether this commit or a later one causes a flip event for a CRTC. That is so if the CRTC is in the
+/// commit, is on, or is switched off by the commit because another program had it on. Any other CRTC
+/// was already off when this process became master.
 fn flips(
     inner: &CardInner,
     foreign: &Foreign,
@@ -30,8 +30,8 @@ fn flips(
 }
 
 impl Attempt<'_> {
-    /// Notes which planes show nothing. Also those that this process showed before another was
-    /// master: the first commit after that switches off what it does not name.
+    /// Records which planes show nothing. This includes planes that were active before another process
+    /// became master: the first commit after that disables all planes that it does not list.
     pub(crate) fn hide(&mut self, id: CommitId) {
         let (inner, plan) = (self.inner, &self.plan);
         let state = &mut *self.state;
@@ -44,7 +44,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Notes what each plane shows and what is captured. Gives the fence of each new use.
+    /// Records what each plane shows and what is captured. Returns the fence of each new use.
     pub(crate) fn record_accepted(&mut self, id: CommitId) -> SmallVec<[(MappingUse, Fence); 8]> {
         for output in &self.plan.outputs {
             let Some(crtc) = output.crtc else { continue };
@@ -70,8 +70,8 @@ impl Attempt<'_> {
                 continue;
             };
             let fence = state.slots.take(capture_slot(index));
-            // An output that goes off captures nothing. The pin is taken last, so that it is not
-            // dropped here.
+            // An output that is switched off captures nothing. The pin is taken last so that it is
+            // not dropped here.
             let Some((fence, pin)) = fence.and_then(|fence| Some((fence, pins.target(index)?)))
             else {
                 continue;

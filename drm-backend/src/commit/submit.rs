@@ -1,4 +1,4 @@
-//! Commits: fences first, then the check, then the reservations, then one ioctl.
+//! Submission of commits: export the fences, check, lock the reservations, issue one ioctl.
 
 use std::borrow::Borrow;
 use std::io;
@@ -19,16 +19,17 @@ use crate::device::master;
 use crate::error::CommitError;
 use crate::kms::output::Output;
 
-/// How often a commit starts again because fences were added to its buffers meanwhile.
+/// Maximum number of attempts of one commit. An attempt is repeated when its buffers have gained
+/// fences in the meantime.
 const ROUNDS: usize = 8;
 
 impl Card {
-    /// Shows a buffer on an output, unscaled from the left upper corner, in the mode that is set, or
-    /// else in the output's preferred one. All other planes of the output go off. Short for
+    /// Shows a buffer on an output, unscaled at the top left corner, in the current mode or, if none is
+    /// set, in the output's preferred mode. All other planes of the output are disabled. Shorthand for
     /// [`commit`](Self::commit) with one [`PlaneCommit::primary`].
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// Same as [`commit`](Self::commit).
     pub fn present(
         &self,
         output: &Output,
@@ -40,44 +41,46 @@ impl Card {
         self.commit(Commit::new().output(OutputCommit::new(output).plane(plane)))
     }
 
-    /// Shows what `commit` says, at the next vertical blank after all fences have signalled. Does
-    /// not wait for that: an [`Event::Flip`](crate::Event::Flip) comes for each output.
+    /// Submits `commit` to the kernel. It takes effect at the next vertical blank after all fences have
+    /// signalled. This does not wait for that; an [`Event::Flip`](crate::Event::Flip) reports it for
+    /// each output.
     ///
-    /// Each buffer that is newly shown gets a read fence, and each writeback target a write fence,
-    /// in its reservation. Through a dynamic attachment each gets a pin, too, called "scanout
-    /// Virtual-1" and "writeback Virtual-1": a buffer cannot move while the display reads or writes
-    /// it. The time that reports name for a pin of what is shown is that of the flip which brought
-    /// it on the screen; before that flip, and for what is captured into, that of the card's last
-    /// event. A read fence signals in [`dispatch`](Self::dispatch) once a later commit's flip event
-    /// has arrived and every writeback of the commits that showed the buffer is over, or its plane
-    /// or output was switched off, or the card is closed. Until then the card holds the mapping and
-    /// the pin; those of a target until the capture is over. After
-    /// [`acquire_master`](Self::acquire_master) the first commit frees what was on outputs that
-    /// another process has switched off, unless it shows the same there.
+    /// The reservation of each newly shown buffer gets a read fence, and that of each writeback target
+    /// a write fence. A buffer that is mapped through a dynamic attachment is also pinned, as "scanout
+    /// Virtual-1" or "writeback Virtual-1", so that it cannot move while the display accesses it.
+    /// Reports date the pin of a shown buffer from the flip that brought it to the screen; before
+    /// that flip, and for writeback targets, they date it from the card's last event.
     ///
-    /// The display waits for the fences given and for those that the buffers' reservations hold
-    /// (rendering that was submitted through this library). Of buffers with foreign holders
-    /// ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) it waits for the dma-buf's own as well,
-    /// which the kernel itself ignores on a plane that has an in-fence; and what is captured into gets
-    /// the capture's fence there. A driver that takes no in-fences (`EPERM`) has them waited for here,
-    /// for a second at most.
+    /// A read fence signals in [`dispatch`](Self::dispatch) once a later commit's flip event has
+    /// arrived and every writeback of the commits that showed the buffer has completed, or once its
+    /// plane or output was switched off, or the card is closed. Until then the card holds the mapping
+    /// and the pin. It holds those of a writeback target until the capture completes. The first
+    /// commit after [`acquire_master`](Self::acquire_master) releases the buffers of outputs that
+    /// another process has switched off, unless it shows the same buffers there.
     ///
-    /// The driver checks the whole commit first (`TEST_ONLY`), unless it has accepted the same
-    /// before: everything but framebuffers, fences and damage counts. So a steady flip is one ioctl.
+    /// The display waits for the fences that the commit specifies and for those in the buffers'
+    /// reservations (rendering that was submitted through this library). For buffers with foreign
+    /// holders ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)) it also waits for the dma-buf's
+    /// implicit fences, which the kernel itself ignores on a plane that has an in-fence, and the
+    /// dma-buf of a writeback target gets the capture's fence. If the driver does not accept in-fences
+    /// (`EPERM`), this call waits for them on the CPU, for up to one second.
+    ///
+    /// The driver first checks the whole commit (`TEST_ONLY`), unless it has already accepted a commit
+    /// that differs only in framebuffers, fences and damage. A steady flip is therefore one ioctl.
     ///
     /// # Errors
-    /// [`CommitError`] by cause; nothing has changed then, and nothing is pinned. A mapping of memory
-    /// that its buffer has left is refused ([`SubmitError::Stale`](dmashare::SubmitError::Stale)):
-    /// map its attachment again, and commit that.
+    /// [`CommitError`] by cause. A failed commit changes nothing and pins nothing. A mapping of memory
+    /// that its buffer has left is refused ([`SubmitError::Stale`](dmashare::SubmitError::Stale)): map
+    /// the attachment again and commit the new mapping.
     pub fn commit(&self, commit: impl Borrow<Commit>) -> Result<CommitId, CommitError> {
         self.submit(commit.borrow(), None)
     }
 
-    /// Like [`commit`](Self::commit), and also gives a sync_file for each output that is on
+    /// Like [`commit`](Self::commit), but also returns a sync_file for each active output
     /// (`OUT_FENCE_PTR`).
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// Same as [`commit`](Self::commit).
     pub fn commit_with_out_fences(
         &self,
         commit: impl Borrow<Commit>,
@@ -99,15 +102,15 @@ impl Card {
             return Err(master::no_master(&inner.device, source).into());
         }
         let refuses = || inner.refuses_in_fences.load(Ordering::Relaxed);
-        // A fence travels on a plane: without one there is nothing to hang it on.
+        // In-fences are a property of planes, so a commit without planes waits on the CPU.
         let on_cpu = refuses() || commit.planes().next().is_none();
         let mut fences = InFences::new(commit, on_cpu)?;
-        // A plane that has any in-fence makes the kernel ignore the dma-buf's own, and this commit
-        // may get one: so they are waited for like all others.
+        // An in-fence makes the kernel ignore the implicit fences of the plane's dma-buf, and this
+        // commit may get one. The implicit fences are therefore collected like all others.
         let implicit = implicit_fences(commit)?;
         let mut in_the_way = None;
-        // The pins of one round are dropped when the next round has its own: no buffer moves in
-        // between.
+        // The pins of a round are dropped only once the next round has its own, so that no buffer
+        // moves in between.
         let mut pinned = Pins::default();
         let mut rounds = 0;
         while rounds < ROUNDS {
@@ -117,7 +120,7 @@ impl Card {
                 let mut state = inner.state();
                 let outcome = Attempt::new(inner, &mut state, commit, &fences, &mut pins)
                     .and_then(|attempt| attempt.run(&implicit, out_fences.as_deref_mut()));
-                // A buffer whose output others switched off is free without an event.
+                // A buffer is released without an event if another process switched its output off.
                 state.release(&mut freed);
                 inner.held.store(state.held(), Ordering::Release);
                 outcome
@@ -156,7 +159,7 @@ impl Card {
     }
 }
 
-/// The dma-bufs' own fences, of what is shown and of what is captured into.
+/// The implicit fences of the dma-bufs that are shown or captured into.
 fn implicit_fences(commit: &Commit) -> Result<ImplicitFences, CommitError> {
     let shown = commit.planes().map(|plane| &plane.mapping);
     let shown = shown

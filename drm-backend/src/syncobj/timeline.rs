@@ -1,4 +1,4 @@
-//! A timeline of fences in a drm_syncobj.
+//! Fence timelines backed by a drm_syncobj.
 
 use std::any::Any;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,13 +12,13 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::error::SyncobjError;
 use crate::syncobj::{Syncobj, SyncobjDevice, SyncobjWait};
 
-/// A drm_syncobj whose points are fences: what a Wayland client and a compositor share
-/// (`linux-drm-syncobj-v1`). Clones are the same timeline.
+/// A drm_syncobj whose points are fences, as a Wayland client and a compositor share it
+/// (`linux-drm-syncobj-v1`). Clones refer to the same timeline.
 ///
-/// A point may be waited for before its work is submitted; a sync_file can be made of it only after
-/// that. The kernel keeps no error of a point: one whose work failed has signalled like any other. Nor
-/// does anybody signal the points of a process that has died before it submitted their work: give
-/// such a fence a deadline ([`Fence::with_deadline`]).
+/// A wait on a point may start before its work is submitted; a sync_file can be exported only after
+/// that. The kernel records no error for a point: a point whose work failed signals like any other. If
+/// a process dies before it submits the work of a point, the point never signals; give such a fence a
+/// deadline ([`Fence::with_deadline`]).
 #[derive(Clone, Debug)]
 pub struct SyncobjTimeline {
     shared: Arc<Shared>,
@@ -29,23 +29,24 @@ struct Shared {
     id: TimelineId,
     producer: String,
     syncobj: Syncobj,
-    /// The highest point that was seen signalled. Points do not go back, unless someone resets it.
+    /// The highest point that was observed as signalled. The value of a timeline decreases only when
+    /// the syncobj is reset.
     reached: AtomicU64,
 }
 
 impl SyncobjDevice {
-    /// Makes a timeline at 0, whose fences name `producer` in reports.
+    /// Creates a timeline at 0. Its fences report `producer` as their producer.
     ///
     /// # Errors
-    /// [`SyncobjError::Device`].
+    /// [`SyncobjError::Device`]: the syncobj could not be created.
     pub fn timeline(&self, producer: impl Into<String>) -> Result<SyncobjTimeline, SyncobjError> {
         Ok(SyncobjTimeline::new(self.create(false)?, producer))
     }
 }
 
 impl SyncobjTimeline {
-    /// The timeline in a syncobj, such as one that was imported. Its fences name `producer` in
-    /// reports.
+    /// The timeline of an existing syncobj, such as an imported one. Its fences report `producer` as
+    /// their producer.
     pub fn new(syncobj: Syncobj, producer: impl Into<String>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -57,8 +58,8 @@ impl SyncobjTimeline {
         }
     }
 
-    /// The syncobj, to export it, signal points and wait for them. It must not be reset: fences that
-    /// have signalled stay so here.
+    /// The underlying syncobj, to export it, signal points and wait for them. It must not be reset: the
+    /// timeline caches the highest signalled point, so its fences would stay signalled.
     pub fn syncobj(&self) -> &Syncobj {
         &self.shared.syncobj
     }
@@ -71,13 +72,13 @@ impl SyncobjTimeline {
         }
     }
 
-    /// Has `point` signal with a fence of any kind: makes a sync_file of it, which may block in a
-    /// driver, and puts that there. A fence that has signalled signals the point. Costs what the
-    /// sync_file does ([`Fence::export_sync_file`]), and four ioctls.
+    /// Makes `point` signal with a fence of any kind. The fence is exported as a sync_file, which may
+    /// block in a driver, and imported at the point. A fence that has already signalled signals the
+    /// point. This costs the export ([`Fence::export_sync_file`]) and four ioctls.
     ///
     /// # Errors
-    /// [`SyncobjError::Fence`]: it has failed, or no sync_file can be made of it;
-    /// [`SyncobjError::Device`].
+    /// - [`SyncobjError::Fence`]: the fence has failed, or cannot be exported as a sync_file.
+    /// - [`SyncobjError::Device`]: an ioctl failed.
     pub fn import(&self, point: u64, fence: &Fence) -> Result<(), SyncobjError> {
         match fence.export_sync_file() {
             Ok(file) => self.syncobj().import_sync_file(point, &file),
@@ -126,7 +127,7 @@ impl Timeline for Shared {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, device = self.syncobj.device_name(), "a syncobj cannot be read");
+                tracing::error!(%error, device = self.syncobj.device_name(), "failed to query a syncobj");
                 FenceStatus::Failed(nix::errno::Errno::EIO)
             }
         }
@@ -148,7 +149,7 @@ impl Timeline for Shared {
         exported.map_err(|error| self.failed(error))
     }
 
-    /// An eventfd, also for a point whose work was not submitted yet.
+    /// Returns an eventfd, also if the work of the point has not been submitted yet.
     fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let eventfd = EventFd::from_flags(flags).map_err(|errno| FenceError::Os {
