@@ -123,8 +123,8 @@ impl BufferInner {
         let _ = (self.only_writer).compare_exchange(0, new, order, Ordering::Acquire);
     }
 
-    pub(crate) fn keeper(&self) -> Option<&dyn Keeper> {
-        self.keeper.as_deref()
+    pub(crate) fn keeper(&self) -> Option<&Arc<dyn Keeper>> {
+        self.keeper.as_ref()
     }
 
     pub(crate) fn exporter(&self) -> Option<&Arc<dyn Exporter>> {

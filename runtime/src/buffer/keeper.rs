@@ -1,6 +1,7 @@
 //! The interface of a residency to its buffers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::memory::ledger::Charge;
 use crate::memory::no_room_error::ResidencyError;
@@ -32,7 +33,7 @@ pub(crate) trait Keeper: Send + Sync + fmt::Debug {
     fn bring_back(&self);
 
     /// Called when the buffer has begun a move, with its reservation locked.
-    fn began_move(&self);
+    fn began_move(self: Arc<Self>);
 
     /// Called when pins of the buffer were dropped; others may be left.
     fn unpinned(&self);

@@ -176,7 +176,7 @@ impl BufferInner {
         wanted: &AccessConstraint,
         force: Force,
     ) -> Result<(Allocation, Option<Charge>), MoveError> {
-        let keeper = self.keeper().map(|keeper| (keeper, force));
+        let keeper = self.keeper().map(|keeper| (&**keeper, force));
         let bytes = self.backing().bytes();
         allocate(exporter, self.desc(), wanted, bytes, keeper).map_err(|refused| {
             let buffer = self.name().to_owned();
@@ -252,7 +252,7 @@ impl BufferInner {
         let pending = PendingMove::new(old, new, after, fence.clone());
         self.state().status = Status::Moving(Some(Arc::new(pending)));
         if let Some(keeper) = self.keeper() {
-            keeper.began_move();
+            keeper.clone().began_move();
         }
         drop(locked);
         self.settle(answers);

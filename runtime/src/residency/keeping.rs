@@ -1,5 +1,7 @@
 //! A residency as the keeper of one buffer.
 
+use std::sync::Arc;
+
 use crate::buffer::keeper::{Force, Keeper};
 use crate::locks::{Ordering, lock};
 use crate::memory::ledger::Charge;
@@ -46,13 +48,10 @@ impl Keeper for Member<ResidencyInner> {
         }
     }
 
-    fn began_move(&self) {
-        let Some(buffer) = self.buffer() else {
-            return;
-        };
-        if let Some(member) = self.residency.member(buffer.key) {
-            lock(&self.residency.leaving).insert(buffer.key, member.clone());
-            self.residency.relist(&member, &buffer);
+    fn began_move(self: Arc<Self>) {
+        if let Some(buffer) = self.buffer() {
+            lock(&self.residency.leaving).insert(buffer.key, self.clone());
+            self.residency.relist(&self, &buffer);
         }
     }
 
