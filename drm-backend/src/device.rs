@@ -1,4 +1,4 @@
-//! An open DRM device file.
+//! Open DRM device files.
 
 pub(crate) mod dumb_buffers;
 pub(crate) mod gem;
@@ -26,8 +26,8 @@ pub(crate) const PRIME_CAP_IMPORT: u64 = 1;
 /// `DRM_PRIME_CAP_EXPORT` of `drm.h`.
 pub(crate) const PRIME_CAP_EXPORT: u64 = 2;
 
-/// The open file, with what belongs to it: its GEM handles. Framebuffers share it, so it is closed
-/// after the last of them.
+/// An open DRM device file and its GEM handles. Framebuffers share it, so the file is closed after the
+/// last framebuffer.
 #[derive(Debug)]
 pub(crate) struct DrmDevice {
     file: OwnedFd,
@@ -95,7 +95,7 @@ impl DrmDevice {
         &self.driver
     }
 
-    /// "vkms /dev/dri/card0".
+    /// Driver and node, such as "vkms /dev/dri/card0".
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -117,7 +117,7 @@ impl DrmDevice {
         }
     }
 
-    /// Calls the device, again while signals interrupt, and says in an error what was called.
+    /// Calls the device, restarts the call if a signal interrupts it, and names `operation` in errors.
     pub(crate) fn call<T>(
         &self,
         operation: &'static str,
@@ -126,19 +126,19 @@ impl DrmDevice {
         retry(call).map_err(|source| self.error(operation, source))
     }
 
-    /// A capability's value; `None` if the kernel does not tell. Of devices without displays it
-    /// tells few, even of those that make dumb buffers (`drm_getcap`).
+    /// Value of a capability; `None` if the kernel does not report it. For devices without KMS it
+    /// reports only a few, even if they support dumb buffers (`drm_getcap`).
     pub(crate) fn capability(&self, capability: DriverCapability) -> Option<u64> {
         retry(|| self.get_driver_capability(capability)).ok()
     }
 
-    /// Whether the kernel says that it has a capability.
+    /// Whether the kernel reports the capability as supported.
     pub(crate) fn has(&self, capability: DriverCapability) -> bool {
         self.capability(capability).is_some_and(|value| value != 0)
     }
 
-    /// Lets go of a framebuffer: CLOSEFB, and where the kernel lacks it (`EINVAL` before Linux 6.8)
-    /// RMFB, which also switches off a plane that still shows it.
+    /// Releases a framebuffer with CLOSEFB or, if the kernel lacks it (`EINVAL` before Linux 6.8), with
+    /// RMFB, which also disables a plane that still shows the framebuffer.
     pub(crate) fn close_framebuffer(&self, framebuffer: u32) {
         if !self.lacks_close_fb.load(Ordering::Relaxed) {
             match sys::mode::close_fb(self.as_fd(), framebuffer) {

@@ -7,9 +7,9 @@ use dmashare::{AlphaMode, BufferDesc, Color, Extent, Fourcc, Modifier};
 
 use crate::device::DrmDevice;
 
-/// A KMS framebuffer over a dma-buf's memory: what a [`Mapping`](dmashare::Mapping) of a
-/// [`Card`](crate::Card) holds. It is closed when it is dropped; the card sees to it that this is
-/// not before the display has stopped reading it.
+/// A KMS framebuffer over the memory of a dma-buf. A [`Mapping`](dmashare::Mapping) of a
+/// [`Card`](crate::Card) holds one. Dropping it closes the framebuffer; the card keeps it until the
+/// display no longer reads it.
 pub struct Framebuffer {
     device: Arc<DrmDevice>,
     id: u32,
@@ -22,17 +22,17 @@ pub struct Framebuffer {
 /// The meaning of a buffer's pixel values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PixelMeaning {
-    /// The format has alpha; its meaning is in `alpha`.
+    /// The format has alpha, with the meaning in `alpha`.
     pub(crate) has_alpha: bool,
-    /// The format is luma and chroma; their meaning is in `color`.
+    /// The format is YUV, with the meaning in `color`.
     pub(crate) is_yuv: bool,
     pub(crate) alpha: AlphaMode,
     pub(crate) color: Color,
 }
 
 impl PixelMeaning {
-    /// The meaning for a framebuffer of this format over a buffer of this description. A format
-    /// that this library does not know may have alpha.
+    /// The meaning for a framebuffer of `format` over a buffer with the description `desc`. An unknown
+    /// format is assumed to have alpha.
     pub(crate) fn new(format: Fourcc, desc: &BufferDesc) -> Self {
         let info = format.info();
         Self {
@@ -45,7 +45,7 @@ impl PixelMeaning {
 }
 
 impl Framebuffer {
-    /// Takes ownership of a framebuffer that ADDFB2 has made on `device`.
+    /// Takes ownership of a framebuffer that ADDFB2 created on `device`.
     pub(crate) fn new(
         device: Arc<DrmDevice>,
         id: u32,
@@ -69,12 +69,12 @@ impl Framebuffer {
         self.id
     }
 
-    /// Pixel format.
+    /// Pixel format of the framebuffer.
     pub fn format(&self) -> Fourcc {
         self.format
     }
 
-    /// Modifier.
+    /// Modifier of the framebuffer.
     pub fn modifier(&self) -> Modifier {
         self.modifier
     }
@@ -84,7 +84,7 @@ impl Framebuffer {
         self.extent
     }
 
-    /// The meaning of its pixel values.
+    /// The meaning of the pixel values.
     pub(crate) fn meaning(&self) -> PixelMeaning {
         self.meaning
     }

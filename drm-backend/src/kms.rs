@@ -1,4 +1,4 @@
-//! What the kernel says of its modesetting objects: outputs, planes, modes, properties, formats.
+//! KMS objects as the kernel reports them: outputs, planes, modes, properties, formats.
 
 pub(crate) mod appearance;
 pub(crate) mod blob;

@@ -1,10 +1,11 @@
-//! Displays for `dmashare`: dma-bufs become KMS framebuffers through PRIME, and atomic commits put
-//! them on the screen without a copy.
+//! KMS backend for `dmashare`. It imports dma-bufs as framebuffers through PRIME and shows them with
+//! atomic commits, without a copy.
 //!
-//! [`Card`] is an [`Importer`](dmashare::Importer): attach a buffer to it, and its mapping holds a
-//! [`Framebuffer`]. [`Card::present`] shows it; [`Card::commit`] does more: several outputs and
-//! planes at once, captures by writeback. [`Card::dispatch`] tells what has happened, and frees
-//! buffers. There are no threads: poll the card's descriptor and dispatch when it is readable.
+//! [`Card`] is an [`Importer`](dmashare::Importer): the mapping of a buffer that is attached to it
+//! holds a [`Framebuffer`]. [`Card::present`] shows the mapping on one output. [`Card::commit`] updates
+//! several outputs and planes at once and captures by writeback. [`Card::dispatch`] reports events and
+//! releases buffers. The crate creates no threads: poll the card's file descriptor and dispatch when
+//! it is readable.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -27,21 +28,21 @@
 //! # }
 //! ```
 //!
-//! # When a buffer is free again
+//! # Release of buffers
 //!
-//! A buffer on the screen carries a read fence in its reservation, like any other use. It signals
-//! once a later commit's flip event has arrived **and** every writeback of the commits that showed
-//! the buffer is over; or its plane or output was switched off; or the card is closed. The flip event
-//! alone is not enough: what captures it may still be reading.
+//! A buffer on the screen has a read fence in its reservation, like any other use. The fence signals
+//! once a later commit's flip event has arrived **and** every writeback of the commits that showed the
+//! buffer has completed, or once its plane or output was switched off, or the card is closed. The flip
+//! event alone is not enough, because a writeback may still read the buffer.
 //!
 //! # Buffers that move
 //!
-//! A buffer that is attached with [`attach_dynamic`](dmashare::SharedBuffer::attach_dynamic) may move
-//! between other memories while the display does not use it; each map after a move gives a
-//! framebuffer of the new memory, and the old one is closed when its fences allow. While the display
-//! may read it, from the commit that shows it until it is free, the buffer is pinned: a move is
-//! refused with an error that names the output ("scanout Virtual-1"). So is the target of a capture,
-//! until that is over. A buffer that is shown by two planes has two pins.
+//! A buffer that is attached with [`attach_dynamic`](dmashare::SharedBuffer::attach_dynamic) can move
+//! to other memory while the display does not use it. Mapping it after a move returns a framebuffer of
+//! the new memory; the old framebuffer is closed when its fences have signalled. From the commit that
+//! shows the buffer until the buffer is free, the buffer is pinned: a move fails with an error that
+//! names the output ("scanout Virtual-1"). A writeback target is pinned until the capture completes. A
+//! buffer that two planes show has two pins.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -51,20 +52,20 @@
 //! # fn show(card: &Card, output: &Output, buffer: &SharedBuffer) -> Result<(), Box<dyn std::error::Error>> {
 //! let moved = Arc::new(AtomicBool::new(false));
 //! let scanout = buffer.attach_dynamic(card, moved)?;
-//! // Each frame: the same framebuffer as before, or one of the memory to which the buffer has moved.
+//! // Each frame: the same framebuffer as before, or a new one if the buffer has moved.
 //! card.present(output, &scanout.map()?, None)?;
 //! # Ok(()) }
 //! ```
 //!
-//! A display that cannot read all memory says so by [`Card::set_scanout_constraint`]; buffers are
-//! moved to where it can before they are mapped.
+//! If a display cannot read all memory, set [`Card::set_scanout_constraint`]. Buffers then move to
+//! suitable memory before they are mapped.
 //!
-//! # What goes where
+//! # Commits
 //!
-//! Atomic mode setting only. The driver checks a whole commit (`TEST_ONLY`) whenever anything but
-//! framebuffers, fences and damage changes; what it has accepted is remembered, so a steady flip is
-//! one ioctl, and it names the framebuffer and the fence only. What was shown before comes back
-//! when the card is dropped.
+//! This crate supports atomic mode setting only. The driver checks a whole commit (`TEST_ONLY`)
+//! whenever anything but framebuffers, fences and damage changes. The card remembers accepted
+//! configurations, so a steady flip is one ioctl that sets only the framebuffer and the fence. Dropping
+//! the card restores what was shown before.
 
 #![deny(unsafe_code)]
 

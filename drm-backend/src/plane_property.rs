@@ -1,33 +1,33 @@
-//! The properties of planes that not every plane has, and their values.
+//! Optional plane properties and their values.
 
 use std::fmt;
 
-/// A property that some planes have and others lack. Its [`Display`](fmt::Display) is the kernel's
-/// name for it.
+/// A plane property that not every plane has. Its [`Display`](fmt::Display) is the kernel's name of the
+/// property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PlaneProperty {
-    /// `rotation`.
+    /// `rotation`: rotation and reflection.
     Rotation,
-    /// `alpha`.
+    /// `alpha`: opacity of the whole plane.
     Alpha,
-    /// `pixel blend mode`.
+    /// `pixel blend mode`: meaning of per-pixel alpha.
     PixelBlendMode,
-    /// `zpos`.
+    /// `zpos`: position in the stack of planes.
     Zpos,
-    /// `COLOR_ENCODING`.
+    /// `COLOR_ENCODING`: matrix of YCbCr formats.
     ColorEncoding,
-    /// `COLOR_RANGE`.
+    /// `COLOR_RANGE`: range of YCbCr formats.
     ColorRange,
-    /// `FB_DAMAGE_CLIPS`.
+    /// `FB_DAMAGE_CLIPS`: changed parts of the buffer.
     FbDamageClips,
 }
 
 impl PlaneProperty {
-    /// How many of them are configuration: all but damage, which is the last.
+    /// Number of properties that are part of the configuration: all but damage, which is the last.
     pub(crate) const CONFIGURED: usize = Self::FbDamageClips as usize;
 
-    /// All of them, each at the place of its discriminant.
+    /// All properties, in the order of their discriminants.
     pub(crate) const ALL: [Self; 7] = [
         Self::Rotation,
         Self::Alpha,
@@ -38,12 +38,12 @@ impl PlaneProperty {
         Self::FbDamageClips,
     ];
 
-    /// The properties that are configuration.
+    /// The properties that are part of the configuration.
     pub(crate) fn configured() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().take(Self::CONFIGURED)
     }
 
-    /// The kernel's name for it.
+    /// The kernel's name of the property.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rotation => "rotation",
@@ -63,20 +63,20 @@ impl fmt::Display for PlaneProperty {
     }
 }
 
-/// What the properties of a plane are set to, in the order of [`PlaneProperty`]. `None`: the plane
-/// lacks it, or it does not matter for what is shown.
+/// Values of the configured plane properties, in the order of [`PlaneProperty`]. `None` means that the
+/// plane lacks the property, or that the property has no effect on this framebuffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PlaneValues([Option<u64>; PlaneProperty::CONFIGURED]);
 
 impl PlaneValues {
-    /// Sets one that is configuration.
+    /// Sets the value of a configured property.
     pub(crate) fn set(&mut self, property: PlaneProperty, value: Option<u64>) {
         if let Some(place) = self.0.get_mut(property as usize) {
             *place = value;
         }
     }
 
-    /// The properties that are set.
+    /// The properties that have a value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PlaneProperty, u64)> {
         let all = PlaneProperty::configured().zip(self.0);
         all.filter_map(|(property, value)| Some((property, value?)))

@@ -1,6 +1,6 @@
-//! System calls that the `drm` crate does not offer, or not soundly: atomic commits with user data
-//! from arrays that are kept, CLOSEFB, lists that may grow between two calls, and the signal handler
-//! that restores the display. The only place in this crate with `unsafe`.
+//! System calls that the `drm` crate does not support, or not soundly: atomic commits with user data
+//! from reusable arrays, CLOSEFB, lists that may grow between two calls, and the signal handler that
+//! restores the display. This is the only module of this crate with `unsafe`.
 #![allow(unsafe_code)]
 
 pub(crate) mod atomic;
@@ -8,7 +8,7 @@ pub(crate) mod mode;
 pub(crate) mod signal;
 pub(crate) mod syncobj;
 
-/// Repeats a DRM ioctl for as long as a signal interrupts it, as libdrm's `drmIoctl` does.
+/// Repeats a DRM ioctl while signals interrupt it, like libdrm's `drmIoctl`.
 pub(crate) fn retry<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
     loop {
         match call() {
@@ -22,10 +22,10 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io:
     }
 }
 
-/// Like `retry`, for a call that gives something back, or whose repetition gives the same thing again:
-/// once more when the kernel could not read or write the argument (`EFAULT`). Our arguments are
-/// always there, so outside of fault injection that does not happen; what it would leave behind is
-/// a handle that has no owner.
+/// Like `retry`, for a call that releases something or whose repetition has the same result. It also
+/// repeats the call once if the kernel could not access the argument (`EFAULT`). The arguments are
+/// always valid, so this happens only under fault injection, where the failure would otherwise leak a
+/// handle.
 pub(crate) fn retry_idempotent<T>(
     mut call: impl FnMut() -> std::io::Result<T>,
 ) -> std::io::Result<T> {

@@ -70,7 +70,7 @@ impl Card {
     ///
     /// # Errors
     /// [`CommitError`] by cause. A failed commit changes nothing and pins nothing. A mapping of memory
-    /// that its buffer has left is refused ([`SubmitError::Stale`](dmashare::SubmitError::Stale)): map
+    /// that its buffer has left is refused ([`SubmitError::Stale`]): map
     /// the attachment again and commit the new mapping.
     pub fn commit(&self, commit: impl Borrow<Commit>) -> Result<CommitId, CommitError> {
         self.submit(commit.borrow(), None)

@@ -1,4 +1,4 @@
-//! Dumb buffers: linear memory that any KMS driver, and vgem, can make.
+//! Dumb buffers: linear buffers of KMS drivers and vgem.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,13 +17,13 @@ use crate::device::node::Node;
 use crate::device::{DrmDevice, PRIME_CAP_EXPORT};
 use crate::error::OpenError;
 
-/// Chroma planes begin on such a boundary, and their rows are as far apart.
+/// Alignment of the offsets and strides of chroma planes, in bytes.
 const CHROMA_ALIGNMENT: u64 = 64;
 
 /// An exporter of dumb buffers (`DRM_IOCTL_MODE_CREATE_DUMB`). Clones share the open device.
 ///
-/// They are linear, and the CPU can reach them. On a real GPU rendering to them is slow or
-/// impossible: they are for software and for tests.
+/// Dumb buffers are linear and CPU-accessible. Rendering to them with a GPU is slow or impossible, so
+/// they are for software rendering and tests.
 #[derive(Clone, Debug)]
 pub struct DumbBuffers {
     device: Arc<DrmDevice>,
@@ -34,15 +34,16 @@ impl DumbBuffers {
         Self { device }
     }
 
-    /// Opens a primary node for its dumb buffers only; the driver need not have displays. It is not
-    /// DRM master, nor in the way of one.
+    /// Opens a primary node for its dumb buffers only; the device need not have displays. This does not
+    /// become DRM master and does not prevent other processes from becoming master.
     ///
     /// # Errors
-    /// [`OpenError::Open`], [`OpenError::NotDrm`].
+    /// - [`OpenError::Open`]: the file cannot be opened.
+    /// - [`OpenError::NotDrm`]: the file is not a DRM device.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let device = DrmDevice::open(path.as_ref())?;
         if crate::device::master::is_master(&device) {
-            // The first to open a card becomes its master without asking.
+            // The kernel makes the first opener of a card its master.
             crate::device::master::release(&device)
                 .map_err(|source| device.error("DROP_MASTER", source))?;
         }
@@ -52,7 +53,7 @@ impl DumbBuffers {
     /// Opens the first device with this driver, such as "vgem".
     ///
     /// # Errors
-    /// [`OpenError::NoDriver`] if there is none; as [`open`](Self::open).
+    /// Same as [`open`](Self::open), and [`OpenError::NoDriver`] if no device uses this driver.
     pub fn of_driver(driver: &str) -> Result<Self, OpenError> {
         match Node::of_driver(driver).first() {
             Some(node) => Self::open(node.path()),
@@ -62,7 +63,7 @@ impl DumbBuffers {
         }
     }
 
-    /// GEM handles that are open on this file now: 0 between calls.
+    /// Number of GEM handles that are open on this file; 0 between calls.
     pub fn open_gem_handles(&self) -> usize {
         self.device.gem().len()
     }
@@ -130,7 +131,7 @@ impl Exporter for DumbBuffers {
         let flags = drm_ffi::DRM_CLOEXEC | drm_ffi::DRM_RDWR;
         let fd = crate::sys::mode::export_prime(self.device.as_fd(), handle.raw(), flags)
             .map_err(|source| self.error("PRIME_HANDLE_TO_FD", source))?;
-        // The dma-buf holds the memory; the handle would only be in the way of a later import.
+        // The dma-buf holds the memory. Keeping the handle would interfere with a later import.
         drop(handle);
         let memory = DmaBufMemory::new(fd)?;
         let planes = layout(info, desc, pitch);
@@ -146,7 +147,7 @@ impl Exporter for DumbBuffers {
     }
 }
 
-/// Rows that the dumb buffer needs: those of the first plane, and enough for the others behind it.
+/// Number of rows of the dumb buffer: those of the first plane, plus enough for the other planes.
 fn dumb_rows(info: &FormatInfo, desc: &BufferDesc) -> Option<u32> {
     let first = info.planes[0];
     let row = first.row_bytes(desc.extent.width);
@@ -164,14 +165,14 @@ fn chroma_stride(row: u64) -> u64 {
     row.next_multiple_of(CHROMA_ALIGNMENT)
 }
 
-/// Planes one behind the other, the first with the driver's pitch.
+/// Layout of consecutive planes. The first plane has the driver's pitch.
 fn layout(info: &FormatInfo, desc: &BufferDesc, pitch: u32) -> SmallVec<[PlaneLayout; 4]> {
     let mut planes = SmallVec::new();
     let mut offset = 0_u64;
     for (index, plane) in info.planes.iter().enumerate() {
         let stride = match index {
             0 => pitch,
-            // It fits: the rows of a whole buffer were counted in 32 bits before.
+            // This does not overflow: `dumb_rows` has counted the rows of the whole buffer in 32 bits.
             _ => {
                 u32::try_from(chroma_stride(plane.row_bytes(desc.extent.width))).unwrap_or(u32::MAX)
             }

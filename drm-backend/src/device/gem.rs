@@ -1,8 +1,8 @@
-//! GEM handles, counted per open file.
+//! GEM handles, reference-counted per open file.
 //!
-//! A handle belongs to the open file, is not counted by the kernel, and importing the same dma-buf
-//! twice gives the same handle twice. So it must be closed exactly once, by its last user, and not
-//! between another thread's import of the same dma-buf and its use of the handle.
+//! A handle belongs to the open file, and the kernel does not count its users: importing the same
+//! dma-buf twice returns the same handle. It must therefore be closed exactly once, by its last user,
+//! and never between another thread's import of the same dma-buf and that thread's use of the handle.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use crate::device::DrmDevice;
 use crate::sys::{retry, retry_idempotent};
 
-/// One user of a GEM handle; the handle is closed with its last one.
+/// One user of a GEM handle. Dropping the last user closes the handle.
 pub(crate) struct GemHandle {
     device: Arc<DrmDevice>,
     handle: u32,
@@ -25,7 +25,7 @@ impl GemHandle {
     /// Imports a dma-buf (`DRM_IOCTL_PRIME_FD_TO_HANDLE`).
     pub(crate) fn import(device: &Arc<DrmDevice>, memory: &DmaBufMemory) -> io::Result<Self> {
         let fd: BorrowedFd<'_> = memory.as_fd();
-        // Importing again gives the same handle, so one whose number got lost is found again.
+        // A repeated import returns the same handle, so a retry cannot leak one.
         let handle = device.gem().open(|| {
             let import = || drm_ffi::gem::fd_to_handle(device.as_fd(), fd);
             retry_idempotent(import).map(|prime| prime.handle)
@@ -36,7 +36,7 @@ impl GemHandle {
         })
     }
 
-    /// Makes a dumb buffer (`DRM_IOCTL_MODE_CREATE_DUMB`), and tells its pitch and size in bytes.
+    /// Creates a dumb buffer (`DRM_IOCTL_MODE_CREATE_DUMB`), and returns its pitch and size in bytes.
     pub(crate) fn create_dumb(
         device: &Arc<DrmDevice>,
         width: u32,
@@ -58,7 +58,7 @@ impl GemHandle {
         Ok((gem, created.0, created.1))
     }
 
-    /// The number.
+    /// The raw handle.
     pub(crate) fn raw(&self) -> u32 {
         self.handle
     }

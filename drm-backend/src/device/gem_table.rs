@@ -1,21 +1,21 @@
-//! How many users each GEM handle of an open file has.
+//! Reference counts of the GEM handles of an open file.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// How many users each open handle of a file has.
+/// Number of users of each open GEM handle.
 #[derive(Debug, Default)]
 pub(crate) struct GemTable {
     users: Mutex<HashMap<u32, usize>>,
 }
 
 impl GemTable {
-    /// Counts a user of the handle that `open` returns. The table is locked meanwhile: no other
-    /// thread can close the handle between the kernel's giving it and its being counted.
+    /// Adds a user of the handle that `open` returns. The table is locked during `open`, so that no
+    /// other thread can close the handle between its creation and the increment.
     pub(crate) fn open(&self, open: impl FnOnce() -> io::Result<u32>) -> io::Result<u32> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        // What the table itself needs comes first, so that nothing can fail after the ioctl.
+        // Allocates first, so that nothing can fail after the ioctl.
         users.reserve(1);
         let handle = open()?;
         *users.entry(handle).or_insert(0) += 1;
@@ -33,7 +33,7 @@ impl GemTable {
         }
     }
 
-    /// How many handles are open.
+    /// Number of open handles.
     pub(crate) fn len(&self) -> usize {
         self.users
             .lock()

@@ -1,4 +1,4 @@
-//! DRM master: the right to change what a card shows, which one open file has at a time.
+//! DRM master: the right to change the KMS state of a card, which one open file has at a time.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use crate::device::DrmDevice;
 use crate::error::{Holder, NoMaster};
 use crate::sys::{retry, retry_idempotent};
 
-/// Whether this file is master now. `AUTH_MAGIC` is for masters only, and no client has magic 0: it
-/// answers `EACCES` to others and `EINVAL` to the master (libdrm's `drmIsMaster` asks the same way).
+/// Whether this file is master. `AUTH_MAGIC` is restricted to the master, and no client has magic 0, so
+/// it returns `EINVAL` to the master and `EACCES` to others (the method of libdrm's `drmIsMaster`).
 pub(crate) fn is_master(device: &DrmDevice) -> bool {
     match retry_idempotent(|| drm_ffi::auth::auth_magic_token(device.as_fd(), 0)) {
         Ok(_) => true,
@@ -19,17 +19,17 @@ pub(crate) fn is_master(device: &DrmDevice) -> bool {
     }
 }
 
-/// Master that was acquired for something that may still fail: it is given back when this is dropped,
-/// unless it is kept.
+/// Guard for newly acquired master. Dropping it drops master, unless [`keep`](Self::keep) was
+/// called.
 #[derive(Debug)]
 pub(crate) struct Acquired<'a> {
     device: &'a DrmDevice,
-    /// The file was not master before.
+    /// The file was not master before `acquire`.
     newly: bool,
 }
 
 impl Acquired<'_> {
-    /// All went well.
+    /// Keeps master.
     pub(crate) fn keep(mut self) {
         self.newly = false;
     }
@@ -37,7 +37,7 @@ impl Acquired<'_> {
 
 impl Drop for Acquired<'_> {
     fn drop(&mut self) {
-        // A card that was made meanwhile may have given it back itself.
+        // A card that was created in the meantime may have dropped master itself.
         if self.newly
             && is_master(self.device)
             && let Err(error) = release(self.device)
@@ -47,8 +47,9 @@ impl Drop for Acquired<'_> {
     }
 }
 
-/// Becomes master, unless the file is already: the first to open a card's primary node is by
-/// itself. So a program that only lists cards is master for a moment, which is waited for.
+/// Becomes master, unless the file already is: the kernel makes the first opener of a primary node its
+/// master. A program that only lists cards can therefore be master for a moment, so this retries on
+/// `EBUSY`.
 pub(crate) fn acquire(device: &DrmDevice) -> Result<Acquired<'_>, NoMaster> {
     let acquired = |newly| Acquired { device, newly };
     if is_master(device) {
@@ -67,12 +68,12 @@ pub(crate) fn acquire(device: &DrmDevice) -> Result<Acquired<'_>, NoMaster> {
     }
 }
 
-/// Lets another process become master.
+/// Drops master, so that another process can become master.
 pub(crate) fn release(device: &DrmDevice) -> io::Result<()> {
     retry(|| drm_ffi::auth::release_master(device.as_fd()))
 }
 
-/// The error that names who is in the way.
+/// Creates an error that names the processes that hold the card.
 pub(crate) fn no_master(device: &DrmDevice, source: io::Error) -> NoMaster {
     let mut holders = master_by_debugfs(device.number().1);
     if holders.is_empty() {
@@ -85,16 +86,16 @@ pub(crate) fn no_master(device: &DrmDevice, source: io::Error) -> NoMaster {
     }
 }
 
-/// The master as `debugfs/dri/MINOR/clients` tells it; readable by root only.
+/// The master according to `debugfs/dri/MINOR/clients`, which only root can read.
 fn master_by_debugfs(minor: u64) -> Vec<Holder> {
     fs::read_to_string(format!("/sys/kernel/debug/dri/{minor}/clients"))
         .map(|text| masters_in(&text))
         .unwrap_or_default()
 }
 
-/// Lines of `drm_clients_info`: command, tgid, dev, master, a(uthenticated), uid, magic, ...; the
-/// command may have spaces, so the columns are counted from the one that names the master. A file
-/// that was inherited or passed on is shown under the process that uses it.
+/// Parses lines of `drm_clients_info`: command, tgid, dev, master, a(uthenticated), uid, magic, ... The
+/// command may contain spaces, so columns are counted relative to the master column. The kernel lists an
+/// inherited or passed file under the process that uses it.
 fn masters_in(clients: &str) -> Vec<Holder> {
     let mut lines = clients.lines();
     let Some(header) = lines.next() else {
@@ -119,7 +120,7 @@ fn masters_in(clients: &str) -> Vec<Holder> {
         .collect()
 }
 
-/// Every process that has the device open, as far as `/proc` may be read.
+/// Every process that has the device open, as far as this process can read `/proc`.
 fn open_by_proc(number: (u64, u64)) -> Vec<Holder> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -139,7 +140,7 @@ fn open_by_proc(number: (u64, u64)) -> Vec<Holder> {
                     ) == number
                 })
                 .count();
-            // This process has it open once, through the device that asks.
+            // This process itself has the device open once, through the `DrmDevice` of the caller.
             let ours = usize::from(pid == std::process::id());
             (opened > ours).then_some(())?;
             let command = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();

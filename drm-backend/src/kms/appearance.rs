@@ -1,15 +1,15 @@
-//! How a plane shows its buffer.
+//! Appearance of a buffer on a plane.
 
 use dmashare::AlphaMode;
 
 use crate::kms::rotation::Rotation;
 
-/// What an application asks of a plane beyond the rectangles.
+/// Plane settings that an application requests in addition to the rectangles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appearance {
     pub(crate) rotation: Rotation,
     pub(crate) alpha: u16,
-    /// `None`: what the buffer says.
+    /// `None` means the alpha mode of the buffer's description.
     pub(crate) pixel_blend_mode: Option<AlphaMode>,
     pub(crate) zpos: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! Property blobs: values that do not fit the 64 bits of a property.
+//! Property blobs: property values that do not fit 64 bits.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::error::DeviceError;
 use crate::kms::mode::Mode;
 use crate::sys;
 
-/// A blob in the kernel. The state that uses it keeps it, so this one lives from before a commit
-/// until after its ioctl, and goes with every error.
+/// A property blob, destroyed on drop. A KMS state that uses a blob holds its own reference, so this
+/// handle needs to live only until the commit ioctl has returned.
 #[derive(Debug)]
 pub(crate) struct PropertyBlob {
     device: Arc<DrmDevice>,
@@ -19,20 +19,20 @@ pub(crate) struct PropertyBlob {
 }
 
 impl PropertyBlob {
-    /// For a CRTC's `MODE_ID`.
+    /// Creates a blob for a CRTC's `MODE_ID`.
     pub(crate) fn mode(device: &Arc<DrmDevice>, mode: Mode) -> Result<Self, DeviceError> {
         let blob = device.call("MODE_CREATEPROPBLOB", || {
             device.create_property_blob(&mode.as_drm())
         })?;
         Ok(Self {
             device: device.clone(),
-            // The kernel's ids have 32 bits; a property's value has 64.
+            // The kernel's ids have 32 bits; property values have 64.
             id: u32::try_from(u64::from(blob)).unwrap_or(0),
         })
     }
 
-    /// Makes a blob of bytes that are laid out as the property wants them. `drm-ffi` asks for them
-    /// mutably; the kernel only reads them.
+    /// Creates a blob from bytes in the layout that the property requires. `drm-ffi` takes a mutable
+    /// slice, but the kernel only reads it.
     pub(crate) fn new(device: &Arc<DrmDevice>, bytes: &mut [u8]) -> Result<Self, DeviceError> {
         let blob = device.call("MODE_CREATEPROPBLOB", || {
             drm_ffi::mode::create_property_blob(device.as_fd(), bytes)
@@ -43,7 +43,7 @@ impl PropertyBlob {
         })
     }
 
-    /// The value that the property is set to.
+    /// The property value that references the blob.
     pub(crate) fn value(&self) -> u64 {
         self.id.into()
     }

@@ -1,4 +1,4 @@
-//! What a card's driver can do.
+//! Driver capabilities of a card.
 
 use dmashare::Extent;
 use drm::{ClientCapability, Device as _, DriverCapability};
@@ -8,24 +8,24 @@ use crate::error::OpenError;
 use crate::kms::resources::Resources;
 use crate::sys::retry;
 
-/// What the driver says of itself (`DRM_IOCTL_GET_CAP` and the resources of mode setting).
+/// Capabilities that the driver reports (`DRM_IOCTL_GET_CAP`, `DRM_IOCTL_MODE_GETRESOURCES`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Framebuffers are made with explicit modifiers (`DRM_CAP_ADDFB2_MODIFIERS`). Without it only
-    /// LINEAR is accepted.
+    /// Framebuffers have explicit modifiers (`DRM_CAP_ADDFB2_MODIFIERS`). Without this capability, only
+    /// LINEAR can be imported.
     pub addfb2_modifiers: bool,
-    /// Foreign dma-bufs can be imported (`DRM_PRIME_CAP_IMPORT`).
+    /// The driver can import dma-bufs of other devices (`DRM_PRIME_CAP_IMPORT`).
     pub prime_import: bool,
-    /// The card's own buffers can be exported as dma-bufs (`DRM_PRIME_CAP_EXPORT`).
+    /// The driver can export its buffers as dma-bufs (`DRM_PRIME_CAP_EXPORT`).
     pub prime_export: bool,
-    /// It makes dumb buffers (`DRM_CAP_DUMB_BUFFER`).
+    /// The driver supports dumb buffers (`DRM_CAP_DUMB_BUFFER`).
     pub dumb_buffer: bool,
-    /// The times of events are of `CLOCK_MONOTONIC` (`DRM_CAP_TIMESTAMP_MONOTONIC`).
+    /// Event timestamps use `CLOCK_MONOTONIC` (`DRM_CAP_TIMESTAMP_MONOTONIC`).
     pub timestamp_monotonic: bool,
-    /// Smallest framebuffer.
+    /// Smallest framebuffer size, in pixels.
     pub minimum_extent: Extent,
-    /// Largest framebuffer.
+    /// Largest framebuffer size, in pixels.
     pub maximum_extent: Extent,
 }
 
@@ -47,11 +47,11 @@ impl Capabilities {
     }
 }
 
-/// Tells the driver that planes, atomic commits and writeback connectors are understood.
+/// Enables the client capabilities for universal planes, atomic commits and writeback connectors.
 pub(crate) fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenError> {
     let enable = |capability| retry(|| device.set_client_capability(capability, true));
-    // Any driver that sets modes knows planes; a render node answers EACCES, a device without
-    // displays EOPNOTSUPP.
+    // Every mode-setting driver supports universal planes. A render node returns EACCES, a device
+    // without displays EOPNOTSUPP.
     if enable(ClientCapability::UniversalPlanes).is_err() {
         return Err(OpenError::NoKms {
             card: device.name().to_owned(),
@@ -61,7 +61,7 @@ pub(crate) fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenE
         card: device.name().to_owned(),
         source,
     })?;
-    // A kernel without writeback connectors has none to show.
+    // A kernel that does not know the capability has no writeback connectors.
     if let Err(error) = enable(ClientCapability::WritebackConnectors) {
         tracing::debug!(%error, card = device.name(), "no writeback connectors");
     }

@@ -1,4 +1,4 @@
-//! Connectors: where a monitor is plugged in, and writeback connectors, which capture instead.
+//! Connectors: display connectors and writeback connectors.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use crate::error::{DeviceError, OpenError};
 use crate::kms::mode::Mode;
 use crate::kms::property::{Properties, PropertyNames};
 
-/// The part of a connector that does not change.
+/// The immutable part of a connector.
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) id: u32,
-    /// "Virtual-1".
+    /// Name of the connector, such as "Virtual-1".
     pub(crate) name: Arc<str>,
-    /// "scanout Virtual-1": what its display's pins are called.
+    /// Label of scanout pins, such as "scanout Virtual-1".
     pub(crate) scanout_label: Arc<str>,
-    /// "writeback Virtual-1": what the pins of its captures are called.
+    /// Label of writeback pins, such as "writeback Virtual-1".
     pub(crate) writeback_label: Arc<str>,
-    /// Bit `n`: it can be driven by the card's `n`-th CRTC.
+    /// Bit `n` is set if the card's `n`-th CRTC can drive the connector.
     pub(crate) possible_crtcs: u32,
     pub(crate) crtc_id: u32,
     pub(crate) writeback: Option<WritebackProperties>,
 }
 
-/// The ids of a writeback connector's properties.
+/// Formats and property ids of a writeback connector.
 #[derive(Debug)]
 pub(crate) struct WritebackProperties {
     pub(crate) fb_id: u32,
@@ -34,7 +34,7 @@ pub(crate) struct WritebackProperties {
     pub(crate) formats: Vec<Fourcc>,
 }
 
-/// The part that changes: whether something is plugged in, and its modes.
+/// The mutable part of a connector: whether a display is connected, its modes and its size.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectorStatus {
     pub(crate) connected: bool,
@@ -43,8 +43,8 @@ pub(crate) struct ConnectorStatus {
 }
 
 impl Connector {
-    /// Asks the device for a connector that was not known before, with its properties' present
-    /// values. Nothing is probed.
+    /// Reads a new connector from the device, and returns it with its properties and their current
+    /// values. This does not probe the connector.
     pub(crate) fn read(
         device: &DrmDevice,
         names: &mut PropertyNames,
@@ -86,8 +86,8 @@ impl Connector {
         Ok((connector, properties))
     }
 
-    /// Asks what is plugged in. With `probe` the driver detects again, which takes as long as reading a
-    /// monitor's EDID; without it, it tells what it knew last.
+    /// Reads the connection status. With `probe` the driver probes the connector, which takes as long
+    /// as reading a monitor's EDID; otherwise it returns its last known status.
     pub(crate) fn status(
         &self,
         device: &DrmDevice,
@@ -105,7 +105,7 @@ impl Connector {
     }
 }
 
-/// An array of fourccs, as in a `WRITEBACK_PIXEL_FORMATS` blob.
+/// Parses an array of fourccs, such as a `WRITEBACK_PIXEL_FORMATS` blob.
 fn fourccs(blob: &[u8]) -> Vec<Fourcc> {
     blob.chunks_exact(4)
         .filter_map(|bytes| bytes.try_into().ok())

@@ -1,9 +1,8 @@
-//! Which CRTC drives which connector, which primary plane and which writeback connector go with
-//! which CRTC.
+//! Assignment of CRTCs to connectors, and of primary planes and writeback connectors to CRTCs.
 
-/// Gives every claimant one of `count` resources that its mask allows (bit `n`: the `n`-th), so that
-/// as many as possible get one. A claimant that has one keeps it unless another could not be served
-/// otherwise; earlier claimants come first.
+/// Assigns each claimant one of `count` resources that its mask allows (bit `n` for the `n`-th), so
+/// that as many claimants as possible get one. A claimant keeps its resource unless another claimant
+/// could not be served otherwise. Earlier claimants have priority.
 pub(crate) fn assign(claimants: &[(u32, Option<usize>)], count: usize) -> Vec<Option<usize>> {
     let count = count.min(32);
     let mut owner: Vec<Option<usize>> = vec![None; count];
@@ -31,7 +30,7 @@ pub(crate) fn assign(claimants: &[(u32, Option<usize>)], count: usize) -> Vec<Op
     assigned
 }
 
-/// Kuhn's augmenting path: takes a free resource, or one whose owner finds another.
+/// Finds an augmenting path (Kuhn): takes a free resource, or one whose owner can switch to another.
 fn augment(
     claimants: &[(u32, Option<usize>)],
     claimant: usize,
@@ -99,7 +98,7 @@ mod tests {
         }
     }
 
-    /// The largest matching, by trying all.
+    /// Size of the largest matching, by exhaustive search.
     fn largest(masks: &[u32], from: usize, used: u32) -> usize {
         if from == masks.len() {
             return 0;

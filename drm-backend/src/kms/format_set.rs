@@ -1,9 +1,9 @@
-//! Formats and the modifiers that go with each.
+//! Sets of formats with their modifiers.
 
 use dmashare::{Fourcc, Modifier};
 
-/// Pairs of format and modifier, as `IN_FORMATS` tells them; in the driver's order, which is its
-/// preference.
+/// Format and modifier pairs, as `IN_FORMATS` lists them. The order is the driver's, which expresses
+/// its preference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormatSet {
     entries: Vec<(Fourcc, Vec<Modifier>)>,
@@ -26,19 +26,19 @@ impl FormatSet {
         }
     }
 
-    /// Every format with its modifiers.
+    /// All formats, each with its modifiers.
     pub fn iter(&self) -> impl Iterator<Item = (Fourcc, &[Modifier])> {
         self.entries
             .iter()
             .map(|(format, modifiers)| (*format, modifiers.as_slice()))
     }
 
-    /// The formats.
+    /// All formats.
     pub fn fourccs(&self) -> impl Iterator<Item = Fourcc> {
         self.entries.iter().map(|(format, _)| *format)
     }
 
-    /// The modifiers that go with `format`; none if the format is not there.
+    /// The modifiers of `format`; empty if the set does not contain the format.
     pub fn modifiers(&self, format: Fourcc) -> &[Modifier] {
         self.entries
             .iter()
@@ -46,12 +46,12 @@ impl FormatSet {
             .map_or(&[], |(_, modifiers)| modifiers.as_slice())
     }
 
-    /// Whether the pair is there.
+    /// Whether the set contains the pair.
     pub fn contains(&self, format: Fourcc, modifier: Modifier) -> bool {
         self.modifiers(format).contains(&modifier)
     }
 
-    /// Whether there is no format.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

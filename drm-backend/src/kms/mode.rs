@@ -8,7 +8,7 @@ use drm_ffi::drm_mode_modeinfo;
 
 use crate::error::ModeError;
 
-/// A mode of an output: size, refresh rate and timings, as the driver or the monitor gave them.
+/// A mode of an output: size, refresh rate and timings, as reported by the driver.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mode {
     raw: drm_mode_modeinfo,
@@ -19,17 +19,18 @@ impl Mode {
         Self { raw: mode.into() }
     }
 
-    /// The bytes of `struct drm_mode_modeinfo`, for a `MODE_ID` blob.
+    /// The `struct drm_mode_modeinfo` of the mode, for a `MODE_ID` blob.
     pub(crate) fn as_drm(&self) -> drm::control::Mode {
         self.raw.into()
     }
 
-    /// Visible pixels.
+    /// Visible size, in pixels.
     pub fn extent(&self) -> Extent {
         Extent::new(self.raw.hdisplay.into(), self.raw.vdisplay.into())
     }
 
-    /// Refreshes in 1000 seconds, from the timings (`drm_mode_vrefresh`, but to three digits).
+    /// Refresh rate in millihertz, computed from the timings (like `drm_mode_vrefresh`, which rounds to
+    /// hertz).
     pub fn refresh_millihertz(&self) -> u32 {
         let mut clock = u64::from(self.raw.clock) * 1_000_000;
         let mut total = u64::from(self.raw.htotal) * u64::from(self.raw.vtotal);
@@ -48,12 +49,12 @@ impl Mode {
         u32::try_from((clock + total / 2) / total).unwrap_or(u32::MAX)
     }
 
-    /// Whether the monitor likes it best.
+    /// Whether this is the preferred mode of the display.
     pub fn is_preferred(&self) -> bool {
         ModeTypeFlags::from_bits_truncate(self.raw.type_).contains(ModeTypeFlags::PREFERRED)
     }
 
-    /// Whether it is interlaced.
+    /// Whether the mode is interlaced.
     pub fn is_interlaced(&self) -> bool {
         self.raw.flags & drm_ffi::DRM_MODE_FLAG_INTERLACE != 0
     }
@@ -79,8 +80,8 @@ impl fmt::Debug for Mode {
     }
 }
 
-/// Finds the mode that `text` names: "preferred", "1920x1080" (the preferred of that size, else the
-/// fastest), or "1920x1080@60" (rounded to whole hertz).
+/// Finds the mode that `text` names: "preferred", "1920x1080" (the preferred mode of that size, or else
+/// the one with the highest refresh rate), or "1920x1080@60" (refresh rate rounded to whole hertz).
 pub(crate) fn find(output: &str, modes: &[Mode], text: &str) -> Result<Mode, ModeError> {
     let none = || ModeError::NoSuchMode {
         output: output.to_owned(),
@@ -110,7 +111,7 @@ pub(crate) fn find(output: &str, modes: &[Mode], text: &str) -> Result<Mode, Mod
         .ok_or_else(none)
 }
 
-/// The monitor's preferred mode, else the first that is offered.
+/// The preferred mode, or else the first mode.
 pub(crate) fn preferred(modes: &[Mode]) -> Option<Mode> {
     modes
         .iter()

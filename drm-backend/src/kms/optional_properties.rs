@@ -1,4 +1,4 @@
-//! What a commit sets the properties to that not every plane has.
+//! Values of optional plane properties in a commit.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::kms::property::{Properties, Property};
 use crate::kms::rotation::Rotation;
 use crate::plane_property::{PlaneProperty, PlaneValues};
 
-/// The optional properties that one plane has.
+/// The optional properties of one plane.
 #[derive(Debug)]
 pub(crate) struct OptionalProperties {
     plane: u32,
@@ -30,10 +30,10 @@ impl OptionalProperties {
         self.properties[property as usize].as_ref()
     }
 
-    /// The value that each property must be set to.
+    /// The value to which each property must be set.
     ///
-    /// A property that the plane lacks is refused if what is asked for is not what planes without it
-    /// do.
+    /// If the plane lacks a property, only the behaviour of planes without that property is accepted;
+    /// any other request is an error.
     pub(crate) fn values(
         &self,
         asked: &Appearance,
@@ -83,7 +83,7 @@ impl OptionalProperties {
     ) -> Result<Option<u64>, CommitError> {
         let property = PlaneProperty::PixelBlendMode;
         let mode = match asked.unwrap_or(content.alpha) {
-            // The formula is the same for all when every pixel is opaque.
+            // All blend modes are equivalent when every pixel is opaque.
             _ if !content.has_alpha => AlphaMode::PreMultiplied,
             mode => mode,
         };
@@ -111,7 +111,7 @@ impl OptionalProperties {
                 _ => Ok(None),
             };
         }
-        // Another commit may have moved it: it goes back to where it was.
+        // An earlier commit may have changed zpos, so the initial value must be set again.
         let wanted = asked.unwrap_or(found.value);
         match found.limits {
             Some((smallest, largest)) if !(smallest..=largest).contains(&wanted) => {
@@ -126,7 +126,7 @@ impl OptionalProperties {
         let (word, default) = match content.color.matrix {
             MatrixCoefficients::Bt709 => ("ITU-R BT.709 YCbCr", false),
             MatrixCoefficients::Bt2020 => ("ITU-R BT.2020 YCbCr", false),
-            // The kernel's default, also for a buffer that does not say.
+            // The kernel's default, also used if the buffer's description leaves it open.
             _ => ("ITU-R BT.601 YCbCr", true),
         };
         self.word(
@@ -145,8 +145,9 @@ impl OptionalProperties {
         self.word(PlaneProperty::ColorRange, word, default, is_unsaid(content))
     }
 
-    /// The value of an enumeration's word. Without the property, `default` is right. Without the
-    /// word, what the plane had before is as good as any if nothing was said (`unsaid`).
+    /// The value of an enumeration entry. A plane without the property accepts only the `default`
+    /// entry. If the property lacks the entry, the plane keeps its previous value, provided that the
+    /// buffer's description leaves the meaning open (`unsaid`).
     fn word(
         &self,
         property: PlaneProperty,
@@ -193,12 +194,12 @@ impl OptionalProperties {
     }
 }
 
-/// Whether a YUV buffer's description leaves open what its values mean.
+/// Whether the description of a YUV buffer leaves the meaning of its values open.
 fn is_unsaid(content: PixelMeaning) -> bool {
     content.color.matrix == MatrixCoefficients::Identity
 }
 
-/// The values that an enumeration or a bitmask takes.
+/// Lists the entries of an enumeration or a bitmask.
 fn words(property: &Property) -> String {
     let words = property.enum_values.iter().map(|(word, _)| word.as_str());
     let words: Vec<&str> = words.collect();

@@ -11,7 +11,7 @@ use crate::kms::mode;
 use crate::kms::mode::Mode;
 use crate::kms::plane::Plane;
 
-/// Identity of an output on its card: the connector's KMS object id.
+/// Identifier of an output on its card: the KMS object id of the connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutputId(u32);
 
@@ -20,13 +20,13 @@ impl OutputId {
         Self(connector)
     }
 
-    /// The connector's object id.
+    /// The KMS object id of the connector.
     pub fn as_raw(self) -> u32 {
         self.0
     }
 }
 
-/// An output as it was when [`Card::outputs`](crate::Card::outputs) was called. Clones share it.
+/// State of an output when [`Card::outputs`](crate::Card::outputs) was called. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Output {
     inner: Arc<OutputInner>,
@@ -66,57 +66,58 @@ impl Output {
         &self.inner.connector
     }
 
-    /// Which output of the card it is.
+    /// Identifier of the output.
     pub fn id(&self) -> OutputId {
         OutputId(self.inner.connector.id)
     }
 
-    /// The connector's name, as the kernel gives it: "HDMI-A-1", "Virtual-1".
+    /// Kernel name of the connector, such as "HDMI-A-1" or "Virtual-1".
     pub fn name(&self) -> &str {
         &self.inner.connector.name
     }
 
-    /// Whether a display is plugged in.
+    /// Whether a display is connected.
     pub fn is_connected(&self) -> bool {
         self.inner.status.connected
     }
 
-    /// Width and height of the screen in millimetres, if it tells.
+    /// Width and height of the screen in millimetres, if the display reports them.
     pub fn millimetres(&self) -> Option<(u32, u32)> {
         self.inner.status.millimetres
     }
 
-    /// The modes that the display and the driver can do.
+    /// The modes that both display and driver support.
     pub fn modes(&self) -> &[Mode] {
         &self.inner.status.modes
     }
 
-    /// The mode that the display likes best, else its first.
+    /// The preferred mode of the display, or else its first mode.
     pub fn preferred_mode(&self) -> Option<Mode> {
         mode::preferred(self.modes())
     }
 
-    /// The mode that `text` names: `preferred`, `1920x1080` (the preferred of that size, else the
-    /// fastest) or `1920x1080@60`.
+    /// The mode that `text` names: `preferred`, `1920x1080` (the preferred mode of that size, or else
+    /// the one with the highest refresh rate) or `1920x1080@60`.
     ///
     /// # Errors
-    /// [`ModeError::NotAMode`] for other texts, [`ModeError::NoSuchMode`] with what there is.
+    /// - [`ModeError::NotAMode`]: `text` has another form.
+    /// - [`ModeError::NoSuchMode`]: the output has no such mode; the error lists its modes.
     pub fn mode(&self, text: &str) -> Result<Mode, ModeError> {
         mode::find(self.name(), self.modes(), text)
     }
 
-    /// The plane that [`PlaneCommit::primary`](crate::PlaneCommit::primary) is shown on; `None` while
-    /// the output is not connected or no CRTC is left for it.
+    /// The plane that [`PlaneCommit::primary`](crate::PlaneCommit::primary) uses; `None` if the output
+    /// is not connected or has no CRTC.
     pub fn primary_plane(&self) -> Option<&Plane> {
         self.inner.primary.as_ref()
     }
 
-    /// Every plane that can be on this output; an output without a CRTC has none.
+    /// All planes that can be used on this output; empty if it has no CRTC.
     pub fn planes(&self) -> &[Plane] {
         &self.inner.planes
     }
 
-    /// The formats of its primary plane; empty without one.
+    /// The formats of the primary plane; empty if there is none.
     pub fn formats(&self) -> &FormatSet {
         self.inner
             .primary
@@ -124,12 +125,12 @@ impl Output {
             .map_or(&self.inner.no_formats, Plane::formats)
     }
 
-    /// Whether what it shows can be captured.
+    /// Whether the output supports writeback.
     pub fn has_writeback(&self) -> bool {
         self.inner.writeback_formats.is_some()
     }
 
-    /// The formats that it can be captured in (`WRITEBACK_PIXEL_FORMATS`).
+    /// The supported writeback formats (`WRITEBACK_PIXEL_FORMATS`).
     pub fn writeback_formats(&self) -> &[Fourcc] {
         self.inner.writeback_formats.as_deref().unwrap_or(&[])
     }

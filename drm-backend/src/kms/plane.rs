@@ -1,4 +1,4 @@
-//! Planes: what a CRTC puts on the screen, one over the other.
+//! Planes: the layers that a CRTC composes to the screen.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::kms::optional_properties::OptionalProperties;
 use crate::kms::property::{Properties, PropertyNames};
 use crate::plane_property::PlaneProperty;
 
-/// What a plane is for.
+/// Type of a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PlaneKind {
-    /// The plane that a CRTC needs to show anything.
+    /// The main plane of a CRTC.
     Primary,
-    /// A further plane.
+    /// An additional plane.
     Overlay,
-    /// A small plane for the pointer.
+    /// A small plane for the cursor.
     Cursor,
 }
 
-/// A plane of a card. Clones are the same plane.
+/// A plane of a card. Clones refer to the same plane.
 #[derive(Clone, Debug)]
 pub struct Plane {
     pub(crate) inner: Arc<PlaneInner>,
@@ -39,12 +39,12 @@ pub(crate) struct PlaneInner {
     pub(crate) index: usize,
     pub(crate) kind: PlaneKind,
     pub(crate) formats: FormatSet,
-    /// Bit `n`: it can be used with the card's `n`-th CRTC.
+    /// Bit `n` is set if the plane can be used with the card's `n`-th CRTC.
     pub(crate) possible_crtcs: u32,
     pub(crate) properties: PlaneProperties,
 }
 
-/// The ids of the properties that commits set.
+/// Ids of the plane properties that commits set.
 #[derive(Debug)]
 pub(crate) struct PlaneProperties {
     pub(crate) fb_id: u32,
@@ -72,7 +72,7 @@ impl PlaneProperties {
 }
 
 impl Plane {
-    /// Asks the device for a plane. The second result is its properties with their present values.
+    /// Reads a plane from the device, and returns it with its properties and their current values.
     pub(crate) fn read(
         device: &DrmDevice,
         names: &mut PropertyNames,
@@ -105,8 +105,8 @@ impl Plane {
                     .error("IN_FORMATS", std::io::Error::other(error))
                     .into());
             }
-            // A driver without IN_FORMATS takes its formats without modifiers: of these only LINEAR
-            // has the same meaning for everyone.
+            // Without IN_FORMATS the driver uses implicit modifiers. Only LINEAR has the same meaning
+            // for all devices.
             None => {
                 let mut formats = FormatSet::default();
                 for format in legacy_formats {
@@ -133,19 +133,19 @@ impl Plane {
         self.inner.id
     }
 
-    /// What it is for.
+    /// Type of the plane.
     pub fn kind(&self) -> PlaneKind {
         self.inner.kind
     }
 
-    /// The formats and modifiers that it takes (`IN_FORMATS`).
+    /// The formats and modifiers that the plane supports (`IN_FORMATS`).
     pub fn formats(&self) -> &FormatSet {
         &self.inner.formats
     }
 
-    /// Whether it has a property. What it lacks is refused by commits that ask for it
-    /// ([`CommitError::PlaneProperty`](crate::CommitError::PlaneProperty)), but for damage, which is
-    /// left out.
+    /// Whether the plane has a property. A commit that requests an effect of a missing property fails
+    /// with [`CommitError::PlaneProperty`](crate::CommitError::PlaneProperty), except for damage, which
+    /// is ignored.
     pub fn has(&self, property: PlaneProperty) -> bool {
         self.inner.properties.optional.get(property).is_some()
     }

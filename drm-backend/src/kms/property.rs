@@ -1,4 +1,4 @@
-//! Properties of KMS objects. Their ids are the driver's choice: they are looked up once, by name,
+//! Properties of KMS objects. Property ids differ between drivers, so they are looked up once by name
 //! when a card is opened.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::device::DrmDevice;
 use crate::error::{DeviceError, OpenError};
 use crate::sys;
 
-/// A property's name and type, the same for every object that has it.
+/// Description of a property, which is the same for every object that has it.
 #[derive(Clone, Debug)]
 struct Description {
     name: String,
@@ -24,7 +24,7 @@ struct Description {
     enum_values: Vec<(String, u64)>,
 }
 
-/// Descriptions that were asked for so far, by property id: objects share them.
+/// Cache of property descriptions by property id, which objects share.
 #[derive(Debug, Default)]
 pub(crate) struct PropertyNames {
     known: HashMap<u32, Description>,
@@ -35,18 +35,18 @@ pub(crate) struct PropertyNames {
 pub(crate) struct Property {
     name: String,
     pub(crate) id: u32,
-    /// When it was read.
+    /// Value when the property was read.
     pub(crate) value: u64,
-    /// It tells something that cannot be changed.
+    /// The property cannot be set.
     pub(crate) immutable: bool,
-    /// The smallest and the largest value, of a property that is an unsigned number.
+    /// Smallest and largest value of an unsigned range property.
     pub(crate) limits: Option<(u64, u64)>,
-    /// The words of an enumeration with their values, of a bitmask with their bits' numbers.
+    /// Entries of an enumeration with their values, or of a bitmask with their bit numbers.
     pub(crate) enum_values: Vec<(String, u64)>,
 }
 
 impl Property {
-    /// The value that stands for one of the property's words.
+    /// The value of the enumeration entry `word`.
     pub(crate) fn enum_value(&self, word: &str) -> Option<u64> {
         self.enum_values
             .iter()
@@ -55,7 +55,7 @@ impl Property {
     }
 }
 
-/// The properties of one object, with the values that they had when they were read.
+/// The properties of one object, with their values at the time of reading.
 #[derive(Debug)]
 pub(crate) struct Properties {
     object: String,
@@ -63,7 +63,7 @@ pub(crate) struct Properties {
 }
 
 impl PropertyNames {
-    /// Reads an object's properties; `object` names it in errors.
+    /// Reads the properties of an object. Errors name it as `object`.
     pub(crate) fn read<H: ResourceHandle>(
         &mut self,
         device: &DrmDevice,
@@ -92,7 +92,7 @@ impl PropertyNames {
     }
 }
 
-/// Asks with `drm-ffi`: the `drm` crate tells nothing of a bitmask's words.
+/// Reads a description with `drm-ffi`, because the `drm` crate does not return bitmask entries.
 fn describe(device: &DrmDevice, handle: property::Handle) -> Result<Description, DeviceError> {
     let mut values = Vec::new();
     let mut enums = Vec::new();
@@ -121,7 +121,7 @@ fn describe(device: &DrmDevice, handle: property::Handle) -> Result<Description,
     })
 }
 
-/// A name in a fixed array; it ends at the first 0.
+/// Decodes a name from a fixed array, up to the first zero byte.
 fn text(name: &[c_char]) -> String {
     let bytes: Vec<u8> = name
         .iter()
@@ -132,12 +132,12 @@ fn text(name: &[c_char]) -> String {
 }
 
 impl Properties {
-    /// The property of this name, if the object has it.
+    /// The property with this name, if the object has it.
     pub(crate) fn get(&self, name: &str) -> Option<&Property> {
         self.entries.iter().find(|property| property.name == name)
     }
 
-    /// The id of a property that every atomic driver has.
+    /// The id of a property that every atomic driver exposes.
     pub(crate) fn id(&self, device: &DrmDevice, name: &'static str) -> Result<u32, OpenError> {
         self.get(name)
             .map(|property| property.id)
@@ -148,7 +148,7 @@ impl Properties {
             })
     }
 
-    /// The bytes of the blob that a property holds now; `None` without the property or a blob.
+    /// Contents of the blob that the property references; `None` without the property or a blob.
     pub(crate) fn blob(
         &self,
         device: &DrmDevice,
@@ -170,7 +170,7 @@ impl Properties {
 
 #[cfg(test)]
 impl Properties {
-    /// The properties of a plane that exists in a test only.
+    /// Properties of a fake plane for tests.
     pub(crate) fn of_test(entries: Vec<Property>) -> Self {
         Self {
             object: "plane 1".to_owned(),
@@ -181,7 +181,7 @@ impl Properties {
 
 #[cfg(test)]
 impl Property {
-    /// An enumeration, or a bitmask.
+    /// An enumeration or bitmask property.
     pub(crate) fn of_words(name: &str, id: u32, words: &[(&str, u64)]) -> Self {
         Self {
             name: name.to_owned(),
@@ -196,7 +196,7 @@ impl Property {
         }
     }
 
-    /// An unsigned number.
+    /// An unsigned range property.
     pub(crate) fn of_range(name: &str, id: u32, value: u64, limits: (u64, u64)) -> Self {
         Self {
             value,

@@ -1,8 +1,8 @@
-//! The arrays of an atomic commit, kept from one commit to the next: a steady flip allocates nothing.
+//! The arrays of an atomic commit. Commits reuse them, so that a steady flip allocates nothing.
 
 use crate::sys::atomic::Arrays;
 
-/// Objects with the properties to set.
+/// The objects of an atomic commit with the properties to set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
     objects: Vec<u32>,
@@ -12,7 +12,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Forgets everything but the memory.
+    /// Empties the request but keeps its allocations.
     pub(crate) fn clear(&mut self) {
         self.objects.clear();
         self.property_counts.clear();
@@ -20,13 +20,13 @@ impl Request {
         self.values.clear();
     }
 
-    /// Begins an object: what [`set`](Self::set) adds from here on is its.
+    /// Begins an object. Subsequent calls of [`set`](Self::set) apply to it.
     pub(crate) fn object(&mut self, id: u32) {
         self.objects.push(id);
         self.property_counts.push(0);
     }
 
-    /// Sets a property of the object that was begun last.
+    /// Sets a property of the current object.
     pub(crate) fn set(&mut self, property: u32, value: u64) {
         debug_assert!(!self.objects.is_empty(), "no object was begun");
         if let Some(count) = self.property_counts.last_mut() {
@@ -36,12 +36,12 @@ impl Request {
         }
     }
 
-    /// Whether there is no object.
+    /// Whether the request has no objects.
     pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 
-    /// The arrays, as the ioctl takes them.
+    /// The arrays in the form that the ioctl requires.
     pub(crate) fn arrays(&self) -> Arrays<'_> {
         Arrays {
             objects: &self.objects,

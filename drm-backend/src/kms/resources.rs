@@ -1,5 +1,4 @@
-//! The KMS objects of a card that stay the same while it is open: CRTCs, planes, writeback
-//! connectors.
+//! The static KMS objects of a card: CRTCs, planes and writeback connectors.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -24,25 +23,25 @@ pub(crate) struct Crtc {
     pub(crate) active: u32,
     pub(crate) mode_id: u32,
     pub(crate) out_fence_ptr: Option<u32>,
-    /// Index of the primary plane that is used with it.
+    /// Index of the primary plane that is assigned to this CRTC.
     pub(crate) primary: Option<usize>,
-    /// The writeback connector that is used with it.
+    /// The writeback connector that is assigned to this CRTC.
     pub(crate) writeback: Option<Arc<Connector>>,
 }
 
-/// All of them.
+/// All static KMS objects of a card.
 #[derive(Debug)]
 pub(crate) struct Resources {
     pub(crate) crtcs: Vec<Crtc>,
     pub(crate) planes: Vec<Plane>,
-    /// The formats that at least one plane takes.
+    /// The formats that at least one plane supports.
     pub(crate) formats: FormatSet,
     pub(crate) minimum: Extent,
     pub(crate) maximum: Extent,
 }
 
 impl Resources {
-    /// Reads them, the connectors that are there now, and what is shown now.
+    /// Reads the static objects, the current connectors, and a snapshot of the current KMS state.
     pub(crate) fn read(
         device: &Arc<DrmDevice>,
         modifiers: bool,
@@ -100,7 +99,7 @@ impl Resources {
                     snapshot.add_connector(id, &properties);
                     connectors.push(Arc::new(connector));
                 }
-                // It was there a moment ago: a hub was unplugged.
+                // The connector was removed after it was listed, for example with an MST hub.
                 Err(OpenError::Device(error)) if is_gone(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -126,7 +125,7 @@ impl Resources {
     }
 }
 
-/// Whether an object has gone between being listed and being asked for.
+/// Whether the error means that an object was removed after it was listed.
 pub(crate) fn is_gone(error: &crate::error::DeviceError) -> bool {
     error.source.raw_os_error() == Some(nix::libc::ENOENT)
 }

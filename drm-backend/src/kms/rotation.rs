@@ -1,4 +1,4 @@
-//! How a plane turns and mirrors what it shows.
+//! Rotation and reflection of a plane.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use drm_ffi::{
     DRM_MODE_ROTATE_180, DRM_MODE_ROTATE_270,
 };
 
-/// The plane property `rotation`, in the kernel's terms (`drm_plane_create_rotation_property`): the
-/// source rectangle is mirrored first, then turned counter-clockwise, then scaled to the destination
-/// rectangle.
+/// Value of the plane property `rotation`, in the kernel's terms
+/// (`drm_plane_create_rotation_property`): the source rectangle is first reflected, then rotated
+/// counter-clockwise, then scaled to the destination rectangle.
 ///
 /// ```
 /// use dmashare_drm::Rotation;
@@ -21,11 +21,11 @@ use drm_ffi::{
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rotation {
-    /// `DRM_MODE_ROTATE_*` and `DRM_MODE_REFLECT_*`.
+    /// Bits of `DRM_MODE_ROTATE_*` and `DRM_MODE_REFLECT_*`.
     bits: u32,
 }
 
-/// The words of the property, each with its bit.
+/// The entries of the property, each with its bit.
 const WORDS: [(u32, &str); 6] = [
     (DRM_MODE_ROTATE_0, "rotate-0"),
     (DRM_MODE_ROTATE_90, "rotate-90"),
@@ -36,24 +36,24 @@ const WORDS: [(u32, &str); 6] = [
 ];
 
 impl Rotation {
-    /// As it is in the buffer (`rotate-0`).
+    /// No rotation (`rotate-0`).
     pub const ROTATE_0: Self = Self {
         bits: DRM_MODE_ROTATE_0,
     };
-    /// A quarter counter-clockwise (`rotate-90`).
+    /// Rotation by 90 degrees counter-clockwise (`rotate-90`).
     pub const ROTATE_90: Self = Self {
         bits: DRM_MODE_ROTATE_90,
     };
-    /// Upside down (`rotate-180`).
+    /// Rotation by 180 degrees (`rotate-180`).
     pub const ROTATE_180: Self = Self {
         bits: DRM_MODE_ROTATE_180,
     };
-    /// A quarter clockwise (`rotate-270`).
+    /// Rotation by 270 degrees counter-clockwise (`rotate-270`).
     pub const ROTATE_270: Self = Self {
         bits: DRM_MODE_ROTATE_270,
     };
 
-    /// Mirrors before it turns: left and right change places (`reflect-x`). Twice is not at all.
+    /// Swaps left and right before the rotation (`reflect-x`). A second call cancels the first.
     #[must_use]
     pub const fn reflect_x(self) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Rotation {
         }
     }
 
-    /// Mirrors before it turns: top and bottom change places (`reflect-y`). Twice is not at all.
+    /// Swaps top and bottom before the rotation (`reflect-y`). A second call cancels the first.
     #[must_use]
     pub const fn reflect_y(self) -> Self {
         Self {
@@ -69,12 +69,12 @@ impl Rotation {
         }
     }
 
-    /// Whether width and height change places: a quarter turn.
+    /// Whether the rotation swaps width and height (90 or 270 degrees).
     pub const fn swaps_axes(self) -> bool {
         self.bits & (DRM_MODE_ROTATE_90 | DRM_MODE_ROTATE_270) != 0
     }
 
-    /// The kernel's words for it, `rotate-*` first.
+    /// The kernel's names of the set bits, `rotate-*` first.
     pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
         let words = WORDS.iter();
         words.filter_map(move |(bit, word)| (self.bits & bit != 0).then_some(*word))

@@ -1,4 +1,4 @@
-//! What was set up on a card when it was opened.
+//! Snapshot of the KMS state of a card when it was opened.
 
 use crate::device::DrmDevice;
 use crate::error::DeviceError;
@@ -8,41 +8,42 @@ use crate::kms::request::Request;
 use crate::plane_property::PlaneProperty;
 use std::sync::Arc;
 
-/// The properties of a plane that commits of this crate change: its place and its content.
+/// The placement and content properties of a plane that this crate's commits change.
 const PLANE_PLACE: [&str; 10] = [
     "FB_ID", "CRTC_ID", "SRC_X", "SRC_Y", "SRC_W", "SRC_H", "CRTC_X", "CRTC_Y", "CRTC_W", "CRTC_H",
 ];
 
-/// A CRTC that others have set up.
+/// A CRTC that another program set up.
 #[derive(Debug)]
 pub(crate) struct ForeignCrtc {
     pub(crate) id: u32,
-    /// The ids of its `ACTIVE` and `MODE_ID`.
+    /// Property id of `ACTIVE`.
     pub(crate) active: u32,
+    /// Property id of `MODE_ID`.
     pub(crate) mode_id: u32,
-    /// It has a mode but is not active: its display sleeps.
+    /// The CRTC has a mode but is inactive (DPMS off).
     pub(crate) sleeps: bool,
 }
 
-/// A plane that others have put on a CRTC.
+/// A plane that another program set up on a CRTC.
 #[derive(Debug)]
 pub(crate) struct ForeignPlane {
     pub(crate) id: u32,
-    /// The CRTC is not active.
+    /// Its CRTC is inactive.
     pub(crate) sleeps: bool,
 }
 
-/// A connector that others drive.
+/// A connector that another program set up.
 #[derive(Debug)]
 pub(crate) struct ForeignConnector {
     pub(crate) id: u32,
-    /// The id of its `CRTC_ID`.
+    /// Property id of `CRTC_ID`.
     pub(crate) crtc_id: u32,
-    /// The CRTC is not active.
+    /// Its CRTC is inactive.
     pub(crate) sleeps: bool,
 }
 
-/// What was set up when the card was opened.
+/// The KMS objects that other programs had set up when the snapshot was taken.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
     pub(crate) crtcs: Vec<ForeignCrtc>,
@@ -51,19 +52,19 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Whether nothing was.
+    /// Whether no object was set up.
     pub(crate) fn is_empty(&self) -> bool {
         self.crtcs.is_empty() && self.planes.is_empty() && self.connectors.is_empty()
     }
 
-    /// Whether some of it sleeps.
+    /// Whether any of the objects is inactive.
     pub(crate) fn sleeps(&self) -> bool {
         self.crtcs.iter().any(|crtc| crtc.sleeps)
             || self.planes.iter().any(|plane| plane.sleeps)
             || self.connectors.iter().any(|connector| connector.sleeps)
     }
 
-    /// Forgets what slept: it is off now.
+    /// Removes the inactive objects, which are now off.
     pub(crate) fn forget_sleeping(&mut self) {
         self.crtcs.retain(|crtc| !crtc.sleeps);
         self.planes.retain(|plane| !plane.sleeps);
@@ -76,13 +77,13 @@ impl Foreign {
     }
 }
 
-/// The requests that bring back what was shown, prepared in advance: a signal handler may not
-/// allocate.
+/// The requests that restore the previous KMS state. They are prepared in advance because a signal
+/// handler must not allocate.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) previous: Request,
     pub(crate) off: Request,
-    /// Copies of the modes: the kernel forgets a mode with the last CRTC that uses it.
+    /// Copies of the mode blobs. The kernel frees a mode blob with the last CRTC that uses it.
     blobs: Vec<PropertyBlob>,
     foreign: Foreign,
 }
@@ -128,7 +129,7 @@ impl Snapshot {
                 self.previous.set(property.id, property.value);
             }
         }
-        // How it shows it: a plane that is off keeps that, and the next program may not expect it.
+        // An inactive plane keeps its appearance properties, which the next program may not expect.
         let appearance = || {
             let properties =
                 PlaneProperty::configured().filter_map(|property| properties.get(property.name()));
@@ -168,7 +169,7 @@ impl Snapshot {
         }
     }
 
-    /// The objects that others had switched on.
+    /// Takes the objects that other programs had set up.
     pub(crate) fn take_foreign(&mut self) -> Foreign {
         std::mem::take(&mut self.foreign)
     }

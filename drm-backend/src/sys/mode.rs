@@ -1,6 +1,6 @@
-//! Mode setting ioctls: CLOSEFB, which the `drm` crate lacks, and the lists and blobs whose length
-//! may change between asking for it and reading them (a connector appears, a blob's number is used
-//! again), for which `drm-ffi` would set a vector's length past its capacity.
+//! Mode setting ioctls: CLOSEFB, which the `drm` crate lacks, and reads of lists and blobs. Their length
+//! may change between the query and the read (a connector appears, a blob id is reused), in which case
+//! `drm-ffi` would set a vector's length past its capacity.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -15,17 +15,18 @@ mod ioctls {
     nix::ioctl_readwrite!(close_fb, b'd', 0xd0, drm_ffi::drm_mode_closefb);
 }
 
-/// What `DRM_IOCTL_MODE_GETRESOURCES` lists.
+/// Result of `DRM_IOCTL_MODE_GETRESOURCES`.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceIds {
     pub(crate) crtcs: Vec<u32>,
     pub(crate) connectors: Vec<u32>,
-    /// Smallest and largest framebuffer: width, height.
+    /// Width and height of the smallest framebuffer, in pixels.
     pub(crate) minimum: (u32, u32),
+    /// Width and height of the largest framebuffer, in pixels.
     pub(crate) maximum: (u32, u32),
 }
 
-/// `DRM_IOCTL_MODE_GETRESOURCES`, asked again for as long as the lists grow meanwhile.
+/// Issues `DRM_IOCTL_MODE_GETRESOURCES`, repeatedly while the lists grow between two calls.
 pub(crate) fn get_resources(fd: BorrowedFd<'_>) -> io::Result<ResourceIds> {
     let mut crtcs: Vec<u32> = Vec::new();
     let mut connectors: Vec<u32> = Vec::new();
@@ -38,9 +39,9 @@ pub(crate) fn get_resources(fd: BorrowedFd<'_>) -> io::Result<ResourceIds> {
             ..Default::default()
         };
         retry(|| {
-            // SAFETY: the argument is `struct drm_mode_card_res`. The kernel writes a list only up
-            // to the count that came in, which is the vector's length; counts of 0 (encoders,
-            // framebuffers) write nothing.
+            // SAFETY: the argument is `struct drm_mode_card_res`. The kernel writes each list only up
+            // to the count in the argument, which is the vector's length. For a count of 0 (encoders,
+            // framebuffers) it writes nothing.
             unsafe { ioctls::get_resources(fd.as_raw_fd(), &raw mut argument) }?;
             Ok(())
         })?;
@@ -61,7 +62,7 @@ pub(crate) fn get_resources(fd: BorrowedFd<'_>) -> io::Result<ResourceIds> {
     }
 }
 
-/// `DRM_IOCTL_MODE_GETPROPBLOB`: the blob's bytes.
+/// Reads the contents of a blob (`DRM_IOCTL_MODE_GETPROPBLOB`).
 pub(crate) fn get_blob(fd: BorrowedFd<'_>, blob: u32) -> io::Result<Vec<u8>> {
     let mut data: Vec<u8> = Vec::new();
     loop {
@@ -71,8 +72,8 @@ pub(crate) fn get_blob(fd: BorrowedFd<'_>, blob: u32) -> io::Result<Vec<u8>> {
             data: data.as_mut_ptr().expose_provenance() as u64,
         };
         retry(|| {
-            // SAFETY: the argument is `struct drm_mode_get_blob`. The kernel writes the bytes only
-            // if the blob's length is the one that came in, which is the vector's length.
+            // SAFETY: the argument is `struct drm_mode_get_blob`. The kernel writes the bytes only if
+            // the blob's length equals the length in the argument, which is the vector's length.
             unsafe { ioctls::get_blob(fd.as_raw_fd(), &raw mut argument) }?;
             Ok(())
         })?;
@@ -85,20 +86,20 @@ pub(crate) fn get_blob(fd: BorrowedFd<'_>, blob: u32) -> io::Result<Vec<u8>> {
     }
 }
 
-/// `DRM_IOCTL_MODE_CLOSEFB` (Linux 6.8): lets go of a framebuffer without touching what is shown.
+/// Releases a framebuffer without changing the screen (`DRM_IOCTL_MODE_CLOSEFB`, Linux 6.8).
 pub(crate) fn close_fb(fd: BorrowedFd<'_>, framebuffer: u32) -> io::Result<()> {
     let mut argument = drm_mode_closefb {
         fb_id: framebuffer,
         pad: 0,
     };
     retry_idempotent(|| {
-        // SAFETY: the argument is `struct drm_mode_closefb`, and the kernel touches nothing else.
+        // SAFETY: the argument is `struct drm_mode_closefb`, and the kernel accesses no other memory.
         unsafe { ioctls::close_fb(fd.as_raw_fd(), &raw mut argument) }?;
         Ok(())
     })
 }
 
-/// `DRM_IOCTL_PRIME_HANDLE_TO_FD`: a new descriptor of the GEM object's dma-buf.
+/// Exports a GEM object as a new dma-buf file descriptor (`DRM_IOCTL_PRIME_HANDLE_TO_FD`).
 pub(crate) fn export_prime(fd: BorrowedFd<'_>, handle: u32, flags: u32) -> io::Result<OwnedFd> {
     let prime = retry(|| drm_ffi::gem::handle_to_fd(fd, handle, flags))?;
     // SAFETY: on success the kernel has installed a new descriptor, which has no other owner.

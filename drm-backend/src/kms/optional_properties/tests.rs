@@ -1,4 +1,4 @@
-//! What planes do with and without these properties.
+//! Tests of planes with and without these properties.
 
 use dmashare::{BufferDesc, Color, Extent, Fourcc, Usage};
 
@@ -23,7 +23,7 @@ fn yuv(matrix: MatrixCoefficients, range: ColorRange) -> PixelMeaning {
     content
 }
 
-/// What `asked` sets the one property to.
+/// The value that `asked` gives one property.
 fn value(
     properties: &OptionalProperties,
     asked: Appearance,
@@ -145,7 +145,7 @@ fn the_blend_mode_is_the_buffers_unless_another_is_asked_for() {
     assert_eq!(of(usual, straight), Some(2));
     let opaque = asks(|asked| asked.pixel_blend_mode = Some(AlphaMode::Opaque));
     assert_eq!(of(opaque, straight), Some(0));
-    // It means nothing without alpha, so it is no other configuration either.
+    // Without alpha the blend mode has no effect, so it must not change the configuration.
     straight.has_alpha = false;
     assert_eq!(of(opaque, straight), Some(1));
     let plain = optional(Vec::new());
@@ -177,7 +177,7 @@ fn zpos_goes_back_to_where_it_was() {
         rgb,
         (PlaneProperty::Zpos, "5", Some("1 to 4")),
     );
-    // One that is fixed must not be set.
+    // An immutable zpos must not be set.
     let mut fixed = Property::of_range("zpos", 1, 2, (2, 2));
     fixed.immutable = true;
     let plane = optional(vec![fixed]);
