@@ -219,8 +219,8 @@ impl std::fmt::Debug for BufferInner {
 
 type Buffers = BTreeMap<BufferKey, Weak<BufferInner>>;
 
-/// The list of all buffers. It is locked to add, remove or list buffers, never while another lock of
-/// this crate is held.
+/// The list of all buffers. It is locked to add, remove or list buffers, never while a buffer's state
+/// or reservation is locked.
 fn buffers() -> MutexGuard<'static, Buffers> {
     static BUFFERS: Mutex<Buffers> = Mutex::new(BTreeMap::new());
     BUFFERS.lock().unwrap_or_else(PoisonError::into_inner)

@@ -31,11 +31,11 @@ use crate::memory::importer::Importer;
 use crate::shared_buffer::report::{AttachmentReport, BufferReport};
 use crate::sync_mode::SyncMode;
 
-/// How often an attachment starts again because the buffer moved meanwhile.
+/// How often an attach starts again because the buffer has moved meanwhile.
 const ROUNDS: usize = 16;
 
-/// A named buffer with its memory, its fences, and everyone who is attached to it. Clones are the
-/// same buffer; its memory goes when the last clone, attachment, mapping and export guard are gone.
+/// A named buffer with its memory, its fences and its attachments. Clones are the same buffer. Its
+/// memory is released when the last clone, attachment, mapping and export guard are dropped.
 #[derive(Clone)]
 pub struct SharedBuffer {
     inner: Arc<BufferInner>,
@@ -46,7 +46,7 @@ impl SharedBuffer {
         &self.inner
     }
 
-    /// What was asked for.
+    /// The description that the buffer was made from.
     pub fn desc(&self) -> &BufferDesc {
         self.inner.desc()
     }
@@ -56,26 +56,25 @@ impl SharedBuffer {
         self.inner.exporter()
     }
 
-    /// The memory as it is now. It is for looking at: descriptors that leave the program go through
-    /// [`SharedBuffer::export`].
+    /// The current memory, for inspection. To pass descriptors on, use [`SharedBuffer::export`].
     pub fn backing(&self) -> Backing {
         self.inner.backing()
     }
 
-    /// The exporter's own object for the memory as it is now, if it is a `T`.
+    /// The exporter's own object for the current memory, if it is a `T`.
     pub fn origin<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.backing().origin()
     }
 
-    /// Attaches a device that cannot cope with the buffer's going away: the buffer is pinned and
-    /// mapped until the attachment and all its mappings are dropped. If the device cannot use the
-    /// memory where it is, a buffer that can move is moved first.
+    /// Attaches a device that cannot handle a move: the buffer is pinned and mapped until the
+    /// attachment and all its mappings are dropped. If the device cannot use the current memory, a
+    /// buffer that can move is moved first.
     ///
-    /// The kernel's newer importers that pin and are never told (`dma_buf_attach_ops` without
-    /// `invalidate_mappings`) are this kind, too.
+    /// The kernel's newer importers that pin and are never notified (`dma_buf_attach_ops` without
+    /// `invalidate_mappings`) are of this kind, too.
     ///
     /// # Errors
-    /// [`AttachError`] by cause; the buffer is then as before.
+    /// [`AttachError`] by cause; nothing is attached then.
     pub fn attach<I: Importer>(&self, importer: &I) -> Result<StaticAttachment<I>, AttachError> {
         let inner = &self.inner;
         let name: Arc<str> = importer.name().into();
@@ -90,10 +89,9 @@ impl SharedBuffer {
         })
     }
 
-    /// Attaches a device that is told before the buffer moves: it maps when it needs the memory, adds
-    /// a fence to every use (submissions do), and pins only what it reads for good, a scanout.
-    /// Setting a flag is all that the callback has to do: see [`Invalidate`]. It may be called
-    /// before this returns.
+    /// Attaches a device that is notified before the buffer moves: it maps when it needs the memory,
+    /// adds a fence to every use (submissions do), and pins only what it reads continuously, a scanout.
+    /// The callback need only set a flag: see [`Invalidate`]. It may run before this returns.
     ///
     /// ```
     /// # use dmashare::{Importer, SharedBuffer};
@@ -105,14 +103,14 @@ impl SharedBuffer {
     /// let attachment = buffer.attach_dynamic(gpu, moved.clone())?;
     /// let mapping = attachment.map()?;
     /// if moved.swap(false, Ordering::Acquire) {
-    ///     // What was built on the old mapping (views, descriptors) is of no use any more.
+    ///     // Views and descriptors that were built on the old mapping can no longer be used.
     ///     let mapping = attachment.map()?;
     /// }
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// - [`AttachError::Unreachable`]: the buffer can be nowhere where the device reaches it.
+    /// - [`AttachError::Unreachable`]: the buffer cannot be placed where the device reaches it.
     /// - [`AttachError::Revoked`], [`AttachError::Moving`], [`AttachError::WouldDeadlock`].
     pub fn attach_dynamic<I: Importer>(
         &self,
@@ -149,22 +147,22 @@ impl SharedBuffer {
         Ok(DynamicAttachment::new(core, importer))
     }
 
-    /// Gives the buffer's descriptors to someone outside the library. The buffer does not move while
-    /// the guard lives; `purpose` names it in reports and refusals. Drop the guard when the other
-    /// side has closed its descriptors.
+    /// Exports the buffer's descriptors to a receiver outside the library. The buffer does not move
+    /// while the guard lives; `purpose` names it in reports and refusals. Drop the guard when the
+    /// receiver has closed its descriptors.
     ///
-    /// The other side does not know this library's fences, so while the guard lives they go into the
-    /// dma-buf, and those that the other side puts there are waited for: the export is
-    /// [implicit](SyncMode::Implicit). Fences of software (a display that shows the buffer) cannot go
-    /// there: [`publish_fences`](Self::publish_fences) tells. Where the other side gets its fences by
-    /// another way ([`Fence::export_sync_file`](crate::Fence::export_sync_file), a syncobj), or the
-    /// kernel is too old, use [`export_explicit`](Self::export_explicit).
+    /// The receiver does not see this library's fences, so the export is
+    /// [implicit](SyncMode::Implicit): while the guard lives, uses add their fences to the dma-buf, and
+    /// wait for those that the receiver adds there. A software fence (of a display that shows the
+    /// buffer) cannot be added: [`publish_fences`](Self::publish_fences) reports it. If the receiver
+    /// gets its fences in another way ([`Fence::export_sync_file`](crate::Fence::export_sync_file), a
+    /// syncobj), or the kernel is too old, use [`export_explicit`](Self::export_explicit).
     ///
     /// # Errors
-    /// [`AttachError::ImplicitSync`] when the fences cannot go into the dma-buf;
-    /// [`AttachError::Export`] when the process has no descriptor left; [`AttachError::Prepare`],
-    /// [`AttachError::Revoked`], [`AttachError::Moving`], [`AttachError::WouldDeadlock`],
-    /// [`AttachError::Pin`].
+    /// - [`AttachError::ImplicitSync`]: the fences cannot be added to the dma-buf.
+    /// - [`AttachError::Export`]: the process has no descriptor left.
+    /// - [`AttachError::Prepare`], [`AttachError::Revoked`], [`AttachError::Moving`],
+    ///   [`AttachError::WouldDeadlock`], [`AttachError::Pin`].
     pub fn export(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
         let guard = self.export_explicit(purpose)?;
         match guard.set_sync_mode(SyncMode::Implicit) {
@@ -176,12 +174,12 @@ impl SharedBuffer {
         }
     }
 
-    /// Like `export`, for a receiver to which the application sends each fence itself: uses of the
-    /// buffer put nothing into the dma-buf and look at nothing there. Wait for
-    /// [`SharedBuffer::ready`] first, or send a sync_file along.
+    /// Like [`export`](Self::export), for a receiver to which the application sends each fence itself:
+    /// uses of the buffer neither add fences to the dma-buf nor read them there. Wait for
+    /// [`SharedBuffer::ready`] first, or send a sync_file with the buffer.
     ///
     /// # Errors
-    /// As [`export`](Self::export), without the first.
+    /// Those of [`export`](Self::export), except [`AttachError::ImplicitSync`].
     pub fn export_explicit(&self, purpose: &str) -> Result<ExportGuard, AttachError> {
         let anywhere = AccessConstraint::default();
         let (core, backing) = self.enter_pinned(&purpose.into(), Kind::Export, &anywhere)?;
@@ -223,7 +221,7 @@ impl SharedBuffer {
             if let Some(entered) = inner.enter_pinned(name, kind, &wanted)? {
                 return Ok(entered);
             }
-            // Not to where the others could not follow, if that can be helped.
+            // If possible, to memory that the other attachments can use as well.
             wanted = inner.with_others(constraint);
             match inner.move_to(&wanted) {
                 Ok(_) => {}
@@ -250,57 +248,57 @@ impl SharedBuffer {
         })
     }
 
-    /// Everyone who is attached now, in the order of attaching.
+    /// All attachments, in the order of attaching.
     pub fn attachments(&self) -> Vec<AttachmentReport> {
         self.inner.attachment_reports()
     }
 
-    /// Everything that is known of the buffer, for people and for scripts.
+    /// Reports the buffer's state, attachments, pins and fences, for people and for scripts.
     pub fn report(&self) -> BufferReport {
         self.inner.report()
     }
 
-    /// How many pins hold it where it is: the sum over its attachments (I1).
+    /// The number of pins: the sum over the buffer's attachments (I1).
     pub fn pins(&self) -> usize {
         self.inner.state().pins.len()
     }
 
-    /// Moves the buffer to memory that fits `wanted`; a buffer that is in such memory stays. Every
-    /// dynamic importer that maps it is told, everyone's later uses wait for the copy, and the copy
-    /// waits for everyone's earlier uses. This waits for neither: it returns when the copy is
-    /// submitted, or, where a fence is pending that the exporter's device cannot wait for, before
-    /// that: [`Move::is_over`], [`dispatch`](Self::dispatch) and [`wait_ready`](Self::wait_ready)
-    /// submit it then.
+    /// Moves the buffer to memory that fits `wanted`, unless its current memory does. Every dynamic
+    /// importer that maps the buffer is notified. The copy waits for all earlier uses, and all later
+    /// uses wait for the copy. This call waits for neither: it returns when the copy is submitted, or
+    /// earlier if a fence is pending that the exporter's device cannot wait for. In that case
+    /// [`Move::is_over`], [`Move::wait`], [`dispatch`](Self::dispatch) and
+    /// [`wait_ready`](Self::wait_ready) submit the copy later.
     ///
     /// # Errors
-    /// - [`MoveError::Pinned`], with who holds it and since when. Nothing has changed, and no
-    ///   importer was told.
+    /// - [`MoveError::Pinned`], which names the pins and their start. Nothing has changed, and no
+    ///   importer was notified.
     /// - [`MoveError::Static`], [`MoveError::NoPlacement`], [`MoveError::NoSpace`],
-    ///   [`MoveError::Export`]: it cannot be there.
+    ///   [`MoveError::Export`]: there is no such memory for the buffer.
     /// - [`MoveError::Copy`]: the copy could not be submitted. The buffer is where it was, with its
     ///   content; its mappings are stale.
     /// - [`MoveError::Moving`], [`MoveError::Revoked`], [`MoveError::WouldDeadlock`].
     pub fn move_to(&self, wanted: &AccessConstraint) -> Result<Move, MoveError> {
         let moved = self.inner.move_to(wanted)?;
-        // The application has its reasons; residency does not bring it back.
+        // The application chose this place, so the residency does not move the buffer back.
         self.inner.displaced.store(false, Ordering::Relaxed);
         Ok(moved)
     }
 
-    /// Takes the memory away from everyone: every dynamic importer is told, pinned or not, and no one
-    /// can map or submit until [`unrevoke`](Self::unrevoke). The content stays. Wait on what this
-    /// returns before the memory is used for anything else.
+    /// Revokes the memory from all importers: every dynamic importer is notified, pinned or not, and no
+    /// importer can map or submit until [`unrevoke`](Self::unrevoke). The content stays. Wait for the
+    /// returned [`Revocation`] before the memory is used for anything else.
     ///
     /// # Errors
-    /// - [`RevokeError::NotRevocable`]: static attachments and exports are not told.
+    /// - [`RevokeError::NotRevocable`]: there are static attachments or exports, which have no callback.
     /// - [`RevokeError::Moving`], [`RevokeError::Revoked`], [`RevokeError::WouldDeadlock`].
     pub fn revoke(&self) -> Result<Revocation, RevokeError> {
         self.inner.revoke()
     }
 
-    /// Allows new mappings after [`revoke`](Self::revoke). Attachments that were pinned then, and did
-    /// not unpin in their callback, stay revoked: they may have taken it as final, as the kernel's
-    /// pinned importers do.
+    /// Allows new mappings after [`revoke`](Self::revoke). Attachments that were pinned at that time, and
+    /// did not unpin in their callback, stay revoked: they may have taken the revocation as final, as the
+    /// kernel's pinned importers do.
     ///
     /// # Errors
     /// [`RevokeError::NotRevoked`], [`RevokeError::WouldDeadlock`].
@@ -308,16 +306,16 @@ impl SharedBuffer {
         self.inner.unrevoke()
     }
 
-    /// Does what is due: submits a copy that had to wait for fences, gives back old memory that is
-    /// no longer in use, and takes importers for dead that keep stale mappings for too long.
-    /// Returns how many old backings were let go. Never blocks.
+    /// Does pending work: submits a copy that had to wait for fences, releases old backings that are no
+    /// longer in use, and declares importers dead that keep stale mappings for too long. Returns how
+    /// many old backings it has released. Never blocks.
     pub fn dispatch(&self) -> usize {
         self.inner.advance();
         self.inner.collect()
     }
 
-    /// How long importers may keep stale mappings of this buffer before they are taken for dead; five
-    /// seconds at first.
+    /// Sets how long importers may keep stale mappings of this buffer before they are declared dead. The
+    /// default is five seconds.
     pub fn set_stale_deadline(&self, deadline: Duration) {
         self.inner.set_stale_deadline(deadline);
     }

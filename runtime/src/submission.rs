@@ -18,13 +18,13 @@ use crate::fence::{Fence, held_reservations};
 use crate::submission::implicit_fences::{ImplicitFences, Unpublished};
 use crate::submission::used_mappings::UsedMappings;
 
-/// Fences that have left a reservation.
+/// Fences that were removed from a reservation.
 type Removed = SmallVec<[Fence; 16]>;
 
-/// Why a submission has not begun.
+/// Why a submission could not begin without waiting.
 #[derive(Debug, thiserror::Error)]
 pub enum TryBeginError {
-    /// Another thread is between its begin and its commit on a buffer.
+    /// Another thread is between its `begin` and its `commit` on a buffer.
     #[error(transparent)]
     Contended(Contended),
     /// The work cannot be submitted.
@@ -40,7 +40,8 @@ pub struct Contended {
 }
 
 impl Contended {
-    /// Waits until that thread has let go. Another one may have taken its place by the next try.
+    /// Waits until that thread has unlocked the reservation. Another thread may have locked it by the
+    /// next attempt.
     ///
     /// # Errors
     /// [`SubmitError::WouldDeadlock`]: this thread has an open submission.
@@ -57,15 +58,14 @@ impl Contended {
     }
 }
 
-/// A piece of work that is about to be submitted. While it exists the reservations of all its
-/// buffers are locked, so no eviction can come between the check of its mappings and the fence that
-/// protects them.
+/// A piece of work that is about to be submitted. While it exists, the reservations of all its buffers
+/// are locked, so no move can come between the check of its mappings and the fence that protects them.
 ///
-/// Between [`begin`](Self::begin) and [`commit`](Self::commit) the caller hands the work to the
-/// device and does nothing else: nothing blocks, allocates, imports or asks a driver for a sync_file
-/// there. Dropping a submission adds no fence anywhere.
+/// Between [`begin`](Self::begin) and [`commit`](Self::commit) the caller hands the work to the device
+/// and does nothing else: it must not block, allocate, import or ask a driver for a sync_file. Dropping
+/// a submission adds no fence.
 ///
-/// It stays on the thread that began it, because the locks are that thread's:
+/// It stays on the thread that began it, because that thread owns the locks:
 ///
 /// ```compile_fail
 /// fn sent<T: Send>() {}
@@ -83,22 +83,22 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Locks the reservations of all buffers, and checks that every mapping is of its buffer's
-    /// current backing. A buffer may be named several times; a write among its uses wins.
+    /// Locks the reservations of all buffers, and checks that every mapping is of its buffer's current
+    /// backing. A buffer may be used several times; if one of its uses writes, the work waits for it as
+    /// a writer.
     ///
-    /// Blocks only while another thread is between its `begin` and its `commit` on one of the
-    /// buffers. Takes no allocation in the steady state: each thread keeps the list for its next
-    /// submission.
+    /// Blocks only while another thread is between its `begin` and its `commit` on one of the buffers.
+    /// Allocates nothing in the steady state: each thread keeps the list for its next submission.
     ///
-    /// A buffer with foreign holders ([`SyncMode::Implicit`](crate::SyncMode::Implicit)) is asked for
-    /// its dma-buf's own fences first; the work waits for those, too.
+    /// For a buffer with foreign holders ([`SyncMode::Implicit`](crate::SyncMode::Implicit)) this reads
+    /// the dma-buf's own fences first, and the work waits for those, too.
     ///
     /// # Errors
-    /// - [`SubmitError::ImplicitSync`]: they could not be asked for.
-    /// - [`SubmitError::Stale`]: a mapping is of a backing that its buffer has left.
+    /// - [`SubmitError::ImplicitSync`]: the dma-buf's own fences could not be read.
+    /// - [`SubmitError::Stale`]: a mapping is of memory that its buffer has left.
     /// - [`SubmitError::ImporterDead`]: a mapping's importer did not react to an earlier move in time.
-    /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission, on whatever buffers, or
-    ///   is in an invalidate callback. (Two threads with two each would wait for each other.)
+    /// - [`SubmitError::WouldDeadlock`]: this thread already has a submission, on any buffers, or is in
+    ///   an invalidate callback. (Two threads with two submissions each would wait for each other.)
     pub fn begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, SubmitError> {
         let uses = sorted(uses)?;
         let implicit = ImplicitFences::collect(uses.iter())?;
@@ -109,12 +109,12 @@ impl Submission {
         Self::of_locked(uses, implicit)
     }
 
-    /// Like `begin`, without waiting for other threads: for a backend that holds a lock of its own, a
-    /// queue's or a card's. A thread that waits for that lock may hold one of the buffers.
+    /// Like [`begin`](Self::begin), without waiting for other threads: for a backend that holds a lock
+    /// of its own, a queue's or a card's. A thread that waits for that lock may hold one of the buffers.
     ///
     /// # Errors
     /// - [`TryBeginError::Contended`]: another thread is between its `begin` and its `commit` on one of
-    ///   the buffers. Let go of the lock, [wait](Contended::wait), and try again.
+    ///   the buffers. Release the lock, [wait](Contended::wait), and try again.
     /// - [`TryBeginError::Submit`]: as [`begin`](Self::begin).
     pub fn try_begin(uses: impl IntoIterator<Item = MappingUse>) -> Result<Self, TryBeginError> {
         let uses = sorted(uses)?;
@@ -122,8 +122,8 @@ impl Submission {
         Self::try_lock(uses, implicit)
     }
 
-    /// Like `try_begin`, with a snapshot of the dma-bufs' own fences that was taken before: for a
-    /// backend that begins again until it has made a wait of every fence.
+    /// Like [`try_begin`](Self::try_begin), with a snapshot of the dma-bufs' own fences that was taken
+    /// before: for a backend that begins again until it has turned every fence into a wait of its own.
     ///
     /// # Errors
     /// As [`try_begin`](Self::try_begin).
@@ -152,11 +152,12 @@ impl Submission {
         Ok(Self::of_locked(uses, implicit)?)
     }
 
-    /// Whether this thread may begin a submission. A backend asks before it waits for a lock of its
-    /// own: who holds that may be waiting for what this thread holds.
+    /// Checks that this thread may begin a submission. A backend calls this before it waits for a lock
+    /// of its own: the thread that holds that lock may be waiting for a reservation of this thread.
     ///
     /// # Errors
-    /// [`SubmitError::WouldDeadlock`]: it has one already, or is in an invalidate callback.
+    /// [`SubmitError::WouldDeadlock`]: this thread already has a submission, or is in an invalidate
+    /// callback.
     pub fn may_begin(uses: &[MappingUse]) -> Result<(), SubmitError> {
         match held_reservations::any() {
             true => Err(would_deadlock(uses)),
@@ -176,9 +177,9 @@ impl Submission {
         }
     }
 
-    /// Calls `visit` for every fence that the work must wait for and that has not signalled, with
-    /// its class and its buffer's name. A fence may come several times. Writes that have failed are
-    /// shown to work that only reads: what it wants to read is not there.
+    /// Calls `visit` for every fence that the work must wait for and that has not signalled, with its
+    /// class and its buffer's name. A fence may come several times. Work that only reads also gets the
+    /// fences of writes that have failed: the content that it wants to read is missing.
     ///
     /// # Errors
     /// The first error of `visit`.
@@ -208,8 +209,8 @@ impl Submission {
         result
     }
 
-    /// The work was submitted: adds its fence to every buffer's reservation, as that of a reader or
-    /// a writer, and unlocks them. Then it goes into the dma-bufs of those that have foreign holders:
+    /// Adds the fence of the submitted work to every buffer's reservation, as a read or a write, and
+    /// unlocks the reservations. Then adds the fence to the dma-bufs of buffers with foreign holders:
     /// see [`Unpublished::publish`].
     pub fn commit(mut self, fence: &Fence) {
         let (uses, is_foreign) = self.finish(fence);
@@ -218,16 +219,17 @@ impl Submission {
         }
     }
 
-    /// Like `commit` without the last step, for a backend that holds a lock of its own at this moment.
+    /// Like [`commit`](Self::commit) without the last step, for a backend that still holds a lock of its
+    /// own.
     pub fn commit_unpublished(mut self, fence: &Fence) -> Unpublished {
         let (uses, is_foreign) = self.finish(fence);
         Unpublished::of_all(uses, is_foreign.then(|| fence.clone()))
     }
 
-    /// All of a commit but what is published: gives the uses, and whether any of them is of a buffer
-    /// with foreign holders.
+    /// Does all of a commit except to publish the fence. Returns the uses, and whether any of them is of
+    /// a buffer with foreign holders.
     fn finish(&mut self, fence: &Fence) -> (UsedMappings, bool) {
-        // They go when everything is unlocked: the last fence of a device takes the device along.
+        // Dropped when everything is unlocked: the last fence of a device may drop the device.
         let mut removed = Removed::new();
         let is_foreign = self.add_to_all(fence, &mut removed);
         self.unlock();
@@ -236,21 +238,21 @@ impl Submission {
         (uses, is_foreign)
     }
 
-    /// Adds a fence to every buffer's reservation, and tells whether any of them has foreign holders.
+    /// Adds a fence to every buffer's reservation. Returns whether any buffer has foreign holders.
     fn add_to_all(&self, fence: &Fence, removed: &mut Removed) -> bool {
         for used in self.uses.iter() {
             let reservation = used.buffer().reservation();
             let attachment = Some(used.attachment());
             reservation.add_into(used.access.into(), fence.clone(), attachment, removed);
         }
-        // Looked at after the fence was added: a foreign holder that comes meanwhile finds it.
+        // Checked after the fence was added: a foreign holder that is added meanwhile finds the fence.
         let mut buffers = self.uses.iter().map(MappingUse::buffer);
         buffers.any(|buffer| buffer.has_foreign_holders())
     }
 
-    /// Like `commit`, for work that is done with each buffer at a different time: adds each fence
-    /// to the reservation of its use's buffer, and unlocks them all. A buffer may come several
-    /// times; one that the submission did not lock is left alone.
+    /// Like [`commit_unpublished`](Self::commit_unpublished), for work that finishes with each buffer at
+    /// a different time: adds each fence to the reservation of its use's buffer, and unlocks them all. A
+    /// buffer may come several times; one that the submission did not lock is skipped.
     pub fn commit_each(
         mut self,
         fences: impl IntoIterator<Item = (MappingUse, Fence)>,
@@ -286,14 +288,14 @@ impl Submission {
 }
 
 impl Drop for Submission {
-    /// Once the uses were taken out, nothing is locked any more.
+    /// Unlocks the reservations, unless a commit has unlocked them and taken the uses out.
     fn drop(&mut self) {
         self.unlock();
     }
 }
 
-/// Uses of one buffer stand together, a write before the reads, and all submissions share the order of
-/// the buffers.
+/// Sorts the uses by buffer, so that all submissions lock in the same order. Uses of one buffer are
+/// adjacent, writes before reads.
 fn sorted(uses: impl IntoIterator<Item = MappingUse>) -> Result<UsedMappings, SubmitError> {
     let mut uses: UsedMappings = uses.into_iter().collect();
     if uses.len() > 1 {
@@ -303,14 +305,15 @@ fn sorted(uses: impl IntoIterator<Item = MappingUse>) -> Result<UsedMappings, Su
     Ok(uses)
 }
 
-/// The first use of each buffer, with its place among the sorted uses: the write, if there is one.
+/// The first use of each buffer, with its index among the sorted uses: a write, if there is one.
 fn one_of_each_buffer(uses: &[MappingUse]) -> impl Iterator<Item = (usize, &MappingUse)> {
     uses.iter().enumerate().filter(|(index, used)| {
         *index == 0 || !Arc::ptr_eq(uses[index - 1].buffer(), used.buffer())
     })
 }
 
-/// The refusal of a thread that holds reservations already. It names a buffer of those, if it can.
+/// The error for a thread that already holds reservations. It names one of the buffers that are held,
+/// if that is known.
 fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
     let held = |used: &&MappingUse| used.buffer().reservation().was_locked_last();
     let used = uses.iter().find(held).or(uses.first());
@@ -322,15 +325,15 @@ fn would_deadlock(uses: &[MappingUse]) -> SubmitError {
     }
 }
 
-/// Locks the one buffer of all the uses.
+/// Locks the only buffer of the uses, if there are any.
 fn lock_first(uses: &[MappingUse]) {
     if let Some(used) = uses.first() {
         used.buffer().reservation().lock_slow(Ticket::ALONE);
     }
 }
 
-/// Locks in order; when an older submission is in the way, lets go of everything, waits for that one
-/// reservation and begins again with it.
+/// Locks all buffers in order. If an older submission holds one, unlocks everything, waits for that
+/// reservation, and starts again with it held.
 fn lock_all(uses: &[MappingUse]) {
     let ticket = Ticket::next();
     let mut held_first: Option<usize> = None;

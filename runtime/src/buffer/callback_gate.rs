@@ -23,8 +23,8 @@ pub(crate) enum Called {
     Closed,
 }
 
-/// Guards a callback. Once [`close`](Self::close) has returned, the callback does not run any more,
-/// unless the callback itself was the caller.
+/// Guards a callback. Once [`close`](Self::close) has returned, the callback is not running and is
+/// never called again. Only a callback that itself calls `close` still runs to its end.
 pub(crate) struct CallbackGate {
     callback: Box<dyn Invalidate>,
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! Pinning a buffer and letting go, with its state locked for a moment and no reservation.
+//! Pinning and unpinning a buffer, with its state locked for a moment and without its reservation.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ impl BufferInner {
         }
     }
 
-    /// Pins through an attachment, if the memory is as it must be. Takes no reservation, and nothing
-    /// that a steady display would allocate.
+    /// Pins through an attachment, if the current memory suits it. Takes no reservation, and allocates
+    /// nothing in the steady state of a display.
     pub(crate) fn pin(
         &self,
         core: &AttachmentCore,
@@ -112,7 +112,7 @@ impl BufferInner {
         removed
     }
 
-    /// Pins have gone: a residency that had put the buffer aside because of them may want to know.
+    /// Notifies the residency, which had taken the buffer off its list because of its pins.
     pub(crate) fn unpinned(&self) {
         if let Some(keeper) = self.keeper() {
             keeper.unpinned();

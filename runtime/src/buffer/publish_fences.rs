@@ -1,9 +1,9 @@
-//! The fences that a dma-buf carries itself, for buffers with holders outside the library's sight.
+//! Exchanges fences with the dma-buf of a buffer that has foreign holders.
 //!
-//! Nothing of it happens under a reservation (I16): the dma-buf's fences are read before it is
-//! locked, and ours are added after it was unlocked. In between the dma-buf may get a fence that a
-//! piece of work does not know; users of implicit fences live with that, because reading them is
-//! a snapshot in the kernel, too.
+//! The exchange never happens under a reservation (I16): the dma-buf's fences are read before the
+//! reservation is locked, and ours are added after it was unlocked. A fence that the dma-buf gets in
+//! between is not waited for. Implicit synchronisation always has this gap: in the kernel, too, reading
+//! a dma-buf's fences is a snapshot.
 
 use crate::access::Access;
 use crate::buffer::BufferInner;
@@ -13,8 +13,9 @@ use crate::fence::set::FenceSet;
 use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 
-/// As what a fence of this class is put into a dma-buf; `None` for those that others need not know.
-/// The kernel has no way to put a move there: as a write everyone waits for it all the same.
+/// The access with which a fence of this class is added to a dma-buf; `None` for a class that foreign
+/// holders need not wait for. User space cannot add a move to a dma-buf, so it is added as a write,
+/// which every access waits for as well.
 fn published_as(usage: FenceUsage) -> Option<Access> {
     match usage {
         FenceUsage::Move | FenceUsage::Write => Some(Access::Write),
@@ -24,15 +25,15 @@ fn published_as(usage: FenceUsage) -> Option<Access> {
 }
 
 impl BufferInner {
-    /// Whether every use takes part in implicit synchronisation. All that a use of a buffer without
-    /// foreign holders costs.
+    /// Whether uses take part in implicit synchronisation. A use of a buffer without foreign holders
+    /// pays only for this check.
     #[inline]
     pub(crate) fn has_foreign_holders(&self) -> bool {
         self.foreign.any()
     }
 
-    /// Counts one more foreign holder, and puts what is pending into the dma-buf. A use that has not
-    /// committed yet finds the count when it does: it looks after it has added its fence.
+    /// Counts one more foreign holder, and adds the pending fences to the dma-buf. No fence is missed:
+    /// a commit that comes later checks the count after it has added its fence.
     pub(crate) fn add_foreign_holder(&self) -> Result<(), ImplicitSyncError> {
         self.may_exchange()?;
         self.foreign.add();
@@ -66,13 +67,13 @@ impl BufferInner {
         }
     }
 
-    /// Whether the kernel has the ioctls.
+    /// Checks that the kernel has the ioctls.
     fn probe(&self) -> Result<(), ImplicitSyncError> {
         let fences = self.backing().dmabuf().fences(Access::Read);
         fences.map(drop).map_err(|error| self.dmabuf_failed(error))
     }
 
-    /// Puts everything that the reservation has pending into the dma-buf.
+    /// Adds all pending fences of the reservation to the dma-buf.
     pub(crate) fn publish_reservation(&self) -> Result<(), ImplicitSyncError> {
         let backing = self.backing();
         for (usage, fence) in self.reservation().snapshot() {
@@ -102,8 +103,8 @@ impl BufferInner {
         self.foreign.owe(access, fence);
     }
 
-    /// Tries again to put into the dma-buf what could not be put there before. The first error comes
-    /// back when all have been tried.
+    /// Tries again to add the owed fences to the dma-buf. Tries all of them, and returns the first
+    /// error.
     pub(crate) fn publish_owed(&self) -> Result<(), ImplicitSyncError> {
         self.may_exchange()?;
         let Some(mut owed) = self.foreign.take_owed() else {
@@ -121,7 +122,7 @@ impl BufferInner {
         result
     }
 
-    /// The dma-buf's own fences that an access has to wait for, if there are foreign holders.
+    /// The dma-buf's own fences that an access must wait for; none without foreign holders.
     pub(crate) fn implicit_fences(&self, access: Access) -> Result<FenceSet, ImplicitSyncError> {
         if !self.has_foreign_holders() {
             return Ok(FenceSet::new());

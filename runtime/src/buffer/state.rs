@@ -1,4 +1,4 @@
-//! The state of a buffer that changes together, under one lock.
+//! The state of a buffer that one lock protects.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,18 +16,18 @@ use crate::memory::constraint::AccessConstraint;
 use crate::memory::pins::{PinRecord, PinReport};
 use crate::sync_mode::SyncMode;
 
-/// What happens to a buffer's memory.
+/// Whether a buffer's memory is resident, moving or revoked.
 #[derive(Debug)]
 pub(crate) enum Status {
-    /// The memory is in place. A copy into it is pending as a fence at most.
+    /// The backing is in place; a copy into it may be pending, behind a fence.
     Resident,
     /// The backing has changed and the copy is not submitted yet. `None` while importers are notified.
     Moving(Option<Arc<PendingMove>>),
-    /// The owner took the memory away.
+    /// The owner has revoked the memory.
     Revoked,
 }
 
-/// What kind of attachment an entry is.
+/// The kind of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Static,
@@ -45,9 +45,9 @@ pub(crate) struct Entry {
     pub(crate) gate: Option<Arc<CallbackGate>>,
     pub(crate) cache: Option<Weak<dyn MapCache>>,
     pub(crate) marks: Arc<Marks>,
-    /// Objects that exist, by generation.
+    /// Number of the importer's objects, by generation.
     pub(crate) maps: SmallVec<[(Generation, usize); 1]>,
-    /// It was pinned when the buffer was revoked, which is for good.
+    /// The attachment was pinned when the buffer was revoked, so it stays revoked permanently.
     pub(crate) revoked: bool,
 }
 
@@ -67,7 +67,7 @@ impl Entry {
     }
 }
 
-/// The part of a buffer that changes together, under one lock.
+/// The part of a buffer that its state lock protects.
 pub(crate) struct State {
     pub(crate) backing: Backing,
     pub(crate) status: Status,
@@ -86,10 +86,10 @@ impl State {
     }
 }
 
-/// What an attachment and its entry in the buffer's list both know.
+/// Flags that an attachment shares with its entry in the buffer's list.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    /// The importer did not let go of a stale mapping in time, or panicked.
+    /// The importer did not release a stale mapping in time, or its callback panicked.
     dead: AtomicBool,
     /// The attachment is a foreign holder of the buffer: see [`SyncMode::Implicit`].
     implicit: AtomicBool,
@@ -117,8 +117,7 @@ impl Marks {
     }
 }
 
-/// The mapping that an attachment keeps, without its importer's type: the mover of the buffer takes
-/// it out.
+/// The mapping that an attachment keeps, without its importer's type. A move takes it out.
 pub(crate) trait MapCache: Send + Sync {
     /// Takes the mapping out, to be dropped when nothing is locked.
     fn take(&self) -> Option<Box<dyn Any + Send>>;
@@ -128,13 +127,13 @@ pub(crate) trait MapCache: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct OldBacking {
     pub(crate) backing: Backing,
-    /// Everything that still reads or writes it.
+    /// The fences of work that still reads or writes it.
     pub(crate) after: FenceSet,
     pub(crate) since: Moment,
-    /// Whether the memory goes back to the exporter once it is let go. Otherwise the buffer has it
-    /// at another generation (it was revoked, or came back).
+    /// Whether the memory goes back to the exporter once it is free. Otherwise the buffer has it at
+    /// another generation, because it was revoked or because a move was undone.
     pub(crate) recycle: bool,
-    /// Its importers were declared dead: the memory is kept for as long as they map it.
+    /// The importers that map it were declared dead; the memory is kept for as long as they do.
     pub(crate) overdue: bool,
 }
 
@@ -149,8 +148,8 @@ impl OldBacking {
         }
     }
 
-    /// Whether it is no longer in use. Memory that will be someone else's must not be mapped at any
-    /// generation: the buffer may have had it at several (I6).
+    /// Whether the memory is no longer in use. Memory that goes back to the exporter must not be mapped
+    /// at any generation: the buffer may have had it at several (I6).
     pub(crate) fn is_free(&self) -> bool {
         let maps = match self.recycle {
             true => self.backing.memory_maps(),

@@ -1,4 +1,4 @@
-//! Making a buffer: by an exporter that moves memory or does not, or around a dma-buf from elsewhere.
+//! Creates a buffer with a static or a dynamic exporter, or around a dma-buf from elsewhere.
 
 use std::sync::Arc;
 
@@ -21,10 +21,11 @@ use crate::memory::placement::Placement;
 use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {
-    /// Has `exporter` make a buffer with one of `modifiers`, and names it in the kernel's lists.
+    /// Creates a buffer in memory of `exporter` with one of `modifiers`, and sets its dma-bufs' name
+    /// (`DMA_BUF_SET_NAME`).
     ///
     /// # Errors
-    /// [`ExportError`] by cause; nothing is left behind.
+    /// [`ExportError`] by cause; nothing is left allocated.
     pub fn new<E: Exporter + Clone + 'static>(
         exporter: &E,
         desc: BufferDesc,
@@ -44,17 +45,17 @@ impl SharedBuffer {
         ))
     }
 
-    /// Wraps a dma-buf that came from elsewhere: another process, a camera, an API without a
-    /// backend here. It never moves. Its format and extent must be those of `desc`.
+    /// Wraps a dma-buf that came from elsewhere: another process, a camera, an API without a backend
+    /// here. It never moves. Its format and extent must be those of `desc`.
     ///
-    /// The dma-buf may carry fences of its own (implicit ones), and its maker may look for yours
-    /// there. The library does neither by itself. Set one of the buffer's attachments to
-    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit), and every use does both; or do it by
-    /// hand: [`DmaBuf::fences`] gives the fences that are there now, and
-    /// [`SharedBuffer::add_fence`] has later uses wait for them.
+    /// The dma-buf may carry implicit fences, and its producer may expect yours there. By default the
+    /// library neither reads nor adds any. Set one of the buffer's attachments to
+    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit), and every use does both. To do it by hand,
+    /// read the current fences with [`DmaBuf::fences`], and make later uses wait for them with
+    /// [`SharedBuffer::add_fence`].
     ///
     /// # Errors
-    /// [`ExportError::Layout`] if the description is not valid or not that of the dma-buf.
+    /// [`ExportError::Layout`] if the description is invalid or does not match the dma-buf.
     pub fn from_dmabuf(desc: BufferDesc, dmabuf: DmaBuf) -> Result<Self, ExportError> {
         check(&desc)?;
         if desc.format != dmabuf.format() || desc.extent != dmabuf.extent() {
@@ -70,12 +71,13 @@ impl SharedBuffer {
         ))
     }
 
-    /// Has `exporter` make a buffer that can move, in memory that fits `wanted`
-    /// ([`AccessConstraint::default`] for the exporter's own choice), and names it in the kernel's
-    /// lists. [`Residency::create`](crate::Residency::create) does the same within a budget.
+    /// Creates a buffer that can move, in memory of `exporter` that fits `wanted`
+    /// ([`AccessConstraint::default`] for the exporter's own choice), and sets its dma-bufs' name
+    /// (`DMA_BUF_SET_NAME`). [`Residency::create`](crate::Residency::create) does the same within a
+    /// budget.
     ///
     /// # Errors
-    /// [`ExportError`] by cause; nothing is left behind.
+    /// [`ExportError`] by cause; nothing is left allocated.
     pub fn new_dynamic<E: DynamicExporter + Clone + 'static>(
         exporter: &E,
         desc: BufferDesc,
@@ -94,8 +96,8 @@ impl SharedBuffer {
         may_allocate(&desc)?;
         check(&desc)?;
         let firmly = keeper.as_deref().map(|keeper| (keeper, Force::Firmly));
-        // How much memory it takes is known when it is made: room is made for the rows without
-        // padding before that.
+        // The size is known only after the allocation, so room is made for the rows without padding
+        // first.
         let allocated = allocate(exporter, &desc, wanted, desc.least_bytes(), firmly);
         let (allocation, charge) = allocated.map_err(|refused| match refused {
             NoMemory::Exporter(error) => error,
@@ -145,7 +147,7 @@ impl SharedBuffer {
     }
 }
 
-/// Memory is not made while a reservation is held (I16).
+/// Refuses to allocate while this thread holds a reservation (I16).
 fn may_allocate(desc: &BufferDesc) -> Result<(), ExportError> {
     if held_reservations::any() {
         return Err(ExportError::WouldDeadlock {
@@ -155,7 +157,7 @@ fn may_allocate(desc: &BufferDesc) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// What no exporter needs to be asked for.
+/// Refuses descriptions that no exporter supports.
 fn check(desc: &BufferDesc) -> Result<(), ExportError> {
     desc.validate()?;
     if desc.protected {

@@ -14,20 +14,20 @@ use crate::image::damage::Damage;
 use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {
-    /// The fences of the buffer.
+    /// The buffer's reservation, which holds its fences.
     pub fn reservation(&self) -> &Reservation {
         self.inner.reservation()
     }
 
-    /// The fences that an access of this kind has to wait for. The buffer is ready when the set is
+    /// The fences that an access of this kind must wait for. The buffer is ready when all of them are
     /// over.
     pub fn ready(&self, access: Access) -> FenceSet {
         self.inner.reservation().waited_by(access)
     }
 
-    /// Adds a fence of someone outside the library, as that of a reader or a writer: a client's
-    /// acquire fence, or what [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file)
-    /// says of a dma-buf's own fences. Later uses wait for it.
+    /// Adds a fence from outside the library, as that of a reader or a writer: a client's acquire fence,
+    /// or a dma-buf's own fences from
+    /// [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file). Later uses wait for it.
     ///
     /// # Errors
     /// [`SubmitError::WouldDeadlock`] if this thread has an open submission.
@@ -47,32 +47,31 @@ impl SharedBuffer {
         Ok(())
     }
 
-    /// The content was changed by someone of whom the library does not know: the CPU
-    /// ([`CpuAccess`](crate::CpuAccess)), a camera, a client. Copies of the buffer
-    /// ([`route`](crate::route)) are brought up to date before their next use. Writes of
-    /// submissions tell that by themselves, and so does [`add_fence`](Self::add_fence) of a write.
+    /// Reports a write that the library does not see: by the CPU ([`CpuAccess`](crate::CpuAccess)), a
+    /// camera, a client. Shadows of the buffer ([`route`](crate::route)) are updated before their next
+    /// use. Submissions that write, and [`add_fence`](Self::add_fence) with [`Access::Write`], report
+    /// this by themselves.
     pub fn written(&self, damage: &Damage) {
         self.inner.content.written(Some(damage));
     }
 
-    /// Tries once more to put into the dma-buf what its foreign holders should wait for and could
-    /// not be told (see [`SyncMode::Implicit`](crate::SyncMode::Implicit)). To be called before the
-    /// other side is sent a word that the buffer is its turn; with nothing left to tell it makes no
-    /// system call.
+    /// Tries again to add the fences to the dma-buf that could not be added before (see
+    /// [`SyncMode::Implicit`](crate::SyncMode::Implicit)). Call this before you notify a foreign holder
+    /// that it may use the buffer. Makes no system call if all fences were added.
     ///
     /// # Errors
-    /// [`ImplicitSyncError`] by cause: with [`FenceError::NoSyncFile`] the fence is of software, and
-    /// [`wait_ready`](Self::wait_ready) is what is left.
+    /// [`ImplicitSyncError`] by cause. [`FenceError::NoSyncFile`]: this is a software fence, which only
+    /// [`wait_ready`](Self::wait_ready) can wait for.
     pub fn publish_fences(&self) -> Result<(), ImplicitSyncError> {
         self.inner.publish_owed()
     }
 
-    /// Waits on the CPU until an access of this kind may begin, for `timeout` at most; of a buffer with
-    /// foreign holders also for the dma-buf's own fences. Not to be called while this thread has a
-    /// submission on the buffer.
+    /// Waits on the CPU until an access of this kind may begin, for `timeout` at most. For a buffer with
+    /// foreign holders this includes the dma-buf's own fences. Do not call this while this thread has an
+    /// open submission.
     ///
     /// # Errors
-    /// As [`FenceSet::wait`].
+    /// Those of [`FenceSet::wait`].
     pub fn wait_ready(&self, access: Access, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         let left = || timeout.saturating_sub(start.elapsed());
@@ -80,8 +79,8 @@ impl SharedBuffer {
             self.inner.advance_within(left())?;
             let fences = self.ready(access);
             let result = fences.wait(left());
-            // The content is in the old memory then, which is the buffer's again: what is in the
-            // reservation now says when that may be used.
+            // An undone move has put the old memory back, with the content: the fences that are now in
+            // the reservation say when it may be used.
             let undone = result.is_err() && fences.iter().any(was_undone);
             if !undone || left().is_zero() {
                 break result;

@@ -1,4 +1,4 @@
-//! What a route needs to know of a buffer.
+//! The part of a buffer's interface that routes use.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::memory::importer::Importer;
 use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {
-    /// What changes from here on; at first everything has.
+    /// Collects the damage of all writes from here on, starting with the whole buffer.
     pub(crate) fn watch(&self) -> Arc<UnseenDamage> {
         self.inner.content.watch()
     }
 
-    /// Whether someone outside the library has its descriptors, and may write.
+    /// Whether a holder outside the library has the buffer's descriptors, and may write.
     pub(crate) fn is_exported(&self) -> bool {
         if self.inner.has_foreign_holders() {
             return true;
         }
-        // Receivers that were given the descriptors with explicit fences.
+        // Exports with explicit fences.
         let state = self.inner.state();
         state.entries.iter().any(|entry| entry.kind == Kind::Export)
     }
@@ -29,7 +29,7 @@ impl SharedBuffer {
         self.inner.restrict_writes(writer);
     }
 
-    /// What a device objects to in the memory as it is now.
+    /// Why a device cannot use the current memory, if it cannot.
     pub(crate) fn objection_in_place<I: Importer>(&self, importer: &I) -> Option<String> {
         importer.constraint(self.desc()).objection(&self.backing())
     }

@@ -1,4 +1,4 @@
-//! What is going on with a buffer: who is attached, what is pinned, stale, or waited for.
+//! Reports on buffers: attachments, pins, stale mappings and pending fences.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,38 +19,38 @@ use crate::memory::pins::PinReport;
 use crate::memory::placement::Placement;
 use crate::sync_mode::SyncMode;
 
-/// What kind of attachment it is.
+/// The kind of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AttachmentKind {
-    /// A device that is not told of moves: it pins.
+    /// A device that is not notified of moves, and pins the buffer.
     Static,
-    /// Descriptors that left the library: they pin.
+    /// Descriptors that left the library, and pin the buffer.
     Export,
-    /// A device that is told.
+    /// A device that is notified of moves.
     Dynamic,
 }
 
-/// One attachment.
+/// The state of one attachment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AttachmentReport {
-    /// Its identity.
+    /// The attachment's identity.
     pub id: AttachmentId,
-    /// The importer, or the purpose of an export.
+    /// Name of the importer, or the purpose of an export.
     pub name: String,
-    /// What kind it is.
+    /// Static, export or dynamic.
     pub kind: AttachmentKind,
-    /// How many pins it holds.
+    /// Number of pins that it holds.
     pub pins: u32,
-    /// The generations that it maps; of those before the buffer's own, the mappings are stale.
+    /// Generations that it maps; those before the buffer's current one are stale.
     pub mapped: Vec<Generation>,
-    /// Whether it is taken for dead: it did not react to a move in time.
+    /// Whether it was declared dead, because it did not react to a move in time.
     pub dead: bool,
-    /// How its uses are ordered with what the library does not see.
+    /// How its uses are synchronized with users that the library does not see.
     pub sync: SyncMode,
-    /// Since when it is attached.
+    /// Time of the attach.
     pub since: Moment,
 }
 
@@ -77,7 +77,7 @@ impl AttachmentReport {
     }
 }
 
-/// What a buffer's memory is doing.
+/// Whether a buffer's memory is resident, moving or revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -86,19 +86,19 @@ pub enum BufferState {
     Resident,
     /// Mappings are stale, and the copy to the new memory is not submitted yet.
     Moving,
-    /// It was taken away from its importers.
+    /// The memory is revoked from its importers.
     Revoked,
 }
 
-/// One fence of a buffer.
+/// The state of one fence in a buffer's reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FenceReport {
-    /// What it stands for.
+    /// Class of the fence.
     pub usage: FenceUsage,
-    /// The producer of the fence.
+    /// Producer of the fence, with the drivers behind a sync_file.
     pub producer: String,
-    /// "pending", "signalled", or the error that it ended with.
+    /// "pending", "signalled", or "failed" with the error.
     pub status: String,
 }
 
@@ -137,53 +137,53 @@ fn producer(fence: &Fence) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OldBackingReport {
-    /// Which of the buffer's backings it was.
+    /// The buffer's generation in that memory.
     pub generation: Generation,
-    /// Where it is.
+    /// Placement of the memory.
     pub placement: Placement,
-    /// Bytes that it takes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Stale mappings of it.
+    /// Number of stale mappings.
     pub maps: usize,
-    /// The importers and producers that still use it.
+    /// Producers of the pending fences on it.
     pub waits_for: Vec<String>,
-    /// Since when the buffer has left it.
+    /// Time at which the buffer left it.
     pub since: Moment,
-    /// Whether its importers are taken for dead.
+    /// Whether the importers that map it were declared dead.
     pub overdue: bool,
 }
 
-/// One buffer. Readable as text ([`Display`](fmt::Display)), and as JSON.
+/// The state of one buffer, as text ([`Display`](fmt::Display)) and as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BufferReport {
     /// Name of the buffer.
     pub name: String,
-    /// The inodes of its dma-bufs, as in `bufinfo` and `fdinfo`.
+    /// Inodes of its dma-bufs, as in `bufinfo` and `fdinfo`.
     pub inodes: Vec<u64>,
-    /// Where it is.
+    /// Placement of its current memory.
     pub placement: Placement,
-    /// Which of its backings it has.
+    /// Current generation.
     pub generation: Generation,
-    /// Bytes of memory.
+    /// Size of its memory in bytes.
     pub bytes: u64,
-    /// What its memory is doing.
+    /// Resident, moving or revoked.
     pub state: BufferState,
-    /// Whether it can move at all.
+    /// Whether its exporter can move it.
     pub dynamic: bool,
-    /// Whether its residency moved it away, to come back when it is used.
+    /// Whether its residency has evicted it, and moves it back when it is used.
     pub evicted: bool,
-    /// The attachments.
+    /// Its attachments.
     pub attachments: Vec<AttachmentReport>,
-    /// What holds it where it is.
+    /// Its pins.
     pub pins: Vec<PinReport>,
     /// The fences in its reservation.
     pub fences: Vec<FenceReport>,
-    /// Memory that it has left.
+    /// Memory that it has left and that is still in use.
     pub old_backings: Vec<OldBackingReport>,
-    /// How often it has moved.
+    /// Number of moves.
     pub moves: u64,
-    /// How often a move was refused.
+    /// Number of refused moves.
     pub refusals: u64,
 }
 
@@ -249,7 +249,7 @@ impl BufferInner {
     }
 }
 
-/// Every buffer of the process, in the order of making: for finding out what holds what.
+/// The state of every buffer of the process, in the order of creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RuntimeReport {
@@ -258,7 +258,7 @@ pub struct RuntimeReport {
 }
 
 impl RuntimeReport {
-    /// Looks at every buffer. Locks each for a moment; meant for people and bug reports.
+    /// Reports every buffer. Locks each for a moment; meant for debugging and bug reports.
     pub fn new() -> Self {
         let buffers = buffer::all_buffers();
         let buffers = buffers
@@ -289,7 +289,7 @@ impl BufferReport {
 }
 
 fn json(report: &impl Serialize) -> String {
-    // Nothing in a report can fail to be written: no maps, no foreign implementations.
+    // Serializing a report cannot fail: it has no maps and no foreign `Serialize` implementations.
     serde_json::to_string(report).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
 

@@ -1,25 +1,25 @@
-//! The uses that a submission is made of, in a list that its thread uses again and again.
+//! The uses of a submission, in a list that each thread keeps and reuses.
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use crate::attachment::mapping::MappingUse;
 
-/// A list that has grown beyond this is not kept.
+/// A list with a larger capacity than this is not kept.
 const KEPT: usize = 256;
 
 std::thread_local! {
-    /// The list of the last submission, empty. A thread has one submission at a time.
+    /// The emptied list of the last submission. A thread has one submission at a time.
     static SPARE: Cell<Vec<MappingUse>> = const { Cell::new(Vec::new()) };
 }
 
-/// The uses of one submission. A few words that are cheap to move, however many there are; the list
-/// itself goes back to its thread when this is dropped, so that the next one takes no allocation.
+/// The uses of one submission. It is cheap to move, however many uses there are. When it is dropped,
+/// the list goes back to the thread, so that the next submission allocates nothing.
 #[derive(Debug)]
 pub(crate) struct UsedMappings(Vec<MappingUse>);
 
 impl UsedMappings {
-    /// Takes the uses out, for after the locks.
+    /// Takes the uses out, to be used after the reservations were unlocked.
     pub(crate) fn take(&mut self) -> Self {
         Self(std::mem::take(&mut self.0))
     }
@@ -27,7 +27,7 @@ impl UsedMappings {
 
 impl FromIterator<MappingUse> for UsedMappings {
     fn from_iter<T: IntoIterator<Item = MappingUse>>(uses: T) -> Self {
-        // A thread that is ending keeps nothing.
+        // A thread that is exiting has no spare list.
         let mut list = SPARE.try_with(Cell::take).unwrap_or_default();
         list.extend(uses);
         Self(list)
@@ -37,11 +37,11 @@ impl FromIterator<MappingUse> for UsedMappings {
 impl Drop for UsedMappings {
     fn drop(&mut self) {
         let mut list = std::mem::take(&mut self.0);
-        // The last use of a mapping ends it, and its importer may begin submissions of its own.
+        // The last use of a mapping drops it, and its importer may then begin a submission.
         list.clear();
-        // One whose list was taken has none to give back.
+        // If the list was taken out, there is none to give back.
         if (1..=KEPT).contains(&list.capacity()) {
-            // An ending thread has nowhere to keep it.
+            // A thread that is exiting cannot keep it.
             let _: Result<(), std::thread::AccessError> = SPARE.try_with(|spare| spare.set(list));
         }
     }

@@ -1,4 +1,4 @@
-//! The second phase of a move: its copy.
+//! The second phase of a move: the copy.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use crate::fence::{Fence, held_reservations};
 use crate::locks;
 use crate::memory::dynamic_exporter::Copied;
 
-/// How often a wait looks whether another thread has submitted a copy.
+/// How often a wait checks whether another thread has submitted the copy.
 const LOOK: Duration = Duration::from_micros(50);
 
 impl BufferInner {
-    /// The second phase, as far as it can go now: submits the copy of a move that has begun. Gives
-    /// the error of a copy that could not be submitted; the buffer is then back where it was.
+    /// Submits the copy of a move that has begun, if that can be done now. Returns an error if the copy
+    /// could not be submitted; the buffer is then back in its old memory.
     pub(crate) fn advance(self: &Arc<Self>) -> Option<MoveError> {
         let exporter = self.dynamic.as_ref()?;
         if held_reservations::any() {
@@ -61,7 +61,7 @@ impl BufferInner {
         }
     }
 
-    /// Waits for what the copy of a move waits for, and submits it.
+    /// Waits for the fences that the copy of a move must wait for, and submits the copy.
     pub(crate) fn advance_within(self: &Arc<Self>, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         if let Some(buffer) = self.would_deadlock() {
@@ -80,7 +80,7 @@ impl BufferInner {
                 .unwrap_or_default();
             let left = timeout.saturating_sub(start.elapsed());
             match after.wait(left) {
-                // A failed writer has left what it left; the copy takes it along.
+                // The copy takes whatever content a failed writer has left.
                 Ok(()) | Err(FenceError::Failed { .. } | FenceError::ProducerGone { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -89,17 +89,17 @@ impl BufferInner {
                     producer: format!("move of '{}'", self.name()),
                 });
             }
-            // Another thread tells importers, or submits the copy: it is done in a moment.
+            // Another thread notifies importers or submits the copy, which is short.
             locks::sleep(LOOK.min(left));
         }
     }
 
     fn finish_move(&self, pending: &PendingMove, fence: Fence) {
         let Some(locked) = self.reservation().lock_alone() else {
-            // The mover holds no reservation: `move_to` has looked, and callers of `advance` wait.
+            // Cannot happen: `advance` returns early on a thread that holds a reservation.
             return;
         };
-        // The copy's own fence takes the place of the move's: devices know it.
+        // The copy's own fence replaces the move's: devices can wait for it.
         let mut removed =
             self.reservation()
                 .replace(&pending.fence.fence(), FenceUsage::Move, fence.clone());
@@ -118,7 +118,7 @@ impl BufferInner {
         drop(status);
     }
 
-    /// The copy could not be submitted: the old memory is the buffer's again, as a new generation.
+    /// Puts the old memory back, as a new generation, after the copy could not be submitted.
     fn undo_move(self: &Arc<Self>, pending: &PendingMove) {
         let Some(locked) = self.reservation().lock_alone() else {
             return;
@@ -138,11 +138,11 @@ impl BufferInner {
         let after = self.reservation().unfinished(Some(&pending.fence.fence()));
         let removed = self.reservation().remove(&pending.fence.fence());
         answers.removed.extend(removed);
-        // The content never comes to the new memory: work that was to wait for it must not go on.
+        // The new memory never gets the content: work that waits for it must fail.
         pending.fence.fail(Errno::EIO);
         {
             let mut state = self.state();
-            // Mappings of before the move are as stale as those of the new memory.
+            // Mappings from before the move are stale, as are those of the new memory.
             let before = OldBacking::new(pending.old.clone(), pending.after.clone(), false);
             state.old.push(before);
             state.old.push(OldBacking::new(new, after, true));

@@ -1,4 +1,4 @@
-//! The fence of a move, from before its copy is on its way.
+//! The fence of a move, which exists before its copy is submitted.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,24 +12,25 @@ use crate::fence::sync_file::SyncFile;
 use crate::fence::{Fence, Timeline, TimelineId};
 use crate::locks::{Condvar, Mutex, lock};
 
-/// How long a consumer that needs a sync_file waits for the mover to submit its copy.
+/// How long a consumer that needs a sync_file waits for the moving thread to submit the copy.
 const SUBMISSION: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum State {
-    /// The mover is about to submit the copy.
+    /// The moving thread is about to submit the copy.
     Submitting,
-    /// Someone must wait for fences first, and then submit it.
+    /// The copy can be submitted only after other fences. The next caller of
+    /// [`BufferInner::advance`](crate::buffer::BufferInner::advance) after that submits it.
     Waiting,
-    /// The copy was submitted: this fence says when it is done. `None`: nothing is left to wait for.
+    /// The copy was submitted, and this is its fence; `None`: there is nothing to wait for.
     By(Option<Fence>),
     /// The copy will not be done.
     Failed(Errno),
 }
 
-/// A timeline with one point, which signals when a move's copy is done. Everyone who comes between
-/// the moment at which the buffer's backing changed and the submission of the copy gets this; from
-/// the submission on it is the copy's own fence.
+/// A timeline with one point, which signals when a move's copy is done. It is in the reservation from
+/// the change of the buffer's backing until the copy is submitted, and is then replaced by the copy's
+/// own fence, which it forwards to.
 #[derive(Debug)]
 pub(crate) struct MoveFence {
     id: TimelineId,
@@ -63,17 +64,17 @@ impl MoveFence {
         self.changed.notify_all();
     }
 
-    /// The copy cannot be submitted yet.
+    /// Notes that the copy must wait for fences before it is submitted.
     pub(crate) fn wait_for_fences(&self) {
         self.set(State::Waiting);
     }
 
-    /// The copy was submitted, or is not needed.
+    /// Notes that the copy was submitted, with its fence, or is not needed.
     pub(crate) fn resolve(&self, fence: Option<Fence>) {
         self.set(State::By(fence));
     }
 
-    /// The copy was not done.
+    /// Notes that the copy will not be done.
     pub(crate) fn fail(&self, errno: Errno) {
         self.set(State::Failed(errno));
     }
@@ -94,8 +95,8 @@ impl MoveFence {
     }
 }
 
-/// Whether a fence is that of a move whose copy was not done. A caller that waits for the
-/// buffer, and not for this move, looks at the buffer's reservation again.
+/// Whether a fence belongs to a move whose copy was not done. A caller that waits for the buffer
+/// rather than for this move reads the buffer's reservation again.
 pub(crate) fn was_undone(fence: &Fence) -> bool {
     let Fence::Point { timeline, .. } = fence else {
         return false;
@@ -151,7 +152,7 @@ impl Timeline for MoveFence {
         }
     }
 
-    /// While the mover is about to submit, this waits for it. A move that itself waits for fences
+    /// Waits for a moving thread that is about to submit the copy. A move whose copy waits for fences
     /// has no sync_file.
     fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError> {
         if matches!(*lock(&self.state), State::Submitting) {

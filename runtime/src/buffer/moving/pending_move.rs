@@ -1,4 +1,4 @@
-//! A move whose copy was not submitted yet.
+//! A move whose copy is not submitted yet.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::memory::backing::Backing;
 pub(crate) struct PendingMove {
     pub(crate) old: Backing,
     pub(crate) new: Backing,
-    /// What the copy has to wait for.
+    /// The fences that the copy must wait for.
     pub(crate) after: FenceSet,
     pub(crate) fence: Arc<MoveFence>,
-    /// The thread that submits the copy holds it.
+    /// Held by the thread that submits the copy.
     pub(crate) turn: Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! Telling importers that their mappings go stale, under the reservation.
+//! Notifies importers that their mappings go stale, under the reservation.
 
 use std::any::Any;
 use std::sync::{Arc, Weak};
@@ -15,11 +15,12 @@ use crate::fence::set::FenceSet;
 use crate::ids::AttachmentId;
 use crate::memory::backing::Generation;
 
-/// Whom to tell.
+/// An attachment to notify.
 pub(crate) struct Told {
     id: AttachmentId,
     gate: Arc<CallbackGate>,
-    /// Weak: the mapping in it keeps the attachment, which may go before it is told.
+    /// Weak, because the mapping in it keeps the attachment, which may be dropped before it is
+    /// notified.
     cache: Option<Weak<dyn MapCache>>,
     marks: Arc<Marks>,
 }
@@ -34,7 +35,7 @@ impl Told {
         })
     }
 
-    /// Everyone who has mapped this generation and is told.
+    /// The attachments with a callback that have mapped this generation.
     pub(crate) fn mapping(state: &State, generation: Generation) -> SmallVec<[Self; 4]> {
         let entries = state.entries.iter();
         entries
@@ -43,16 +44,16 @@ impl Told {
             .collect()
     }
 
-    /// Everyone who is told, mapped or not.
+    /// All attachments with a callback, mapped or not.
     pub(crate) fn all(state: &State) -> SmallVec<[Self; 4]> {
         state.entries.iter().filter_map(Self::of).collect()
     }
 }
 
-/// What came of telling everyone. It is settled when nothing is locked.
+/// What the callbacks asked for. It is settled when nothing is locked.
 #[derive(Default)]
 pub(crate) struct Answers {
-    /// Fences of work that the callbacks know of.
+    /// Fences that the callbacks have added.
     fences: FenceSet,
     detach: SmallVec<[AttachmentId; 4]>,
     mappings: SmallVec<[Box<dyn Any + Send>; 4]>,
@@ -62,8 +63,8 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// The fences of all work in flight on the buffer, as of now, and those that were added.
-    /// Without `but`, the fence of the move that comes after them.
+    /// The fences of all work that is in flight on the buffer now, and those that the callbacks have
+    /// added. Leaves out `but`, the fence of the move that waits for them.
     pub(crate) fn in_flight(&self, buffer: &BufferInner, but: Option<&Fence>) -> FenceSet {
         let mut all = buffer.reservation().unfinished(but);
         for fence in self.fences.iter() {
@@ -104,7 +105,7 @@ impl BufferInner {
                 answers.detach.push(one.id);
             }
             answers.removed.extend(context.into_removed());
-            // A flag suffices: the attachment's own mapping goes without the callback's help.
+            // The attachment's own mapping is released here, so a callback need only set a flag.
             if let Some(cache) = one.cache.as_ref().and_then(Weak::upgrade) {
                 answers.mappings.extend(cache.take());
                 answers.caches.push(cache);
@@ -114,7 +115,8 @@ impl BufferInner {
         answers
     }
 
-    /// Drops what could not be dropped under the reservation, and detaches who asked for it.
+    /// Drops what could not be dropped under the reservation, and does the detaches that callbacks
+    /// asked for.
     pub(crate) fn settle(&self, answers: Answers) {
         let detach = answers.detach.clone();
         drop(answers);
