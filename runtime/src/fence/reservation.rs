@@ -144,7 +144,7 @@ impl Reservation {
 
     /// Replaces a fence by another that signals with it.
     pub(crate) fn replace(&self, fence: &Fence, usage: FenceUsage, by: Fence) -> Removed {
-        // Add first, so that there is no moment without both (I7).
+        // Add first, so that one of them is there at every moment (I7).
         let mut removed = self.add(usage, by, None);
         removed.extend(self.remove(fence));
         removed

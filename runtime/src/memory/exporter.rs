@@ -31,7 +31,7 @@ pub trait Exporter: Send + Sync + fmt::Debug {
         modifiers: &[Modifier],
     ) -> Result<Allocation, ExportError>;
 
-    /// Prepares memory that this exporter has allocated for its first use outside the exporter: a
+    /// Prepares memory that this exporter has allocated for use outside the exporter: a
     /// device is about to import it, or its descriptors are about to leave the library. The exporter
     /// does or submits the work that it has deferred until now (an image's first layout transition),
     /// as in the kernel's `dma_buf_ops.map_dma_buf`. Returns the fence of work in flight, which all uses
