@@ -1,13 +1,13 @@
-//! How a use touches a buffer.
+//! How a use accesses a buffer.
 
-/// Whether a use reads a buffer's pixels or may also change them.
+/// Whether a use only reads a buffer or may also write it.
 ///
-/// The kernel's `dma_resv_usage_rw` draws the same line: readers wait for writers, writers wait for
-/// everyone.
+/// As in the kernel's `dma_resv_usage_rw`, readers wait for writers, and writers wait for readers and
+/// writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Access {
-    /// Reads only. Several readers may run at the same time.
+    /// Only reads. Several readers may run at the same time.
     Read,
-    /// Writes, or reads and writes.
+    /// Writes, and may read.
     Write,
 }

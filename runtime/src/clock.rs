@@ -1,4 +1,4 @@
-//! Points in time, as reports give them.
+//! Points in time, for reports.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,34 +9,34 @@ use serde::{Serialize, Serializer};
 
 use crate::sys::cycles::cycles;
 
-/// For so many cycles a reading of the clock is recent: two milliseconds at 4 GHz, eight at 1 GHz.
+/// How many cycles a reading of the clock stays recent: 2 ms at 4 GHz, 8 ms at 1 GHz.
 const RECENT_CYCLES: u64 = 1 << 23;
 
 thread_local! {
-    /// This thread's last reading of the clock for [`Moment::recent`], and the cycles at that moment.
+    /// The cycle counter and the clock at this thread's last reading for [`Moment::recent`].
     static LAST: Cell<Option<(u64, Moment)>> = const { Cell::new(None) };
 }
 
-/// A point in time on the kernel's monotonic clock, which its events (page flips, traces) use, too.
+/// A point in time on the kernel's monotonic clock, which kernel events (page flips, traces) also use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// Now (`CLOCK_MONOTONIC`).
+    /// The current time (`CLOCK_MONOTONIC`).
     pub fn now() -> Self {
         let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
         Self(time.unwrap_or_default())
     }
 
-    /// Now, or up to a few milliseconds ago: for records, of which many may be made in that time.
-    /// Reading the clock is a system call on some kernels (user-mode Linux, virtual machines
-    /// without a usable clock page) and costs as much there as an ioctl.
+    /// The current time, or a time up to a few milliseconds ago, for records that are made often.
+    /// On some kernels (user-mode Linux, virtual machines without a usable clock page) reading the
+    /// clock is a system call, and costs as much as an ioctl.
     pub(crate) fn recent() -> Self {
         let Some(cycles) = cycles() else {
             return Self::now();
         };
         LAST.with(|last| match last.get() {
-            // A counter that went back was another processor's: its distance is huge.
+            // A counter that went back is another processor's. The difference wraps to a huge number.
             Some((before, moment)) if cycles.wrapping_sub(before) < RECENT_CYCLES => moment,
             _ => {
                 let now = Self::now();
@@ -46,30 +46,30 @@ impl Moment {
         })
     }
 
-    /// A time that an event of the kernel carries.
+    /// Converts the timestamp of a kernel event.
     pub fn from_monotonic(time: Duration) -> Self {
         Self(time)
     }
 
-    /// The time since the clock began.
+    /// The time since the clock's epoch.
     pub fn as_monotonic(self) -> Duration {
         self.0
     }
 
-    /// How long ago it was.
+    /// How long ago this was.
     pub fn elapsed(self) -> Duration {
         Self::now().0.saturating_sub(self.0)
     }
 }
 
-/// "1.204 s ago".
+/// Displays as "1.204 s ago".
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3} s ago", self.elapsed().as_secs_f64())
     }
 }
 
-/// As seconds on the monotonic clock.
+/// Serializes as seconds on the monotonic clock.
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.0.as_secs_f64())
@@ -88,7 +88,7 @@ mod tests {
             let recent = Moment::recent();
             assert!(recent <= Moment::now());
             let age = before.0.saturating_sub(recent.0);
-            // Counters run at 800 MHz and more.
+            // Counters run at 800 MHz or faster.
             assert!(age < Duration::from_millis(12), "{age:?}");
         }
     }

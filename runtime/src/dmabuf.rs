@@ -1,4 +1,4 @@
-//! An image in one to four dma-bufs, with a layout that was checked against their sizes.
+//! An image in one to four dma-bufs, with a layout checked against their sizes.
 
 pub(crate) mod cpu_access;
 pub(crate) mod cpu_access_error;
@@ -24,11 +24,11 @@ use crate::image::layout::{Layout, MAX_PLANES, PlaneLayout};
 use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;
 
-/// One plane as it comes from another API or process: the descriptor of its memory, and where the
-/// plane lies in it.
+/// One plane received from another API or process: the descriptor of its memory, and where the plane is
+/// in that memory.
 #[derive(Debug)]
 pub struct PlaneFd {
-    /// A dma-buf. Several planes may come with descriptors of the same one.
+    /// Descriptor of the dma-buf. Several planes may have descriptors of the same dma-buf.
     pub fd: OwnedFd,
     /// Bytes from the start of the memory.
     pub offset: u64,
@@ -42,17 +42,17 @@ pub struct DmaBuf {
     format: Fourcc,
     extent: Extent,
     layout: Layout,
-    /// One, unless planes are disjoint: buffers are many, and most have one.
+    /// One inline, because most buffers have one and programs have many buffers.
     memories: SmallVec<[DmaBufMemory; 1]>,
 }
 
 impl DmaBuf {
-    /// Takes ownership of the planes' descriptors and checks them all: each must be a dma-buf, and
-    /// each plane must fit into it (see [`Layout::new`]). Descriptors of the same dma-buf are
-    /// recognised by inode and become one memory. On error all are closed.
+    /// Takes ownership of the planes' descriptors. Checks that each is a dma-buf and that each plane fits
+    /// into it (see [`Layout::new`]). Descriptors of the same dma-buf are recognised by inode and become
+    /// one memory. On error all are closed.
     ///
     /// # Errors
-    /// - [`DmaBufError::NotDmaBuf`], [`DmaBufError::Os`]: a descriptor is not a dma-buf, or closed.
+    /// - [`DmaBufError::NotDmaBuf`], [`DmaBufError::Os`]: a descriptor is not a dma-buf, or is closed.
     /// - [`DmaBufError::Layout`]: the planes do not fit the format, the extent or the memory.
     pub fn new(
         format: Fourcc,
@@ -78,7 +78,7 @@ impl DmaBuf {
         Self::from_memories(format, extent, modifier, &layouts, memories)
     }
 
-    /// Builds a dma-buf from memories that were checked before; plane layouts name them by index.
+    /// Builds an image from memories that were checked before. Plane layouts refer to them by index.
     ///
     /// # Errors
     /// [`DmaBufError::Layout`]: the planes do not fit the format, the extent or the memory.
@@ -129,12 +129,12 @@ impl DmaBuf {
         &self.memories
     }
 
-    /// The identity of the first memory: with one memory, that of the image.
+    /// Identity of the first memory, which is that of the image if there is only one.
     pub fn id(&self) -> MemoryId {
         self.memories[0].id()
     }
 
-    /// Names every memory in the kernel's lists; see [`DmaBufMemory::set_name`].
+    /// Sets the name of every memory in the kernel's lists; see [`DmaBufMemory::set_name`].
     ///
     /// # Errors
     /// [`DmaBufError::Os`] when the ioctl fails.
@@ -146,11 +146,11 @@ impl DmaBuf {
 }
 
 impl DmaBuf {
-    /// A snapshot of the dma-bufs' own (implicit) fences that an access of this kind must wait for,
-    /// without those that have signalled: one sync_file for each memory that has any. Fences that are
-    /// added later are not in it.
+    /// Takes a snapshot of the dma-bufs' own (implicit) fences that an access of this kind must wait for
+    /// and that have not signalled: one sync_file for each memory that has any. It does not contain
+    /// fences that are added later.
     ///
-    /// Two ioctls for each memory; waits for nothing.
+    /// Two ioctls for each memory. Does not wait.
     ///
     /// # Errors
     /// As [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file).
@@ -167,16 +167,16 @@ impl DmaBuf {
         Ok(fences)
     }
 
-    /// Puts a fence among the dma-bufs' own (implicit) ones, as that of a reader or a writer, for
-    /// holders of their descriptors. One that is over is left out: there is nothing to wait for.
+    /// Adds a fence to the dma-bufs' own (implicit) fences, as that of a reader or a writer, for holders
+    /// of their descriptors. Does nothing for a point that is over.
     ///
-    /// One ioctl for each memory, and for a point what its sync_file costs: see
+    /// One ioctl for each memory, and for a point on a timeline one export of its sync_file; see
     /// [`Fence::export_sync_file`].
     ///
     /// # Errors
-    /// - [`FenceError::NoSyncFile`]: it cannot become a sync_file.
+    /// - [`FenceError::NoSyncFile`]: the fence has no sync_file.
     /// - [`FenceError::DmaBuf`]: the ioctl failed.
-    /// - The others of [`Fence::export_sync_file`].
+    /// - Other errors of [`Fence::export_sync_file`].
     pub fn add_fence(&self, access: Access, fence: &Fence) -> Result<(), FenceError> {
         let exported;
         let file = match fence {

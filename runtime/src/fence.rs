@@ -1,4 +1,4 @@
-//! Fences: something that signals once a piece of work is done.
+//! Fences, which signal when a piece of work is done.
 
 pub(crate) mod deadline;
 pub(crate) mod descriptor_error;
@@ -32,15 +32,15 @@ use crate::fence::sync_file::SyncFile;
 pub struct TimelineId(u64);
 
 impl TimelineId {
-    /// An identity that no other timeline has.
+    /// Returns an identity that no other timeline has.
     pub fn unique() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// A counter that only grows: point `n` has signalled when the counter has reached `n`. A Vulkan
-/// timeline semaphore, a display's count of flips, a counter in software.
+/// A counter that only increases. Point `n` has signalled when the counter has reached `n`. Examples are
+/// a Vulkan timeline semaphore, a display's count of flips, and a counter in software.
 pub trait Timeline: Send + Sync + fmt::Debug {
     /// Identity of the timeline.
     fn id(&self) -> TimelineId;
@@ -51,22 +51,22 @@ pub trait Timeline: Send + Sync + fmt::Debug {
     /// Whether `point` has signalled. Must not block.
     fn status(&self, point: u64) -> FenceStatus;
 
-    /// Waits until `point` has signalled, for `timeout` at most.
+    /// Waits until `point` has signalled, for at most `timeout`.
     ///
     /// # Errors
-    /// [`FenceError::Timeout`]; [`FenceError::Failed`], [`FenceError::ProducerGone`] when the work
-    /// ended without being done; [`FenceError::Device`].
+    /// [`FenceError::Timeout`]; [`FenceError::Failed`] or [`FenceError::ProducerGone`] if the work
+    /// ended without completing; [`FenceError::Device`].
     fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError>;
 
-    /// A sync_file that signals with `point`. A driver may block here until the work is done, so
+    /// Makes a sync_file that signals with `point`. A driver may block here until the work is done, so
     /// this is never called while a reservation is held.
     ///
     /// # Errors
-    /// [`FenceError::NoSyncFile`] if this kind of timeline has none; [`FenceError::Device`].
+    /// [`FenceError::NoSyncFile`] if this kind of timeline has no sync_files; [`FenceError::Device`].
     fn export_sync_file(&self, point: u64) -> Result<SyncFile, FenceError>;
 
-    /// A descriptor that becomes readable (poll) when `point` is over, also with an error, and stays
-    /// so. It is the caller's. By default it is the sync_file.
+    /// Makes a descriptor, owned by the caller, that becomes readable (poll) when `point` has signalled
+    /// or failed, and stays readable. By default it is the sync_file.
     ///
     /// # Errors
     /// As [`export_sync_file`](Self::export_sync_file).
@@ -74,15 +74,15 @@ pub trait Timeline: Send + Sync + fmt::Debug {
         self.export_sync_file(point).map(SyncFile::into_fd)
     }
 
-    /// The timeline as its own type, with which a backend recognises its own.
+    /// For downcasting, by which a backend recognises its own timelines.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A fence: a point on a timeline, or a sync_file. Cloning one allocates nothing.
+/// A fence: a point on a timeline, or a sync_file. Cloning does not allocate.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fence {
-    /// Signals when the timeline has reached the point.
+    /// Signals when the timeline reaches the point.
     Point {
         /// The timeline.
         timeline: Arc<dyn Timeline>,
@@ -94,7 +94,7 @@ pub enum Fence {
 }
 
 impl Fence {
-    /// Whether it has signalled. Does not block.
+    /// Whether the fence has signalled. Does not block.
     pub fn status(&self) -> FenceStatus {
         match self {
             Self::Point { timeline, point } => timeline.status(*point),
@@ -113,11 +113,11 @@ impl Fence {
         }
     }
 
-    /// Waits on the CPU until it has signalled, for `timeout` at most.
+    /// Waits on the CPU until the fence has signalled, for at most `timeout`.
     ///
     /// # Errors
-    /// As [`Timeline::wait`] and [`SyncFile::wait`]; [`FenceError::WouldDeadlock`] while this thread
-    /// has an open submission or is in an invalidate callback (I16: nothing waits then).
+    /// As [`Timeline::wait`] and [`SyncFile::wait`]; [`FenceError::WouldDeadlock`] if this thread has
+    /// an open submission or is in an invalidate callback, where nothing may wait (I16).
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
         self.may_block()?;
         match self {
@@ -126,12 +126,12 @@ impl Fence {
         }
     }
 
-    /// A sync_file that signals with this fence, owned by the caller. May block in a driver; not to
-    /// be called while a submission is open.
+    /// Makes a sync_file, owned by the caller, that signals with this fence. May block in a driver, so
+    /// it must not be called while a submission is open.
     ///
     /// # Errors
-    /// As [`Timeline::export_sync_file`]; [`FenceError::SyncFile`] when no descriptor is left;
-    /// [`FenceError::WouldDeadlock`] as for [`wait`](Self::wait).
+    /// As [`Timeline::export_sync_file`]; [`FenceError::SyncFile`] if the process has no descriptor
+    /// left; [`FenceError::WouldDeadlock`] as for [`wait`](Self::wait).
     pub fn export_sync_file(&self) -> Result<SyncFile, FenceError> {
         self.may_block()?;
         match self {
@@ -140,15 +140,17 @@ impl Fence {
         }
     }
 
-    /// A descriptor that becomes readable (poll) when the fence is over, also with an error: what an
-    /// event loop or an async runtime needs to wait for any kind of fence. It is the caller's, to be
-    /// polled and closed and nothing else; [`status`](Self::status) tells how it ended.
+    /// Makes a descriptor, owned by the caller, that becomes readable (poll) when the fence has
+    /// signalled or failed, so that an event loop or an async runtime can wait for any kind of fence.
+    /// Only poll and close it; [`status`](Self::status) says how the fence ended.
     ///
-    /// A sync_file's is duplicated; a software fence and a syncobj's point make an eventfd; a Vulkan
-    /// point makes a sync_file. May block in a driver, as [`export_sync_file`](Self::export_sync_file).
+    /// For a sync_file it is a duplicate, for a software fence or a point of a syncobj an eventfd, and
+    /// for a Vulkan point a sync_file. May block in a driver, as
+    /// [`export_sync_file`](Self::export_sync_file).
     ///
     /// # Errors
-    /// As [`export_sync_file`](Self::export_sync_file); [`FenceError::Os`] when no descriptor is left.
+    /// As [`export_sync_file`](Self::export_sync_file); [`FenceError::Os`] if the process has no
+    /// descriptor left.
     pub fn pollable(&self) -> Result<OwnedFd, FenceError> {
         self.may_block()?;
         let made = match self {
@@ -156,7 +158,7 @@ impl Fence {
             Self::SyncFile(file) => Ok(file.try_clone()?.into_fd()),
         };
         match made {
-            // Some have no descriptor any more once they are over.
+            // Some timelines have no descriptor for points that are over.
             Err(FenceError::NoSyncFile { .. }) if self.status().is_over() => {
                 eventfd(1).map(OwnedFd::from)
             }
@@ -178,8 +180,8 @@ impl Fence {
         self.supersedes(other) && other.supersedes(self)
     }
 
-    /// Whether this fence signals no earlier than `other` on the same timeline, so that waiting for
-    /// this one is waiting for both.
+    /// Whether this fence is on the same timeline as `other` and signals no earlier, so that a wait for
+    /// this one is a wait for both.
     pub fn supersedes(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -195,7 +197,7 @@ impl Fence {
     }
 }
 
-/// An eventfd that is readable if `value` is not 0.
+/// Makes an eventfd, which is readable if `value` is not 0.
 pub(crate) fn eventfd(value: u32) -> Result<EventFd, FenceError> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     EventFd::from_value_and_flags(value, flags).map_err(|errno| FenceError::Os {

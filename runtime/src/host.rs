@@ -1,5 +1,5 @@
-//! Buffers in host memory: the kernel's dma-heaps, memfds turned into dma-bufs by udmabuf, and memory
-//! that can move between the two.
+//! Exporters of host memory: dma-heaps, memfds made dma-bufs by udmabuf, and memory that moves between
+//! the two.
 
 pub(crate) mod dma_heap;
 pub(crate) mod host_memory;

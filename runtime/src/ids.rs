@@ -1,4 +1,4 @@
-//! Identities that are unique in this process, and the numbers that they are made of.
+//! Identities that are unique in this process.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -9,18 +9,18 @@ use serde::Serialize;
 /// How many numbers a thread takes at a time.
 const BLOCK: u64 = 256;
 
-/// A number that no other call gives, on whatever thread; never 0. Threads take them in blocks: if each
-/// took every single one from a counter of all, they would wait for each other at each pin.
+/// Returns a number that no other call on any thread returns, and never 0. Each thread takes numbers in
+/// blocks, so that threads do not contend for one counter at each pin.
 pub(crate) fn unique_number() -> u64 {
     static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
     thread_local! {
-        /// The next number, and the end of the block.
+        /// The next number and the end of this thread's block.
         static OWN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
     }
     let (mut next, mut end) = OWN.get();
     if next == end {
         next = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
-        // 2^64 numbers are never used up.
+        // 2^64 numbers never run out.
         end = next.wrapping_add(BLOCK);
     }
     OWN.set((next.wrapping_add(1), end));
@@ -34,7 +34,7 @@ pub struct AttachmentId(NonZeroU64);
 
 impl AttachmentId {
     pub(crate) fn unique() -> Self {
-        // It is never 0.
+        // The number is never 0.
         Self(NonZeroU64::new(unique_number()).unwrap_or(NonZeroU64::MAX))
     }
 
@@ -42,7 +42,7 @@ impl AttachmentId {
         self.0.get()
     }
 
-    /// `None` of 0.
+    /// Converts back from [`as_number`](Self::as_number); `None` for 0.
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
     }

@@ -1,4 +1,4 @@
-//! What an image is: format, extent, layout and description. Plain data, checked when it is made.
+//! The description of an image: format, extent, layout. Plain data, checked when it is made.
 
 pub(crate) mod buffer_desc;
 pub(crate) mod damage;

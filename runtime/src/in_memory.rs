@@ -1,4 +1,4 @@
-//! An exporter without memory, to measure the contract's own cost with as many buffers as one likes
+//! An exporter without memory, to measure the cost of the contract itself with any number of buffers
 //! (feature `in-memory`).
 
 use std::fmt;
@@ -26,22 +26,22 @@ use crate::memory::placement::{Placement, Placements};
 const NAME: &str = "in memory";
 
 struct Shared {
-    /// What every buffer "lies" in.
+    /// The file that stands for the memory of every buffer.
     memory: DmaBufMemory,
     done: Fence,
     inode: AtomicU64,
 }
 
-/// An exporter whose buffers all lie in one file that is no dma-buf: there is nothing to import, and
-/// a move copies nothing. Everything else is as with a real one. For benchmarks of bookkeeping, and
-/// for nothing else.
+/// An exporter whose buffers all share one file, which is not a dma-buf. There is nothing to import, and
+/// a move copies nothing; otherwise it behaves like a real exporter. Use it only to benchmark
+/// bookkeeping.
 #[derive(Clone)]
 pub struct InMemory {
     shared: Arc<Shared>,
 }
 
 impl InMemory {
-    /// An exporter over a memfd of its own.
+    /// Makes an exporter over a new memfd.
     ///
     /// # Errors
     /// The errors of memfd_create(2) and ftruncate(2).

@@ -1,5 +1,5 @@
-//! The locks and atomics of this crate, in one place, so that a model checker can take their place:
-//! with the feature `shuttle`, every order of threads at these is explored by tests.
+//! The locks and atomics of this crate. With the feature `shuttle` a model checker replaces them, and
+//! tests explore how threads interleave at them.
 
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use std::sync::{
@@ -20,29 +20,29 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits on a condition variable, as [`lock`] locks.
+/// Waits on a condition variable. Like [`lock`], ignores poisoning.
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets others go on, for about this long.
+/// Lets other threads run, for about `duration`.
 #[cfg(not(feature = "shuttle"))]
 pub(crate) fn sleep(duration: std::time::Duration) {
     std::thread::sleep(duration);
 }
 
-/// Lets others go on.
+/// Lets other threads run.
 #[cfg(feature = "shuttle")]
 pub(crate) fn sleep(_duration: std::time::Duration) {
     shuttle::thread::yield_now();
 }
 
-/// What tells threads apart.
+/// Identifies a running thread.
 #[cfg(not(feature = "shuttle"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadToken(usize);
 
-/// The token of this thread: the address of something that each thread has once. Cheaper than
+/// Returns the token of this thread: the address of a thread-local variable. This is cheaper than
 /// `thread::current().id()`, which counts a reference.
 #[cfg(not(feature = "shuttle"))]
 pub(crate) fn this_thread() -> ThreadToken {

@@ -1,5 +1,5 @@
-//! Where a buffer is: exporters, importers, places, the memory itself with its pins, and what it
-//! counts in a budget.
+//! Where a buffer is: exporters, importers, placements, the memory with its pins, and its charge to a
+//! budget.
 
 pub(crate) mod backing;
 pub(crate) mod constraint;

@@ -1,5 +1,5 @@
-//! System calls that no safe crate offers: the ioctls of dma-buf, sync_file, udmabuf and dma-heap,
-//! and mappings of memory that devices write. The only place in this crate with `unsafe`.
+//! System calls for which no crate has a safe wrapper: the ioctls of dma-buf, sync_file, udmabuf and
+//! dma-heap, and mappings of memory that devices write. All `unsafe` code of this crate is here.
 #![allow(unsafe_code)]
 
 pub(crate) mod cycles;

@@ -1,4 +1,4 @@
-//! Reading and writing a buffer's rows with the CPU.
+//! Access by the CPU to the rows of a buffer.
 
 use std::os::fd::AsFd;
 
@@ -12,24 +12,24 @@ use crate::sys;
 
 /// CPU access to a linear dma-buf image, from [`CpuAccess::begin`] until it is dropped.
 ///
-/// `DMA_BUF_IOCTL_SYNC` is called around it: its start waits for the dma-buf's own (implicit) fences
-/// and makes device writes visible, its end makes CPU writes visible to devices. A start that a signal
-/// interrupts goes on waiting. Rows are copied, as bytes or as samples ([`plane`](Self::plane),
-/// [`plane_mut`](Self::plane_mut)); there is no reference to memory that a device may write.
+/// It is bracketed by `DMA_BUF_IOCTL_SYNC`: the start waits for the dma-buf's own (implicit) fences and
+/// makes device writes visible to the CPU, and the end makes CPU writes visible to devices. The start
+/// resumes its wait after a signal. Rows are copied, as bytes or as samples ([`plane`](Self::plane),
+/// [`plane_mut`](Self::plane_mut)), because a reference to memory that a device may write is unsound.
 #[derive(Debug)]
 pub struct CpuAccess<'a> {
     pub(crate) mapping: Mapped<'a>,
     pub(crate) access: Access,
-    /// How many memories have begun their access and must end it.
+    /// Number of memories whose access was begun and must be ended.
     begun: usize,
 }
 
 /// The memory of an access.
 #[derive(Debug)]
 pub(crate) enum Mapped<'a> {
-    /// Unmapped with the access.
+    /// Unmapped when the access ends.
     Own(Box<CpuMapping>),
-    /// Mapped before it and after.
+    /// Stays mapped after the access.
     Kept(&'a mut CpuMapping),
 }
 
@@ -50,13 +50,13 @@ impl Mapped<'_> {
 }
 
 impl CpuMapping {
-    /// Begins an access. Fences that only the library knows
-    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first. Two system calls
-    /// for each memory, one here and one when the access is dropped; no allocation.
+    /// Begins an access. The caller must first wait for fences that only the library knows
+    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)). Takes two system calls for each memory, one
+    /// here and one when the access is dropped, and does not allocate.
     ///
     /// # Errors
-    /// - [`CpuAccessError::ReadOnly`]: a write, and it was mapped for reading.
-    /// - [`CpuAccessError::DmaBuf`]: the ioctl failed; what was begun is ended.
+    /// - [`CpuAccessError::ReadOnly`]: the access is for writing, and the image was mapped for reading.
+    /// - [`CpuAccessError::DmaBuf`]: the ioctl failed. Memories that were begun are ended.
     pub fn begin(&mut self, access: Access) -> Result<CpuAccess<'_>, CpuAccessError> {
         if access == Access::Write && self.access() == Access::Read {
             return Err(CpuAccessError::ReadOnly);
@@ -66,14 +66,14 @@ impl CpuMapping {
 }
 
 impl CpuAccess<'static> {
-    /// Maps the image's memories and begins the access. As for a [`CpuMapping`], the buffer's
-    /// description should name the CPU. Fences that only the library knows
-    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)) must be waited for first. For many
-    /// accesses, keep a [`CpuMapping`] and [begin](CpuMapping::begin) them there.
+    /// Maps the image's memories and begins the access. As for [`CpuMapping::new`], the buffer's usage
+    /// should include the CPU. The caller must first wait for fences that only the library knows
+    /// ([`SharedBuffer::ready`](crate::SharedBuffer::ready)). For repeated accesses, keep a
+    /// [`CpuMapping`] and call [`CpuMapping::begin`].
     ///
     /// # Errors
     /// - [`CpuAccessError::NotLinear`]: the modifier is not LINEAR.
-    /// - [`CpuAccessError::DmaBuf`]: mmap or the ioctl failed; what was begun is ended.
+    /// - [`CpuAccessError::DmaBuf`]: mmap or the ioctl failed. Memories that were begun are ended.
     pub fn begin(dmabuf: &DmaBuf, access: Access) -> Result<Self, CpuAccessError> {
         let mapping = Box::new(CpuMapping::new(dmabuf, access)?);
         Self::begin_mapped(Mapped::Own(mapping), access)
@@ -81,7 +81,7 @@ impl CpuAccess<'static> {
 }
 
 impl<'a> CpuAccess<'a> {
-    /// Begins an access that the mapping allows.
+    /// Begins an access, for which the mapping must allow `access`.
     pub(crate) fn begin_mapped(
         mapping: Mapped<'a>,
         access: Access,
@@ -131,9 +131,9 @@ impl<'a> CpuAccess<'a> {
         Ok((layout.memory, offset + from))
     }
 
-    /// What is known of a plane; the row is for the error.
+    /// The format's information about a plane. `row` is for the error.
     fn info(&self, plane: usize, row: u32) -> Result<&'static PlaneInfo, CpuAccessError> {
-        // A linear layout, and no other is mapped, has exactly the planes of its format.
+        // Only linear layouts are mapped, and they have exactly the planes of the format.
         let info = self.dmabuf().format().info();
         info.and_then(|info| info.planes.get(plane))
             .ok_or(CpuAccessError::OutOfBounds {
@@ -150,7 +150,7 @@ impl<'a> CpuAccess<'a> {
         }
     }
 
-    /// Copies bytes of a row, from the byte `from` on, into `destination`.
+    /// Copies bytes of a row, starting at byte `from`, into `destination`.
     pub(crate) fn read_at(
         &self,
         plane: usize,
@@ -163,7 +163,7 @@ impl<'a> CpuAccess<'a> {
         Ok(())
     }
 
-    /// Copies `source` into a row, from the byte `from` on.
+    /// Copies `source` into a row, starting at byte `from`.
     pub(crate) fn write_at(
         &mut self,
         plane: usize,
@@ -207,7 +207,7 @@ impl<'a> CpuAccess<'a> {
         self.write_at(plane, row, 0, source)
     }
 
-    /// Bytes that a row of `plane` has, without the padding up to its stride.
+    /// Bytes in a row of `plane`, without the padding up to its stride.
     ///
     /// # Errors
     /// [`CpuAccessError::OutOfBounds`]: no such plane.
@@ -217,7 +217,7 @@ impl<'a> CpuAccess<'a> {
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
-    /// Rows of samples that `plane` has.
+    /// Number of rows of samples in `plane`.
     ///
     /// # Errors
     /// [`CpuAccessError::OutOfBounds`]: no such plane.
@@ -226,7 +226,7 @@ impl<'a> CpuAccess<'a> {
         Ok(info.rows(self.dmabuf().extent().height))
     }
 
-    /// Bytes of a sample of `plane`.
+    /// Bytes in one sample of `plane`.
     pub(crate) fn sample_bytes(&self, plane: usize) -> Result<usize, CpuAccessError> {
         Ok(self.info(plane, 0)?.bytes_per_sample.into())
     }

@@ -7,36 +7,36 @@ use crate::image::modifier::Modifier;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpuAccessError {
-    /// Only linear memory has rows that a CPU can address.
+    /// The image is not linear, so it has no rows that the CPU can address.
     #[error("a buffer with modifier {modifier} has no rows that the CPU can address")]
     NotLinear {
         /// The modifier.
         modifier: Modifier,
     },
-    /// No such plane or row, or more bytes than a row has.
-    #[error("plane {plane} has no {bytes} bytes in row {row}")]
+    /// The plane or row does not exist, or the row has fewer bytes.
+    #[error("plane {plane} has no row {row} of at least {bytes} bytes")]
     OutOfBounds {
-        /// The plane.
+        /// Index of the plane.
         plane: usize,
-        /// The row.
+        /// Index of the row.
         row: u32,
-        /// Bytes asked for.
+        /// End of the requested range in the row, in bytes.
         bytes: usize,
     },
-    /// Rows are copied between images of one format and extent only.
+    /// The images of a copy differ in format or extent.
     #[error("the two images differ in format or extent")]
     Mismatch,
-    /// A plane cannot be seen as samples of this size.
-    #[error("plane {plane} has {bytes} byte(s) for a sample, which is no multiple of {asked}")]
+    /// The plane's samples are not a multiple of the requested sample type.
+    #[error("plane {plane} has samples of {bytes} byte(s), which is not a multiple of {asked}")]
     SampleSize {
-        /// The plane.
+        /// Index of the plane.
         plane: usize,
         /// Bytes of one of its samples ([`PlaneInfo::bytes_per_sample`](crate::PlaneInfo)).
         bytes: usize,
-        /// Bytes of the samples that were asked for.
+        /// Bytes of the requested sample type.
         asked: usize,
     },
-    /// The guard was taken for reading.
+    /// The access or the mapping is for reading only.
     #[error("this CPU access is for reading only")]
     ReadOnly,
     /// A system call failed.

@@ -1,4 +1,4 @@
-//! Copying parts of one image to another with the CPU.
+//! Copies between images by the CPU.
 
 use crate::dmabuf::cpu_access::CpuAccess;
 use crate::dmabuf::cpu_access_error::CpuAccessError;
@@ -6,8 +6,8 @@ use crate::image::damage::Damage;
 
 impl CpuAccess<'_> {
     /// Copies the damaged parts of every plane to another image of the same format and extent, and
-    /// returns how many bytes of pixels that were. Damage is widened to whole samples where chroma is
-    /// subsampled. The memory itself is read and written, row by row, without a buffer in between.
+    /// returns the number of bytes copied. Damage is widened to whole samples where chroma is
+    /// subsampled. Rows are copied directly from memory to memory.
     ///
     /// # Errors
     /// - [`CpuAccessError::Mismatch`]: the images differ in format or extent.
@@ -46,7 +46,7 @@ impl CpuAccess<'_> {
     }
 }
 
-/// A coordinate inside an image, which is addressable.
+/// Converts a coordinate inside an image, which is addressable.
 fn index(coordinate: u32) -> usize {
     usize::try_from(coordinate).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! A buffer in the CPU's memory, for one access after the other.
+//! A buffer that stays mapped for repeated access by the CPU.
 
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
@@ -12,11 +12,11 @@ use crate::fence::descriptor_error::DmaBufError;
 use crate::image::layout::MAX_PLANES;
 use crate::sys::mapping::SharedMapping;
 
-/// A linear dma-buf image that stays mapped into the process (mmap), for accesses by the CPU that come
-/// again and again: a page costs more to map than to copy. Nothing may be read or written between
-/// accesses; [`begin`](Self::begin) starts one.
+/// A linear dma-buf image that stays mapped into the process (mmap), for repeated access by the CPU.
+/// Mapping a page costs more than copying it. [`begin`](Self::begin) starts an access; between accesses
+/// nothing can be read or written.
 ///
-/// It keeps the memory alive, with whatever it holds, until it is dropped.
+/// It keeps the memory and its content alive until it is dropped.
 ///
 /// ```no_run
 /// # use dmashare::{Access, CpuMapping, DmaBuf};
@@ -33,17 +33,17 @@ use crate::sys::mapping::SharedMapping;
 #[derive(Debug)]
 pub struct CpuMapping {
     dmabuf: DmaBuf,
-    /// What it was mapped for.
+    /// The access that the mapping allows.
     access: Access,
     mappings: SmallVec<[SharedMapping; MAX_PLANES]>,
 }
 
 impl CpuMapping {
-    /// Maps the image's memories; for [`Access::Write`], they can be read as well.
+    /// Maps the image's memories. A mapping for [`Access::Write`] can also be read.
     ///
-    /// The buffer's description should name the CPU ([`Usage::CPU_READ`](crate::Usage::CPU_READ),
-    /// [`CPU_WRITE`](crate::Usage::CPU_WRITE)): its exporter is not told of this, and may otherwise
-    /// begin with undefined content when a device uses the buffer for the first time later.
+    /// The buffer's usage should include the CPU ([`Usage::CPU_READ`](crate::Usage::CPU_READ),
+    /// [`CPU_WRITE`](crate::Usage::CPU_WRITE)). Its exporter is not notified of this mapping, and may
+    /// otherwise discard the content when a device first uses the buffer.
     ///
     /// # Errors
     /// - [`CpuAccessError::NotLinear`]: the modifier is not LINEAR.
@@ -59,8 +59,8 @@ impl CpuMapping {
                 operation: "mmap",
                 source,
             };
-            // A layout fits its memory, so the memory is not empty; only a size that this
-            // architecture cannot address is refused here.
+            // A layout fits into its memory, so the memory is not empty. This refuses only a size that
+            // the architecture cannot address.
             let length = usize::try_from(memory.size())
                 .ok()
                 .and_then(NonZeroUsize::new)
@@ -75,7 +75,7 @@ impl CpuMapping {
         })
     }
 
-    /// What it was mapped for.
+    /// The access that the mapping allows.
     pub(crate) fn access(&self) -> Access {
         self.access
     }

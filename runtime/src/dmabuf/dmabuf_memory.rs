@@ -1,4 +1,4 @@
-//! One dma-buf: a file descriptor that was checked, its identity and its size.
+//! One dma-buf: its descriptor, which was checked, its identity and its size.
 
 use std::ffi::CString;
 use std::io;
@@ -17,8 +17,8 @@ use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
 use crate::sys;
 
-/// What makes a dma-buf the same dma-buf: its inode. Duplicated descriptors, and descriptors that
-/// went through a socket or through PRIME and back, keep it.
+/// Identity of a dma-buf: its inode. Duplicated descriptors have the same, and so do descriptors that
+/// came through a socket or through PRIME and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemoryId {
     device: u64,
@@ -32,8 +32,8 @@ impl MemoryId {
     }
 }
 
-/// A descriptor that was checked to be a dma-buf. Clones share the descriptor; it is closed with
-/// the last clone.
+/// A descriptor that was checked to be a dma-buf. Clones share the descriptor, and the last one closes
+/// it.
 #[derive(Clone, Debug)]
 pub struct DmaBufMemory {
     fd: Arc<OwnedFd>,
@@ -42,11 +42,11 @@ pub struct DmaBufMemory {
 }
 
 impl DmaBufMemory {
-    /// Takes ownership of `fd`, after checking that it is on the kernel's dma-buf file system. It
-    /// is closed on error.
+    /// Takes ownership of `fd` and checks that it is on the kernel's dma-buf file system. Closes it on
+    /// error.
     ///
-    /// Drivers do not check this: one of them imports a memfd "as a dma-buf" and answers questions
-    /// about a pipe's memory.
+    /// Drivers do not check this: one of them imports a memfd as if it were a dma-buf, and answers
+    /// queries about the memory of a pipe.
     ///
     /// # Errors
     /// - [`DmaBufError::NotDmaBuf`]: it is another kind of file.
@@ -56,15 +56,15 @@ impl DmaBufMemory {
             Ok(stat) => stat,
             Err(errno) => {
                 if errno == Errno::EBADF {
-                    // Nothing is open under this number. Closing it all the same could close a file
-                    // that another thread opens meanwhile.
+                    // Nothing is open under this number. Closing it could close a file that another
+                    // thread opens meanwhile.
                     let _ = fd.into_raw_fd();
                 }
                 return Err(os("fstat", errno));
             }
         };
         check_file_system(&fd, stat.st_dev)?;
-        // Kernels before 5.19 did not give the inode a size; dma_buf_llseek answers SEEK_END on all.
+        // Before 5.19 the inode has no size. dma_buf_llseek supports SEEK_END on all kernels.
         let size = match stat.st_size {
             0 => lseek64(&fd, 0, Whence::SeekEnd).map_err(|errno| os("lseek", errno))?,
             size => size,
@@ -80,7 +80,7 @@ impl DmaBufMemory {
         })
     }
 
-    /// A file that is no dma-buf, for [`crate::in_memory`].
+    /// Wraps a file that is not a dma-buf, for [`crate::in_memory`].
     #[cfg(feature = "in-memory")]
     pub(crate) fn in_memory(file: OwnedFd, size: u64) -> Self {
         let id = MemoryId {
@@ -94,7 +94,7 @@ impl DmaBufMemory {
         }
     }
 
-    /// A part of such a file under an identity of its own.
+    /// A part of such a file, with its own identity.
     #[cfg(feature = "in-memory")]
     pub(crate) fn in_memory_part(&self, inode: u64, size: u64) -> Self {
         Self {
@@ -104,17 +104,17 @@ impl DmaBufMemory {
         }
     }
 
-    /// Which dma-buf this is.
+    /// Identity of the dma-buf.
     pub fn id(&self) -> MemoryId {
         self.id
     }
 
-    /// Its size in bytes, as the kernel reports it.
+    /// Size in bytes, as reported by the kernel.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// A new descriptor of the same dma-buf, owned by the caller, closed on exec.
+    /// Duplicates the descriptor. The caller owns the new one, which is closed on exec.
     ///
     /// # Errors
     /// [`DmaBufError::Os`] when the process has no descriptor left (`EMFILE`).
@@ -125,8 +125,8 @@ impl DmaBufMemory {
         })
     }
 
-    /// Names the dma-buf in the kernel's lists (`DMA_BUF_SET_NAME`). Of a longer name the first 31
-    /// bytes are kept, cut at a character, and everything from a zero byte on is left out.
+    /// Sets the dma-buf's name in the kernel's lists (`DMA_BUF_SET_NAME`). The name is cut to at most 31
+    /// bytes at a character boundary, and at the first zero byte.
     ///
     /// # Errors
     /// [`DmaBufError::Os`] when the ioctl fails.
@@ -150,10 +150,10 @@ impl DmaBufMemory {
         })
     }
 
-    /// A snapshot of the dma-buf's own (implicit) fences that an access of this kind must wait for
-    /// (`DMA_BUF_IOCTL_EXPORT_SYNC_FILE`). Fences that are added later are not in it.
+    /// Takes a snapshot of the dma-buf's own (implicit) fences that an access of this kind must wait for
+    /// (`DMA_BUF_IOCTL_EXPORT_SYNC_FILE`). It does not contain fences that are added later.
     ///
-    /// The kernel only looks; it waits for nothing, so no signal interrupts this.
+    /// The kernel does not wait, so signals do not interrupt this.
     ///
     /// # Errors
     /// - [`DmaBufError::Unsupported`] before Linux 6.0.
@@ -165,7 +165,7 @@ impl DmaBufMemory {
         Ok(SyncFile::from_kernel(fd))
     }
 
-    /// Exports the fences as one [`Fence`]; `None` if there is nothing to wait for.
+    /// Exports the fences as one [`Fence`]; `None` if they have signalled.
     ///
     /// # Errors
     /// As [`export_sync_file`](Self::export_sync_file).
@@ -179,10 +179,10 @@ impl DmaBufMemory {
         Ok((fence.status() != FenceStatus::Signalled).then_some(fence))
     }
 
-    /// Adds a fence of ours to the dma-buf's own (implicit) fences, as that of a reader or a writer
-    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). It stays there until it has signalled, and nothing can take
-    /// it out. Of the kernel's classes only these two can be given: neither a move
-    /// (`DMA_RESV_USAGE_KERNEL`) nor `DMA_RESV_USAGE_BOOKKEEP`.
+    /// Adds a fence to the dma-buf's own (implicit) fences, as that of a reader or a writer
+    /// (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). It cannot be removed, and stays until it has signalled. The
+    /// ioctl supports only these two usages, not `DMA_RESV_USAGE_KERNEL` (a move) or
+    /// `DMA_RESV_USAGE_BOOKKEEP`.
     ///
     /// # Errors
     /// - [`DmaBufError::Unsupported`] before Linux 6.0.
@@ -203,8 +203,8 @@ impl AsFd for DmaBufMemory {
     }
 }
 
-/// Whether a file is of the kernel's dma-buf file system. There is one of those, so after the first
-/// dma-buf its device number tells, without a system call.
+/// Checks that a file is on the kernel's dma-buf file system. There is only one, so after the first
+/// dma-buf its device number is known, and the check takes no system call.
 fn check_file_system(fd: &OwnedFd, device: u64) -> Result<(), DmaBufError> {
     static DMA_BUF_DEVICE: OnceLock<u64> = OnceLock::new();
     if DMA_BUF_DEVICE.get() == Some(&device) {
@@ -222,7 +222,7 @@ fn check_file_system(fd: &OwnedFd, device: u64) -> Result<(), DmaBufError> {
     Ok(())
 }
 
-/// The error of an ioctl that older kernels do not have.
+/// Converts the error of an ioctl that older kernels do not have.
 fn ioctl_failed(operation: &'static str, source: io::Error) -> DmaBufError {
     match source.raw_os_error() {
         Some(nix::libc::ENOTTY) => DmaBufError::Unsupported { operation },

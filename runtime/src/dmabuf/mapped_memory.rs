@@ -1,4 +1,4 @@
-//! Memory of a dma-buf in this process, for a driver that takes a pointer.
+//! A dma-buf mapped into this process, for a driver that takes a pointer.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -9,23 +9,23 @@ use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::fence::descriptor_error::DmaBufError;
 use crate::sys::mapping::SharedMapping;
 
-/// All of a dma-buf, mapped into this process for reading and writing, for a driver that knows pointers
-/// and no dma-bufs (a renderer on the CPU). It keeps the memory alive until it is dropped, whatever
-/// becomes of descriptors.
+/// A whole dma-buf, mapped into this process for reading and writing, for a driver that takes pointers
+/// and not dma-bufs (a renderer on the CPU). It keeps the memory alive until it is dropped, even if all
+/// descriptors are closed.
 ///
-/// Nothing tells the kernel when the driver reads or writes (`DMA_BUF_IOCTL_SYNC`, which
-/// [`CpuAccess`](crate::CpuAccess) calls): this is for memory that needs no such word, pages of the
-/// host on a machine where devices see the CPU's caches.
+/// The kernel is not notified when the driver reads or writes (`DMA_BUF_IOCTL_SYNC`, which
+/// [`CpuAccess`](crate::CpuAccess) calls). Use this only for memory that does not need it: host pages on
+/// a machine with cache-coherent devices.
 #[derive(Debug)]
 pub struct MappedMemory {
     mapping: SharedMapping,
 }
 
 impl MappedMemory {
-    /// Maps the memory; the descriptor stays its owner's.
+    /// Maps the memory. Does not take the descriptor.
     ///
     /// # Errors
-    /// [`DmaBufError::Os`] of mmap: `EINVAL` when the dma-buf cannot be mapped, `EACCES` when its
+    /// [`DmaBufError::Os`] from mmap: `EINVAL` if the dma-buf cannot be mapped, `EACCES` if its
     /// descriptor does not allow writing, `ENOMEM`.
     pub fn new(memory: &DmaBufMemory) -> Result<Self, DmaBufError> {
         let failed = |source: io::Error| DmaBufError::Os {
@@ -39,13 +39,13 @@ impl MappedMemory {
         Ok(Self { mapping })
     }
 
-    /// Where it begins, at the start of a page. Others may write the bytes at any time, so no
+    /// Address of the first byte, at the start of a page. Devices may write the bytes at any time, so no
     /// reference to them may be made.
     pub fn address(&self) -> NonNull<u8> {
         self.mapping.address()
     }
 
-    /// How many bytes it has.
+    /// Size in bytes.
     pub fn size(&self) -> NonZeroUsize {
         self.mapping.length()
     }

@@ -1,4 +1,4 @@
-//! A plane of an image, sample by sample and row by row.
+//! Views of a plane as rows of samples.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,15 +10,15 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A number as it lies in a plane: `u8`, `u16`, `u32` or `u64`, little-endian as every DRM format.
+/// A number stored in a plane: `u8`, `u16`, `u32` or `u64`, little-endian as in all DRM formats.
 pub trait Sample: sealed::Sealed + Copy + Default + fmt::Debug + Send + Sync + 'static {
-    /// Its bytes.
+    /// Size in bytes.
     const BYTES: usize;
 
-    /// From the bytes of a plane; there are [`BYTES`](Self::BYTES) of them.
+    /// Converts from [`BYTES`](Self::BYTES) bytes of a plane.
     fn from_plane(bytes: &[u8]) -> Self;
 
-    /// To the bytes of a plane; there are [`BYTES`](Self::BYTES) of them.
+    /// Converts to [`BYTES`](Self::BYTES) bytes of a plane.
     fn to_plane(self, bytes: &mut [u8]);
 }
 
@@ -44,32 +44,32 @@ macro_rules! samples {
 
 samples!(u8, u16, u32, u64);
 
-/// Bytes that are converted at once between a plane and typed samples: no allocation, and few copies.
+/// Bytes that are converted at a time between a plane and samples, on the stack.
 const CHUNK: usize = 512;
 
-/// Reads a plane as rows of `S`: from [`CpuAccess::plane`].
+/// A view of a plane for reading, as rows of `S`. Made by [`CpuAccess::plane`].
 ///
-/// Samples are copied out; there is no reference to memory that a device may write. What is read while
-/// a device writes all the same is some mixture of old and new bytes, never an invalid value.
+/// Samples are copied out, because a reference to memory that a device may write is unsound. A read
+/// during a write by a device returns a mixture of old and new bytes, never an invalid value.
 ///
-/// A row has as many samples as its pixels take: a chroma plane of `NV12` read as `u8` has two for each
-/// pair of pixels, read as `u16` one.
+/// The number of samples in a row depends on `S`. The chroma plane of `NV12` has two `u8` or one `u16`
+/// for each pair of pixels.
 pub struct PlaneView<'a, S> {
     access: &'a CpuAccess<'a>,
     shape: Shape,
     sample: PhantomData<S>,
 }
 
-/// Reads and writes a plane as rows of `S`: from [`CpuAccess::plane_mut`].
+/// A view of a plane for reading and writing, as rows of `S`. Made by [`CpuAccess::plane_mut`].
 ///
-/// Samples are copied in and out, as with [`PlaneView`].
+/// Samples are copied in and out, as for [`PlaneView`].
 pub struct PlaneViewMut<'a, 'm, S> {
     access: &'a mut CpuAccess<'m>,
     shape: Shape,
     sample: PhantomData<S>,
 }
 
-/// A plane in samples.
+/// The size of a plane in samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
     plane: usize,
@@ -96,8 +96,8 @@ impl Shape {
         })
     }
 
-    /// The byte of a row at which a run of samples begins, if it is inside the row. So many bytes that
-    /// no number says how many are as many as that, and refused.
+    /// Returns the offset in the row, in bytes, of a run of samples that is inside the row. Saturates on
+    /// overflow, so that such a run is refused.
     fn start<S: Sample>(
         self,
         row: u32,
@@ -147,18 +147,18 @@ impl<S: Sample> PlaneView<'_, S> {
         self.shape.rows
     }
 
-    /// Copies samples of a row out, from the one at index `from` on: as many as `destination` has.
+    /// Copies samples of a row, starting at index `from`, to fill `destination`.
     ///
     /// # Errors
-    /// [`CpuAccessError::OutOfBounds`]: there is no such row, or the row ends before.
+    /// [`CpuAccessError::OutOfBounds`]: no such row, or the row has too few samples.
     pub fn read(&self, row: u32, from: usize, destination: &mut [S]) -> Result<(), CpuAccessError> {
         read(self.access, self.shape, row, from, destination)
     }
 
-    /// One sample.
+    /// Reads one sample.
     ///
     /// # Errors
-    /// [`CpuAccessError::OutOfBounds`]: there is none.
+    /// [`CpuAccessError::OutOfBounds`]: no such row or sample.
     pub fn sample(&self, row: u32, index: usize) -> Result<S, CpuAccessError> {
         let mut sample = [S::default()];
         self.read(row, index, &mut sample)?;
@@ -177,18 +177,18 @@ impl<S: Sample> PlaneViewMut<'_, '_, S> {
         self.shape.rows
     }
 
-    /// Copies samples of a row out; see [`PlaneView::read`].
+    /// Copies samples of a row; see [`PlaneView::read`].
     ///
     /// # Errors
-    /// [`CpuAccessError::OutOfBounds`]: there is no such row, or the row ends before.
+    /// [`CpuAccessError::OutOfBounds`]: no such row, or the row has too few samples.
     pub fn read(&self, row: u32, from: usize, destination: &mut [S]) -> Result<(), CpuAccessError> {
         read(self.access, self.shape, row, from, destination)
     }
 
-    /// Copies samples into a row, from the index `from` on. Nothing is written if not all of them fit.
+    /// Copies `source` into a row, starting at index `from`. Writes nothing on error.
     ///
     /// # Errors
-    /// [`CpuAccessError::OutOfBounds`]: there is no such row, or the row ends before.
+    /// [`CpuAccessError::OutOfBounds`]: no such row, or the row has too few samples.
     pub fn write(&mut self, row: u32, from: usize, source: &[S]) -> Result<(), CpuAccessError> {
         let mut at = self.shape.start::<S>(row, from, source.len())?;
         let mut chunk = [0; CHUNK];
@@ -203,10 +203,10 @@ impl<S: Sample> PlaneViewMut<'_, '_, S> {
         Ok(())
     }
 
-    /// Writes the same sample to a whole row.
+    /// Fills a whole row with one sample.
     ///
     /// # Errors
-    /// [`CpuAccessError::OutOfBounds`]: there is no such row.
+    /// [`CpuAccessError::OutOfBounds`]: no such row.
     pub fn fill(&mut self, row: u32, sample: S) -> Result<(), CpuAccessError> {
         let mut at = self.shape.start::<S>(row, 0, self.shape.samples)?;
         let mut chunk = [0; CHUNK];
@@ -225,11 +225,11 @@ impl<S: Sample> PlaneViewMut<'_, '_, S> {
 }
 
 impl<'m> CpuAccess<'m> {
-    /// A plane as rows of `S`, to be read.
+    /// Returns a view of a plane for reading, as rows of `S`.
     ///
     /// # Errors
-    /// - [`CpuAccessError::OutOfBounds`]: there is no such plane.
-    /// - [`CpuAccessError::SampleSize`]: what the plane has for a pixel is not a whole number of `S`.
+    /// - [`CpuAccessError::OutOfBounds`]: no such plane.
+    /// - [`CpuAccessError::SampleSize`]: the plane's sample is not a whole number of `S`.
     pub fn plane<S: Sample>(&self, plane: usize) -> Result<PlaneView<'_, S>, CpuAccessError> {
         Ok(PlaneView {
             shape: Shape::of::<S>(self, plane)?,
@@ -238,7 +238,7 @@ impl<'m> CpuAccess<'m> {
         })
     }
 
-    /// A plane as rows of `S`, to be written.
+    /// Returns a view of a plane for reading and writing, as rows of `S`.
     ///
     /// # Errors
     /// - [`CpuAccessError::ReadOnly`]: the access was begun for reading.

@@ -1,4 +1,4 @@
-//! A fence that does not stay pending for ever.
+//! Fences with a deadline.
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
@@ -13,16 +13,16 @@ use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
 use crate::fence::{Fence, Timeline, TimelineId};
 
-/// The only point.
+/// The only point of the timeline.
 const POINT: u64 = 1;
 
-/// Neither has happened, as far as anyone has looked.
+/// Neither signalled nor expired at the last check.
 const OPEN: u8 = 0;
 const SIGNALLED: u8 = 1;
 const EXPIRED: u8 = 2;
 
-/// A timeline with one point, which is that of another fence until a deadline, and has failed from
-/// then on. What it has come to does not change any more, like a kernel's fence.
+/// A timeline with one point, which follows another fence until a deadline and fails if that has not
+/// signalled by then. Once signalled or expired it does not change, like a fence of the kernel.
 #[derive(Debug)]
 struct DeadlineFence {
     id: TimelineId,
@@ -32,18 +32,19 @@ struct DeadlineFence {
 }
 
 impl Fence {
-    /// The same fence, but one that ends in an error ([`FenceError::Expired`], `ETIMEDOUT`) when it has
-    /// not signalled within `time` from now: for a producer that is not trusted to. The original
-    /// fence knows nothing of it.
+    /// Returns a fence that follows this one, but fails ([`FenceError::Expired`], `ETIMEDOUT`) if this
+    /// one has not signalled within `time` from now. Use it for a producer that is not trusted to
+    /// signal. The original fence does not change.
     ///
-    /// It is checked when a caller asks or waits; no thread and no timer runs. A sync_file of it is
-    /// one of the original fence, and does not expire: the kernel has no such fence.
+    /// The deadline is checked when a caller queries the status or waits; there is no thread or timer. A
+    /// sync_file of the new fence is one of the original and does not expire, because the kernel has no
+    /// such fence.
     ///
-    /// Allocates once. Asking for its status also reads the clock.
+    /// Allocates once. Each status query also reads the clock.
     #[must_use]
     pub fn with_deadline(&self, time: Duration) -> Self {
         let now = Instant::now();
-        // A century is for ever.
+        // An `Instant` may overflow; a century is long enough.
         let century = Duration::from_secs(3_155_760_000);
         Self::Point {
             timeline: Arc::new(DeadlineFence {
@@ -58,7 +59,7 @@ impl Fence {
 }
 
 impl DeadlineFence {
-    /// The first who looks after it is over decides what it has come to.
+    /// Records the outcome. The first caller that sees one decides it.
     fn settle(&self, outcome: u8) -> u8 {
         let settled =
             self.outcome
@@ -125,7 +126,7 @@ impl Timeline for DeadlineFence {
                 producer: self.fence.producer().to_owned(),
                 source: errno.into(),
             }),
-            // The clock of the wait was a moment ahead of this one.
+            // The wait ended slightly before the deadline by this clock.
             FenceStatus::Pending => Err(FenceError::Timeout {
                 producer: self.fence.producer().to_owned(),
             }),

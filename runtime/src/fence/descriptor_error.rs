@@ -1,14 +1,14 @@
-//! File descriptors that are not what they must be, and operations on them that failed.
+//! Errors of dma-buf and sync_file descriptors.
 
 use std::io;
 
 use crate::image::layout_error::LayoutError;
 
-/// A file descriptor that is not what a dma-buf must be, or a dma-buf operation that failed.
+/// A file descriptor that is not a valid dma-buf, or a dma-buf operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DmaBufError {
-    /// The descriptor is open, but not on a dma-buf (a pipe, a memfd, a socket).
+    /// The descriptor refers to another kind of file (a pipe, a memfd, a socket).
     #[error("file descriptor {fd} is not a dma-buf (file system type {magic:#x})")]
     NotDmaBuf {
         /// The descriptor's number.
@@ -19,8 +19,8 @@ pub enum DmaBufError {
     /// The layout does not fit the memory.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The kernel does not know the ioctl (`ENOTTY`): it is too old. The ioctls for a dma-buf's own
-    /// fences are there since Linux 6.0, and no capability tells.
+    /// The kernel is too old for the ioctl (`ENOTTY`). The ioctls for a dma-buf's own fences exist since
+    /// Linux 6.0; no capability reports them.
     #[error("this kernel has no {operation}")]
     Unsupported {
         /// The ioctl.
@@ -40,14 +40,14 @@ pub enum DmaBufError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncFileError {
-    /// The descriptor is open, but not on a sync_file. Handing such a descriptor to Vulkan hangs
-    /// the queue, so it is refused first.
+    /// The descriptor refers to another kind of file. Vulkan would hang the queue with it, so it is
+    /// refused first.
     #[error("file descriptor {fd} is not a sync_file")]
     NotSyncFile {
         /// The descriptor's number.
         fd: i32,
     },
-    /// The kernel does not know the ioctl (`ENOTTY`): it is too old.
+    /// The kernel is too old for the ioctl (`ENOTTY`).
     #[error("this kernel has no {operation}")]
     Unsupported {
         /// The ioctl.

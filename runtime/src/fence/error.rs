@@ -1,36 +1,36 @@
-//! Fences that cannot be waited for, or that ended in an error.
+//! Errors of fences.
 
 use std::io;
 
 use crate::box_error::BoxError;
 use crate::fence::descriptor_error::{DmaBufError, SyncFileError};
 
-/// A fence that cannot be waited for, or that ended in an error.
+/// A fence that failed, or that cannot be waited for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FenceError {
-    /// The time limit passed first.
+    /// The fence did not signal within the timeout.
     #[error("the fence of '{producer}' did not signal in time")]
     Timeout {
         /// The producer that should have signalled it.
         producer: String,
     },
-    /// The fence signalled with an error: the work behind it did not complete.
+    /// The fence signalled with an error: its work did not complete.
     #[error("the work of '{producer}' failed")]
     Failed {
         /// The producer that signalled it.
         producer: String,
-        /// Why.
+        /// The fence's error.
         source: io::Error,
     },
-    /// Its deadline passed first ([`Fence::with_deadline`](crate::Fence::with_deadline)). It stays
-    /// failed, also if the work behind it is done later.
-    #[error("'{producer}' has not signalled its fence by its deadline")]
+    /// The fence did not signal by its deadline ([`Fence::with_deadline`](crate::Fence::with_deadline)).
+    /// It stays failed, even if its work completes later.
+    #[error("'{producer}' did not signal its fence by the deadline")]
     Expired {
         /// The producer that should have signalled it.
         producer: String,
     },
-    /// The producer went away without signalling.
+    /// The producer was destroyed without signalling.
     #[error("'{producer}' went away before it signalled its fence")]
     ProducerGone {
         /// The producer that went away.
@@ -44,7 +44,7 @@ pub enum FenceError {
         /// The producer of the fence.
         producer: String,
     },
-    /// There is no sync_file for this kind of fence; wait for it on the CPU before submitting.
+    /// This kind of fence has no sync_file. Wait for it on the CPU before submitting.
     #[error(
         "a fence of '{producer}' cannot become a sync_file: wait for it before the work is submitted"
     )]
@@ -57,23 +57,23 @@ pub enum FenceError {
     Os {
         /// The system call.
         operation: &'static str,
-        /// The error of the producer's driver.
+        /// The error of the system call.
         source: io::Error,
     },
     /// A sync_file operation failed.
     #[error(transparent)]
     SyncFile(#[from] SyncFileError),
-    /// The dma-buf to which it should go failed.
+    /// An operation on the dma-buf that the fence is added to failed.
     #[error(transparent)]
     DmaBuf(#[from] DmaBufError),
-    /// The device failed.
+    /// A call to the device's driver failed.
     #[error("{operation} failed for a fence of '{producer}'")]
     Device {
-        /// The device's operation.
+        /// The call that failed.
         operation: &'static str,
         /// The producer of the fence.
         producer: String,
-        /// The device's error.
+        /// Error returned by the device.
         source: BoxError,
     },
 }

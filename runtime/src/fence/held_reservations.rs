@@ -1,6 +1,6 @@
-//! Which reservations a thread holds. Nothing blocks, allocates or imports while there is one (I16),
-//! and none is locked besides those of one submission: two threads that each lock a second set would
-//! wait for each other.
+//! Counts the reservations that each thread holds. A thread that holds one must not block, allocate or
+//! import (I16). It may only lock the reservations of one submission: two threads that each lock a
+//! second set could deadlock.
 
 use std::cell::Cell;
 
@@ -15,18 +15,18 @@ thread_local! {
     static LAST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// This thread has locked the reservation at `address`.
+/// Records that this thread has locked the reservation at `address`.
 pub(crate) fn locked(address: usize) {
     HELD.with(|held| held.set(held.get() + 1));
     LAST.with(|last| last.set(address));
 }
 
-/// This thread has unlocked a reservation.
+/// Records that this thread has unlocked a reservation.
 pub(crate) fn unlocked() {
     HELD.with(|held| held.set(held.get().saturating_sub(1)));
 }
 
-/// Whether this thread holds any reservation: it has an open submission, or runs an invalidate
+/// Whether this thread holds a reservation: it has an open submission, or is in an invalidate
 /// callback.
 pub(crate) fn any() -> bool {
     HELD.with(|held| held.get() > 0)

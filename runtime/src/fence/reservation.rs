@@ -1,4 +1,4 @@
-//! The fences of one buffer, and the lock that makes "check, submit, add the fence" one step.
+//! The fences of one buffer, and the lock that makes "check, submit, add the fence" atomic.
 
 use smallvec::SmallVec;
 
@@ -10,14 +10,14 @@ use crate::fence::{Fence, held_reservations};
 use crate::ids::AttachmentId;
 use crate::locks::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
 
-/// The age of a submission among all that lock reservations: the smaller, the older.
+/// The age of a submission among all that lock reservations. A smaller ticket is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// For a thread that locks one reservation and no other: it holds nothing while it waits, so it
-    /// is never in a ring, and is the youngest for everyone else, which is waited for. It takes no
-    /// number, so threads that work on different buffers share nothing.
+    /// The ticket of a thread that locks only one reservation. Such a thread holds nothing while it
+    /// waits, so it is never part of a deadlock. As a holder it is the youngest, so all others wait for
+    /// it. It takes no number, so threads that use different buffers share no counter.
     pub(crate) const ALONE: Self = Self(u64::MAX);
 
     pub(crate) fn next() -> Self {
@@ -26,11 +26,12 @@ impl Ticket {
     }
 }
 
-/// An older submission holds the reservation: let go of everything, wait, and begin again (Wait-Die).
+/// An older submission holds the reservation. The caller must unlock everything that it holds, wait, and
+/// start again (Wait-Die).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Die;
 
-/// Fences that have left a reservation.
+/// Fences that were removed from a reservation.
 pub(crate) type Removed = SmallVec<[Fence; 4]>;
 
 #[derive(Debug)]
@@ -40,25 +41,25 @@ struct Entry {
     attachment: Option<AttachmentId>,
 }
 
-/// The fences of one buffer with what each stands for, like the kernel's `struct dma_resv`.
+/// The fences of one buffer with their usage, like the kernel's `struct dma_resv`.
 ///
-/// Applications do not lock it themselves: [`Submission`](crate::Submission) does.
+/// Applications do not lock it; [`Submission`](crate::Submission) does.
 #[derive(Debug, Default)]
 pub struct Reservation {
-    /// The ticket of the holder of the lock; 0 if it is free. One exchange locks a free one.
+    /// Ticket of the holder of the lock; 0 if it is free. One compare-exchange takes a free lock.
     holder: AtomicU64,
-    /// Threads that wait for the lock. A wake-up is a system call, made only if there are any.
+    /// Number of threads that wait for the lock. A wake-up is a system call, and is skipped for 0.
     waiting: AtomicU32,
     wake: Mutex<()>,
     released: Condvar,
-    /// Room for a writer and a reader. What more takes is allocated once: the list keeps it.
+    /// Has room for a writer and a reader. More entries are allocated once, because the list keeps its
+    /// capacity.
     entries: Mutex<SmallVec<[Entry; 2]>>,
 }
 
 impl Reservation {
-    /// Locks for `ticket`. A holder that is younger is waited for, an older one is not: so a ring of
-    /// waiters, each holding what the next one wants, cannot form (Wait-Die, the kernel's
-    /// `DEFINE_WD_CLASS(reservation_ww_class)`).
+    /// Locks for `ticket`. Waits for a younger holder, and fails if the holder is older, so that no
+    /// cycle of waiters can form (Wait-Die, the kernel's `DEFINE_WD_CLASS(reservation_ww_class)`).
     pub(crate) fn lock(&self, ticket: Ticket) -> Result<(), Die> {
         if self.try_lock(ticket) {
             return Ok(());
@@ -66,18 +67,18 @@ impl Reservation {
         self.lock_contended(ticket, false)
     }
 
-    /// Locks for `ticket`, waiting for the holder. Only for a caller that holds no other
-    /// reservation (the kernel's `dma_resv_lock_slow`).
+    /// Locks for `ticket`, and waits for any holder. The caller must hold no other reservation (the
+    /// kernel's `dma_resv_lock_slow`).
     #[inline]
     pub(crate) fn lock_slow(&self, ticket: Ticket) {
         if !self.try_lock(ticket) {
-            // A ticket that may wait for any other never dies.
+            // A slow lock never fails.
             let _: Result<(), Die> = self.lock_contended(ticket, true);
         }
     }
 
-    /// Locks this reservation and no other, waiting for the holder. `None` if this thread holds
-    /// any: waiting might never end.
+    /// Locks only this reservation, and waits for any holder. `None` if this thread already holds a
+    /// reservation, because the wait could deadlock.
     pub(crate) fn lock_alone(&self) -> Option<Locked<'_>> {
         if held_reservations::any() {
             return None;
@@ -86,10 +87,10 @@ impl Reservation {
         Some(Locked(self))
     }
 
-    /// Locks if it is free.
+    /// Locks if the lock is free.
     #[inline]
     pub(crate) fn try_lock(&self, ticket: Ticket) -> bool {
-        // In one order with `waiting`, which the holder looks at when it lets go.
+        // Sequentially consistent with `waiting`, which the holder reads when it unlocks.
         let exchanged =
             self.holder
                 .compare_exchange(0, ticket.0, Ordering::SeqCst, Ordering::Relaxed);
@@ -125,7 +126,7 @@ impl Reservation {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Whether it is the last that this thread has locked.
+    /// Whether this is the reservation that this thread locked last.
     pub(crate) fn was_locked_last(&self) -> bool {
         held_reservations::last() == self.address()
     }
@@ -135,21 +136,21 @@ impl Reservation {
         self.holder.swap(0, Ordering::SeqCst);
         held_reservations::unlocked();
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            // A waiter has seen the lock taken and waits, or holds this and looks again.
+            // A waiter that saw the lock taken already waits, or holds `wake` and checks again.
             drop(lock(&self.wake));
             self.released.notify_all();
         }
     }
 
-    /// Puts a fence in the place of another that signals with it.
+    /// Replaces a fence by another that signals with it.
     pub(crate) fn replace(&self, fence: &Fence, usage: FenceUsage, by: Fence) -> Removed {
-        // In this order: there is no moment at which neither is there (I7).
+        // Add first, so that one of them is there at every moment (I7).
         let mut removed = self.add(usage, by, None);
         removed.extend(self.remove(fence));
         removed
     }
 
-    /// Takes a fence out.
+    /// Removes a fence.
     pub(crate) fn remove(&self, fence: &Fence) -> Removed {
         let mut removed = Removed::new();
         let mut entries = lock(&self.entries);
@@ -164,7 +165,7 @@ impl Reservation {
         removed
     }
 
-    /// Every fence with what it stands for, as it is now.
+    /// All fences with their usage, at this moment.
     pub(crate) fn snapshot(&self) -> Vec<(FenceUsage, Fence)> {
         let entries = lock(&self.entries);
         let all = entries.iter();
@@ -172,8 +173,8 @@ impl Reservation {
             .collect()
     }
 
-    /// Every fence that has not signalled, whatever it stands for, without `but`. Takes none out, so
-    /// no fence's end comes with this, and it may be called with the reservation locked.
+    /// All fences that have not signalled, of any usage, except `but`. Removes and drops none, so it may
+    /// be called with the reservation locked.
     pub(crate) fn unfinished(&self, but: Option<&Fence>) -> FenceSet {
         let entries = lock(&self.entries);
         entries
@@ -185,11 +186,11 @@ impl Reservation {
             .collect()
     }
 
-    /// Adds a fence. Fences that are no longer needed go, so a steady use does not grow the list:
-    /// what has signalled, what the new one supersedes, failed reads, and failed writes once there
-    /// is a new write. They are returned, to be dropped when nothing is locked: the last fence of a
-    /// device takes the device with it.
-    #[must_use = "dropped only when the reservation is unlocked"]
+    /// Adds a fence, and removes those that are no longer needed, so that the list does not grow with
+    /// steady use: signalled fences, those that the new one supersedes, failed reads, and failed writes
+    /// once there is a new write. Returns the removed fences. The caller drops them when nothing is
+    /// locked, because the last fence of a device may destroy the device.
+    #[must_use = "drop the fences only after the reservation is unlocked"]
     pub(crate) fn add(
         &self,
         usage: FenceUsage,
@@ -201,7 +202,7 @@ impl Reservation {
         removed
     }
 
-    /// Like `add`; fences that leave are put into `removed`.
+    /// Like [`add`](Self::add), but puts the removed fences into `removed`.
     pub(crate) fn add_into<A: smallvec::Array<Item = Fence>>(
         &self,
         usage: FenceUsage,
@@ -212,14 +213,14 @@ impl Reservation {
         let mut entries = lock(&self.entries);
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
-            // Promotion only: a write is not replaced by a later read of the same timeline.
+            // A later read of the same timeline must not replace a write.
             let replaced = entry.attachment == attachment
                 && usage <= entry.usage
                 && fence.supersedes(&entry.fence);
             let over = || match entry.fence.status() {
                 FenceStatus::Pending => false,
                 FenceStatus::Signalled => true,
-                // A move takes along what a failed write has left: only a write makes it right.
+                // A move copies what a failed write has left, so that write stays until a new one.
                 FenceStatus::Failed(_) => {
                     entry.usage > FenceUsage::Write || usage == FenceUsage::Write
                 }
@@ -237,9 +238,8 @@ impl Reservation {
         });
     }
 
-    /// Calls `visit` for every fence that an access must know of: those that are pending, and for a
-    /// reader the writes that have failed. A writer is not told of them: writing is how the content
-    /// becomes right again.
+    /// Calls `visit` for every fence that concerns an access: pending ones, and for a reader also writes
+    /// that have failed. Failed writes do not concern a writer, because it replaces the content.
     pub(crate) fn visit_waited(&self, access: Access, mut visit: impl FnMut(&Fence, FenceUsage)) {
         let entries = lock(&self.entries);
         let usage = FenceUsage::waited_by(access);
@@ -255,16 +255,16 @@ impl Reservation {
         }
     }
 
-    /// The fences that an access of this kind has to wait for, at this moment. For a reader, writes
-    /// that have failed are among them: what they should have written is not there.
+    /// The fences that an access of this kind must wait for, at this moment. For a reader they include
+    /// failed writes, which did not produce their content.
     pub fn waited_by(&self, access: Access) -> FenceSet {
         let mut set = FenceSet::new();
         self.visit_waited(access, |fence, _| set.insert(fence.clone()));
         set
     }
 
-    /// The fences of class `usage` and of those before it that have not signalled yet, at this
-    /// moment. Failed ones are among them, until they are of no use to anyone.
+    /// The fences of class `usage` and the classes before it that have not signalled, at this moment.
+    /// They include failed fences until those are removed.
     pub fn fences(&self, usage: FenceUsage) -> FenceSet {
         let mut removed = Removed::new();
         let mut set = FenceSet::new();
@@ -295,7 +295,7 @@ impl Reservation {
     }
 }
 
-/// A reservation that is locked, alone, by this thread.
+/// Guard of the only reservation that this thread holds. Dropping it unlocks.
 #[derive(Debug)]
 pub(crate) struct Locked<'a>(&'a Reservation);
 

@@ -1,13 +1,12 @@
-//! Objects that wait for their last fences before they are destroyed.
+//! Objects that are destroyed when their fences are over.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crate::fence::set::FenceSet;
 
-/// A queue of objects, each with the fences that must be over before it may be destroyed. Nothing
-/// here blocks and there is no thread: the owner calls [`RetireQueue::collect`] from its
-/// `dispatch()`.
+/// A queue of objects, each with the fences that must be over before it may be destroyed. It never blocks
+/// and has no thread; the owner calls [`RetireQueue::collect`] from its `dispatch()`.
 #[derive(Debug)]
 pub struct RetireQueue<T> {
     waiting: Mutex<VecDeque<(T, FenceSet)>>,
@@ -27,7 +26,7 @@ impl<T> RetireQueue<T> {
         Self::default()
     }
 
-    /// Takes ownership of `object` until the fences are over.
+    /// Takes ownership of `object` until `after` is over.
     pub fn push(&self, object: T, after: FenceSet) {
         self.waiting
             .lock()
@@ -35,7 +34,7 @@ impl<T> RetireQueue<T> {
             .push_back((object, after));
     }
 
-    /// How many objects wait.
+    /// Number of objects in the queue.
     pub fn len(&self) -> usize {
         self.waiting
             .lock()
@@ -43,16 +42,16 @@ impl<T> RetireQueue<T> {
             .len()
     }
 
-    /// Whether none waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Gives every object whose fences are over (signalled or failed) to `destroy`, and returns how
-    /// many there were. `destroy` runs without the queue's lock, so it may push again.
+    /// Passes every object whose fences are over (signalled or failed) to `destroy`, and returns their
+    /// number. `destroy` runs without the queue's lock, so it may push objects.
     pub fn collect(&self, mut destroy: impl FnMut(T)) -> usize {
         let mut collected = 0;
-        // Only what was there at the start is looked at: what `destroy` adds waits for the next call.
+        // Objects that `destroy` pushes wait for the next call.
         let mut left = self.len();
         let mut index = 0;
         while left > 0 {
@@ -76,7 +75,8 @@ impl<T> RetireQueue<T> {
         collected
     }
 
-    /// Everything that waits, with its fences: for an owner that is about to wait for them and go.
+    /// Empties the queue and returns the objects with their fences, for an owner that waits for them
+    /// before it is destroyed.
     pub fn drain(&self) -> Vec<(T, FenceSet)> {
         self.waiting
             .lock()

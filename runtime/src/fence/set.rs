@@ -1,4 +1,4 @@
-//! Several fences that are waited for together.
+//! Sets of fences that are waited for together.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
 
-/// Fences that must all signal. Of one timeline only the latest point is kept; four fit without an
+/// Fences that must all signal. Only the latest point of each timeline is kept. Up to four fences need no
 /// allocation.
 #[derive(Clone, Debug, Default)]
 pub struct FenceSet {
@@ -17,12 +17,12 @@ pub struct FenceSet {
 }
 
 impl FenceSet {
-    /// No fences: always over.
+    /// An empty set, which is always over.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a fence, unless one that is already there signals no earlier.
+    /// Adds a fence, unless the set has one on the same timeline that signals no earlier.
     pub fn insert(&mut self, fence: Fence) {
         if self.fences.iter().any(|known| known.supersedes(&fence)) {
             return;
@@ -33,7 +33,7 @@ impl FenceSet {
         }
     }
 
-    /// Whether there are no fences.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.fences.is_empty()
     }
@@ -49,7 +49,7 @@ impl FenceSet {
             .filter(|fence| fence.status() == FenceStatus::Pending)
     }
 
-    /// Pending while any is; else failed if any failed. Does not block.
+    /// Pending if any fence is pending, else failed if any has failed, else signalled. Does not block.
     pub fn status(&self) -> FenceStatus {
         let mut status = FenceStatus::Signalled;
         for fence in &self.fences {
@@ -62,19 +62,19 @@ impl FenceSet {
         status
     }
 
-    /// One sync_file that signals when all of them have; `None` if nothing is pending. A fence that
-    /// has failed is left out: look at [`status`](Self::status) first. Costs what the sync_file of
-    /// each pending fence does ([`Fence::export_sync_file`]), and one `SYNC_IOC_MERGE` for each but
-    /// the first.
+    /// Makes one sync_file that signals when all fences have signalled; `None` if none is pending. It
+    /// leaves out failed fences, so check [`status`](Self::status) first. Exports a sync_file of each
+    /// pending fence ([`Fence::export_sync_file`]), and merges them with one `SYNC_IOC_MERGE` for each
+    /// but the first.
     ///
     /// # Errors
-    /// As [`Fence::export_sync_file`]: among others, one of them has no sync_file.
+    /// As [`Fence::export_sync_file`], for instance if a fence has no sync_file.
     pub fn export_sync_file(&self) -> Result<Option<SyncFile>, FenceError> {
         let mut files = SmallVec::<[SyncFile; 4]>::new();
         for fence in self.pending() {
             match fence.export_sync_file() {
                 Ok(file) => files.push(file),
-                // It has signalled meanwhile.
+                // The fence has signalled or failed meanwhile.
                 Err(FenceError::NoSyncFile { .. }) if fence.status().is_over() => {}
                 Err(error) => return Err(error),
             }
@@ -85,7 +85,7 @@ impl FenceSet {
         Ok(SyncFile::merge_all(&files)?)
     }
 
-    /// Waits for all, for `timeout` at most. When one fails, the others are waited for all the same.
+    /// Waits for all fences, for at most `timeout`. If one fails, still waits for the others.
     ///
     /// # Errors
     /// The error of the first fence that did not signal in time or failed; see [`Fence::wait`].

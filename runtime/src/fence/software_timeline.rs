@@ -1,4 +1,4 @@
-//! A timeline whose points the program itself signals.
+//! A timeline that the program itself signals.
 
 use std::any::Any;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,11 +17,11 @@ use crate::locks::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
 #[derive(Debug)]
 struct State {
     signalled: u64,
-    /// Set when the producer is dropped: points beyond `signalled` will never signal.
+    /// Set when the producer is dropped. Points beyond `signalled` never signal then.
     gone: bool,
-    /// Threads that wait. A wake-up is a system call, made only if there are any.
+    /// Number of threads that wait. A wake-up is a system call, and is skipped for 0.
     waiting: usize,
-    /// Descriptors that become readable with their point.
+    /// Eventfds to write when their point is over.
     pollable: Vec<(u64, EventFd)>,
 }
 
@@ -35,19 +35,19 @@ struct Shared {
     changed: Condvar,
 }
 
-/// The producer's end of a timeline in software: a display's flips, a worker thread's copies.
+/// The producer's end of a timeline in software, such as a display's flips or a worker thread's copies.
 ///
-/// It has no sync_file, because outside a test kernel user space can make none that it signals
-/// itself; a consumer that needs one waits first, on the CPU or for [`Fence::pollable`]. When the
-/// producer is dropped, its pending fences end in [`FenceError::ProducerGone`], so that no waiter
-/// waits for ever.
+/// Its fences have no sync_file, because user space cannot make one that it signals itself (except in a
+/// test kernel). A consumer that needs a sync_file waits first, on the CPU or for [`Fence::pollable`].
+/// When the producer is dropped, its pending fences fail with [`FenceError::ProducerGone`], so that no
+/// thread waits forever.
 #[derive(Debug)]
 pub struct SoftwareTimeline {
     shared: Arc<Shared>,
 }
 
 impl SoftwareTimeline {
-    /// A timeline at 0, whose fences name `producer` in reports.
+    /// Makes a timeline at 0, whose fences name `producer` in reports.
     pub fn new(producer: impl Into<String>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -65,7 +65,7 @@ impl SoftwareTimeline {
         }
     }
 
-    /// The fence that signals when `point` is reached.
+    /// Returns the fence that signals when the timeline reaches `point`.
     pub fn fence(&self, point: u64) -> Fence {
         Fence::Point {
             timeline: self.shared.clone(),
@@ -73,14 +73,14 @@ impl SoftwareTimeline {
         }
     }
 
-    /// The same with a deadline: if the point is not reached within `time` from now, the fence ends in
-    /// [`FenceError::Expired`], so that a worker that hangs does not hold up its waiters for ever. See
-    /// [`Fence::with_deadline`].
+    /// Like [`fence`](Self::fence), with a deadline: if the timeline does not reach the point within
+    /// `time` from now, the fence fails with [`FenceError::Expired`]. A worker that hangs then does not
+    /// block its waiters forever. See [`Fence::with_deadline`].
     pub fn fence_within(&self, point: u64, time: Duration) -> Fence {
         self.fence(point).with_deadline(time)
     }
 
-    /// Signals every point up to `point`. Points never go back: a smaller one does nothing.
+    /// Signals every point up to `point`. Does nothing if that was signalled before.
     pub fn signal(&self, point: u64) {
         let mut state = lock(&self.shared.state);
         state.signalled = state.signalled.max(point);
@@ -90,7 +90,7 @@ impl SoftwareTimeline {
         self.shared.wake(state);
     }
 
-    /// The last point that was signalled.
+    /// The highest point that was signalled.
     pub fn signalled(&self) -> u64 {
         lock(&self.shared.state).signalled
     }
@@ -182,7 +182,7 @@ impl Timeline for Shared {
         })
     }
 
-    /// An eventfd. The timeline keeps one more descriptor of it until the point is over.
+    /// Makes an eventfd. The timeline keeps a second descriptor of it until the point is over.
     fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
         let kept = eventfd(0)?;
         let os = |source| FenceError::Os {

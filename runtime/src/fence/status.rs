@@ -1,20 +1,20 @@
-//! What has become of a fence.
+//! The status of a fence.
 
 use nix::errno::Errno;
 
-/// Whether the work behind a fence is done.
+/// The status of a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FenceStatus {
-    /// Not yet.
+    /// The work is not done.
     Pending,
-    /// Done.
+    /// The work is done.
     Signalled,
-    /// Over, with an error: what it should have written is not there.
+    /// The work ended in an error, without its result.
     Failed(Errno),
 }
 
 impl FenceStatus {
-    /// Whether there is nothing left to wait for.
+    /// Whether the fence has signalled or failed, so that there is nothing left to wait for.
     pub fn is_over(self) -> bool {
         self != Self::Pending
     }

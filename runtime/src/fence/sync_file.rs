@@ -14,18 +14,19 @@ use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::sys;
 
-/// A sync_file, checked to be one. It becomes readable (poll) when its fences have signalled, and stays
-/// so: an event loop or an async runtime waits for it as for a socket, through [`AsFd`].
+/// A descriptor that was checked to be a sync_file. It becomes readable (poll) when its fences have
+/// signalled, and stays readable. An event loop or an async runtime can wait for it through [`AsFd`], as
+/// for a socket.
 #[derive(Debug)]
 pub struct SyncFile {
     fd: OwnedFd,
-    /// Seen to have signalled. That is permanent: the kernel need not be asked again.
+    /// Whether it was seen signalled. That is permanent, so the kernel is not queried again.
     signalled: AtomicBool,
 }
 
 impl SyncFile {
-    /// Takes ownership of `fd`, after checking with `SYNC_IOC_FILE_INFO` that it is a sync_file. It
-    /// is closed on error.
+    /// Takes ownership of `fd` and checks with `SYNC_IOC_FILE_INFO` that it is a sync_file. Closes it on
+    /// error.
     ///
     /// # Errors
     /// - [`SyncFileError::NotSyncFile`]: it is another kind of file.
@@ -45,9 +46,9 @@ impl SyncFile {
         }
     }
 
-    /// Takes ownership of `fd`, which an ioctl of the kernel has just given as a sync_file
-    /// (`OUT_FENCE_PTR` of a display, for one). So it is not checked, and this cannot fail when the
-    /// work is on its way already; what comes from elsewhere goes through [`SyncFile::new`].
+    /// Takes ownership of `fd`, which an ioctl has just returned as a sync_file, such as `OUT_FENCE_PTR`
+    /// of a display. It is not checked, so this cannot fail after the work was submitted. Use
+    /// [`SyncFile::new`] for a descriptor from elsewhere.
     pub fn from_kernel(fd: OwnedFd) -> Self {
         Self {
             fd,
@@ -57,8 +58,8 @@ impl SyncFile {
 
     fn raw_info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
         sys::sync_file::info(self.fd.as_fd()).map_err(|source| match source.raw_os_error() {
-            // Files without ioctls answer ENOTTY; some device files answer EINVAL or EPERM to
-            // numbers that they do not know.
+            // Files without ioctls return ENOTTY. Some device files return EINVAL or EPERM for ioctls
+            // that they do not know.
             Some(nix::libc::ENOTTY | nix::libc::EINVAL | nix::libc::EPERM) => {
                 SyncFileError::NotSyncFile {
                     fd: self.fd.as_raw_fd(),
@@ -71,8 +72,7 @@ impl SyncFile {
         })
     }
 
-    /// Whether the fences are pending, have signalled, or ended in an error. One ioctl, and none
-    /// once it has told that they have signalled.
+    /// Status of all its fences together. One ioctl, and none once they were seen signalled.
     ///
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.
@@ -87,7 +87,7 @@ impl SyncFile {
         Ok(status)
     }
 
-    /// How many fences the file holds.
+    /// Number of fences in the file.
     ///
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.
@@ -95,7 +95,7 @@ impl SyncFile {
         Ok(self.raw_info()?.fences)
     }
 
-    /// A new sync_file that signals when this and `other` both have (`SYNC_IOC_MERGE`).
+    /// Makes a sync_file that signals when this one and `other` have signalled (`SYNC_IOC_MERGE`).
     ///
     /// # Errors
     /// [`SyncFileError::Os`] when the ioctl fails.
@@ -109,11 +109,12 @@ impl SyncFile {
         Ok(Self::from_kernel(fd))
     }
 
-    /// A sync_file that signals when all of these have; `None` of none. One `SYNC_IOC_MERGE` for each
-    /// but the first, which is duplicated if it is alone.
+    /// Makes a sync_file that signals when all of `files` have signalled; `None` if there are none. Takes
+    /// one `SYNC_IOC_MERGE` for each file but the first. A single file is duplicated.
     ///
     /// # Errors
-    /// [`SyncFileError::Os`] when an ioctl fails, or no descriptor is left. What was made is closed.
+    /// [`SyncFileError::Os`] when an ioctl fails or the process has no descriptor left. Files that were
+    /// made are closed.
     pub fn merge_all<'a>(
         files: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Option<Self>, SyncFileError> {
@@ -130,9 +131,9 @@ impl SyncFile {
             .map(Some)
     }
 
-    /// Tells the drivers behind the fences that a waiter would like them to have signalled within
-    /// `time` from now (`SYNC_IOC_SET_DEADLINE`): a GPU may raise its clock for that. It is a hint; the
-    /// fences do not end in an error because of it.
+    /// Hints to the drivers of the fences that a waiter needs them within `time` from now
+    /// (`SYNC_IOC_SET_DEADLINE`); a GPU may raise its clock. The fences do not fail if they miss the
+    /// deadline.
     ///
     /// # Errors
     /// [`SyncFileError::Unsupported`] before Linux 6.5; [`SyncFileError::Os`].
@@ -155,7 +156,7 @@ impl SyncFile {
         })
     }
 
-    /// A new descriptor of the same sync_file.
+    /// Duplicates the descriptor.
     ///
     /// # Errors
     /// [`SyncFileError::Os`] when the process has no descriptor left.
@@ -170,14 +171,14 @@ impl SyncFile {
         })
     }
 
-    /// Waits until the fences have signalled, for `timeout` at most.
+    /// Waits until the fences have signalled, for at most `timeout`.
     ///
     /// # Errors
-    /// - [`FenceError::Timeout`]: they have not.
+    /// - [`FenceError::Timeout`]: they have not signalled in time.
     /// - [`FenceError::Failed`]: they signalled with an error.
     /// - [`FenceError::SyncFile`]: a system call failed.
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
-        // What is over already costs one ioctl at most, and no look at the clock.
+        // If the fences are over, this takes at most one ioctl and does not read the clock.
         match self.status()? {
             FenceStatus::Pending => {}
             over => return ended(over),
@@ -185,7 +186,7 @@ impl SyncFile {
         let deadline = Instant::now().checked_add(timeout);
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            // Whole milliseconds, rounded up, so that the loop does not spin through the last one.
+            // Round up to whole milliseconds, so that the loop does not spin during the last one.
             let timeout = match left {
                 Some(left) => PollTimeout::try_from(left.as_micros().div_ceil(1000))
                     .unwrap_or(PollTimeout::MAX),
@@ -212,13 +213,13 @@ impl SyncFile {
         ended(self.status()?)
     }
 
-    /// Gives the descriptor away, to an API that takes ownership of it.
+    /// Returns the descriptor, for an API that takes ownership of it.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
     }
 }
 
-/// What a wait for fences that are over comes to.
+/// Result of a wait for fences that are over.
 fn ended(status: FenceStatus) -> Result<(), FenceError> {
     match status {
         FenceStatus::Failed(errno) => Err(FenceError::Failed {
@@ -229,7 +230,7 @@ fn ended(status: FenceStatus) -> Result<(), FenceError> {
     }
 }
 
-/// The kernel's way to tell a fence's status.
+/// Converts a fence's status from the kernel's encoding.
 pub(crate) fn status_of(raw: i32) -> FenceStatus {
     match raw {
         0 => FenceStatus::Pending,

@@ -1,4 +1,4 @@
-//! What the kernel tells of a sync_file.
+//! The kernel's information about a sync_file.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -12,37 +12,36 @@ use crate::sys;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncFileFence {
-    /// The driver that signals it: "sw_sync", "vgem", "amdgpu".
+    /// Name of the driver that signals it, such as "sw_sync", "vgem" or "amdgpu".
     pub driver: String,
-    /// The driver's name for the timeline that it is on.
+    /// The driver's name of its timeline.
     pub timeline: String,
-    /// Whether it has signalled.
+    /// Status of the fence.
     pub status: FenceStatus,
-    /// When it signalled, on the kernel's monotonic clock (`CLOCK_MONOTONIC`); `None` while it is
-    /// pending.
+    /// When the fence signalled, by `CLOCK_MONOTONIC`; `None` while it is pending.
     pub timestamp: Option<Duration>,
 }
 
-/// Everything that the kernel tells of a sync_file (`SYNC_IOC_FILE_INFO`).
+/// The kernel's information about a sync_file (`SYNC_IOC_FILE_INFO`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncFileInfo {
-    /// The name that its maker gave it, or the kernel's own for it.
+    /// The name that its creator gave it, or the kernel's default name.
     pub name: String,
     /// Status of all its fences together.
     pub status: FenceStatus,
-    /// Its fences. Merges and dma-bufs leave out those that have signalled, and put an empty one in
-    /// the place of none.
+    /// Its fences. Merging, and exporting from a dma-buf, leave out signalled fences. If none is left, the
+    /// file has one stub fence, which has signalled.
     pub fences: Vec<SyncFileFence>,
 }
 
 impl SyncFile {
-    /// Everything that the kernel tells of it, for reports. Two ioctls.
+    /// Queries the kernel's information about the sync_file, for reports. Two ioctls.
     ///
     /// # Errors
     /// As [`status`](Self::status).
     pub fn info(&self) -> Result<SyncFileInfo, SyncFileError> {
-        // A sync_file's fences are those that it was made with.
+        // The number of fences in a sync_file never changes.
         let count = usize::try_from(self.fence_count()?).unwrap_or(0);
         let mut list = vec![sys::sync_file::NO_FENCE; count];
         let info = sys::sync_file::info_with(self.as_fd(), &mut list).map_err(|source| {
@@ -70,7 +69,7 @@ fn fence(info: &sys::sync_file::FenceInfo) -> SyncFileFence {
     }
 }
 
-/// The text before the first zero byte.
+/// Returns the text before the first zero byte.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0);
     String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]).into_owned()

@@ -1,21 +1,21 @@
-//! The classes of fences in a reservation.
+//! The usage of fences in a reservation.
 
 use serde::Serialize;
 
 use crate::access::Access;
 
-/// What a fence in a reservation stands for; the kernel's `enum dma_resv_usage`. Asking for a class
-/// gives it and all before it.
+/// The usage of a fence in a reservation; the kernel's `enum dma_resv_usage`. A query for one class also
+/// returns the fences of all classes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FenceUsage {
-    /// The buffer's content is being moved or cleared (`DMA_RESV_USAGE_KERNEL`): everyone waits.
+    /// The buffer's content is being moved or cleared (`DMA_RESV_USAGE_KERNEL`). All uses wait.
     Move,
     /// A write (`DMA_RESV_USAGE_WRITE`).
     Write,
     /// A read (`DMA_RESV_USAGE_READ`).
     Read,
-    /// Work that other uses need not wait for, but that must be over before the memory goes
+    /// Work that other uses need not wait for, but that must be over before the memory is freed
     /// (`DMA_RESV_USAGE_BOOKKEEP`).
     Bookkeep,
 }

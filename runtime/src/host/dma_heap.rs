@@ -1,4 +1,4 @@
-//! `/dev/dma_heap/*`.
+//! An exporter of memory from `/dev/dma_heap/*`.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -27,13 +27,14 @@ impl DmaHeap {
     /// Opens `/dev/dma_heap/NAME`.
     ///
     /// # Errors
-    /// That of open(2): `ENOENT` if the kernel has no such heap, `EACCES` without permission.
+    /// The error of open(2): `ENOENT` if the kernel has no such heap, `EACCES` without permission.
+    /// [`io::ErrorKind::InvalidInput`] if `name` is not a plain file name.
     pub fn open(name: &str) -> io::Result<Self> {
-        // A heap's name is one component: no way out of the directory.
+        // The name must be one path component, so that it cannot leave the directory.
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "not a heap's name",
+                "not the name of a heap",
             ));
         }
         let device = OpenOptions::new()
@@ -49,7 +50,7 @@ impl DmaHeap {
     /// Allocates a dma-buf of at least `size` bytes.
     ///
     /// # Errors
-    /// [`ExportError::Device`] when the heap refuses (`ENOMEM`, `EINVAL` for 0 bytes).
+    /// [`ExportError::Device`] if the ioctl fails (`ENOMEM`; `EINVAL` for 0 bytes).
     pub fn allocate_memory(&self, size: u64) -> Result<DmaBufMemory, ExportError> {
         let fd = sys::dma_heap::allocate(self.device.as_fd(), size).map_err(|source| {
             ExportError::Device {

@@ -1,4 +1,4 @@
-//! Host memory that can move: from a dma-heap to a memfd and back.
+//! Host memory that can move between a dma-heap and a memfd.
 
 use std::fmt;
 use std::io;
@@ -33,7 +33,7 @@ use crate::sys;
 use crate::sys::mapping::SharedMapping;
 
 const NAME: &str = "host memory";
-/// Bytes that wait for their next buffer, at most.
+/// Maximum bytes in the pool.
 const POOL: u64 = 256 << 20;
 
 struct Shared {
@@ -44,27 +44,27 @@ struct Shared {
     last_copy: AtomicU64,
 }
 
-/// An exporter of linear images in host memory that can move: between a dma-heap
-/// ([`Placement::Host`]) and a memfd through udmabuf ([`Placement::Shmem`]), whichever of them there
-/// are. The CPU copies, once everyone before has finished: a move with pending fences waits for
-/// [`SharedBuffer::dispatch`](crate::SharedBuffer::dispatch) or
-/// [`wait_ready`](crate::SharedBuffer::wait_ready). Memory that was left is pooled, 256 MiB at most.
+/// An exporter of linear images in host memory. They can move between a dma-heap ([`Placement::Host`])
+/// and a memfd with udmabuf ([`Placement::Shmem`]), as far as the kernel has them.
 ///
-/// Clones share the pool.
+/// The CPU copies, after all earlier uses have finished: the copy of a move with pending fences is made by
+/// [`SharedBuffer::dispatch`](crate::SharedBuffer::dispatch) or
+/// [`wait_ready`](crate::SharedBuffer::wait_ready). Old memory goes to a pool of at most 256 MiB, which
+/// clones share.
 #[derive(Clone)]
 pub struct HostMemory {
     shared: Arc<Shared>,
 }
 
-/// A memory's mapping by the CPU, made at the first copy and kept: faulting pages in takes longer
-/// than copying them.
+/// A memory's mapping for the CPU. It is made at the first copy and kept, because faulting pages in takes
+/// longer than copying them.
 #[derive(Debug, Default)]
 struct Origin {
     mapping: OnceLock<SharedMapping>,
 }
 
 impl HostMemory {
-    /// An exporter over what is given; neither, and it has no place at all.
+    /// Makes an exporter from a heap and udmabuf. Without both it has no placements.
     pub fn new(heap: Option<DmaHeap>, udmabuf: Option<Udmabuf>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -77,10 +77,10 @@ impl HostMemory {
         }
     }
 
-    /// An exporter over the heap "system" and udmabuf, as far as they can be opened.
+    /// Makes an exporter from the heap "system" and udmabuf, or whichever of them can be opened.
     ///
     /// # Errors
-    /// That of open(2) for the heap, if neither can be opened.
+    /// The error of open(2) for the heap, if neither can be opened.
     pub fn open() -> io::Result<Self> {
         match (DmaHeap::open("system"), Udmabuf::open()) {
             (Err(error), Err(_)) => Err(error),
@@ -88,9 +88,9 @@ impl HostMemory {
         }
     }
 
-    /// What this is in a negotiation ([`Negotiation`](crate::Negotiation)): LINEAR images of every
-    /// format that is known here, of scattered pages, with strides as they are asked for and planes
-    /// on pages.
+    /// Describes this exporter to a [`Negotiation`](crate::Negotiation): LINEAR images of every known
+    /// format, in scattered pages, with strides aligned as the other parties require and planes that
+    /// start on pages.
     pub fn party(&self) -> Party {
         let formats = FormatInfo::all()
             .iter()
@@ -155,7 +155,7 @@ impl HostMemory {
     }
 }
 
-/// `DMA_BUF_IOCTL_SYNC` around an access; ended when dropped.
+/// Guard of `DMA_BUF_IOCTL_SYNC`: begins an access, and ends it when dropped.
 struct Synced<'a>(&'a DmaBufMemory, Access);
 
 impl<'a> Synced<'a> {
@@ -232,7 +232,7 @@ impl DynamicExporter for HostMemory {
         Err(self.no_placement(wanted.placements))
     }
 
-    /// Copies now, or not yet: the CPU does not begin before everyone has finished.
+    /// Copies at once, or returns [`Copied::NotYet`] while fences are pending.
     fn copy(
         &self,
         desc: &BufferDesc,
@@ -262,7 +262,7 @@ impl DynamicExporter for HostMemory {
         {
             let rows = u64::from(info.rows(desc.extent.height));
             let row = info.row_bytes(desc.extent.width);
-            // Layouts of the same stride are copied whole: padding does no harm.
+            // Planes of the same stride are copied in one piece, with their padding.
             let (rows, row) = if source_plane.stride == target_plane.stride {
                 (1, (rows - 1) * u64::from(source_plane.stride) + row)
             } else {
@@ -286,8 +286,8 @@ impl DynamicExporter for HostMemory {
     }
 
     fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet) {
-        // The kernel keeps the pages while the dma-buf is open elsewhere: what the pool has no room for
-        // may go at once.
+        // The kernel keeps the pages while the dma-buf is open elsewhere, so memory that exceeds the
+        // pool's limit can be closed at once.
         drop(self.shared.pool.put(desc, allocation, after));
     }
 

@@ -1,4 +1,4 @@
-//! Linear layouts for memory that no device lays out.
+//! Linear layouts for host memory.
 
 use smallvec::SmallVec;
 
@@ -15,28 +15,28 @@ use crate::memory::placement::Placement;
 use crate::negotiation::layout_demands::LayoutDemands;
 use std::sync::Arc;
 
-/// 256 bytes between rows' starts satisfy every GPU that is known to have a demand.
+/// Strides are multiples of 256 bytes, which satisfies every GPU with a known requirement.
 const STRIDE_ALIGNMENT: u32 = 256;
-/// Planes begin on a page, as decoders and displays with an MMU like them.
+/// Planes start on a page, as decoders and displays with an MMU prefer.
 const PLANE_ALIGNMENT: u64 = 4096;
 
-/// Software renderers draw blocks of 4x4 pixels, also past the lower edge.
+/// Software renderers draw blocks of 4x4 pixels, also beyond the bottom edge.
 const ROWS_ALIGNMENT: u32 = 4;
 
-/// What holds for every layout here, for a negotiation.
+/// What all layouts made here satisfy, for a negotiation.
 pub(super) fn promised() -> LayoutDemands {
     LayoutDemands {
         stride_alignment: STRIDE_ALIGNMENT,
         offset_alignment: PLANE_ALIGNMENT,
-        // Each plane's rows are a multiple of this; those of chroma that is halved are so for twice as
-        // many rows of pixels.
+        // The number of rows in each plane is a multiple of this. With subsampled chroma that holds
+        // for twice as many rows of pixels.
         height_alignment: ROWS_ALIGNMENT,
         size_alignment: PLANE_ALIGNMENT,
         ..LayoutDemands::default()
     }
 }
 
-/// Planes one after the other, and the bytes that they take.
+/// A layout with planes one after the other, and its size.
 pub(crate) struct LinearPlan {
     planes: SmallVec<[PlaneLayout; MAX_PLANES]>,
     size: u64,
@@ -47,15 +47,14 @@ impl LinearPlan {
         Self::fitting(exporter, desc, &AccessConstraint::default())
     }
 
-    /// The same with strides that `wanted` takes: also multiples of its alignment, or exactly its
-    /// stride.
+    /// Like [`new`](Self::new), with strides that `wanted` accepts: multiples of its alignment, too, or
+    /// its exact stride.
     pub(crate) fn fitting(
         exporter: &str,
         desc: &BufferDesc,
         wanted: &AccessConstraint,
     ) -> Result<Self, ExportError> {
         desc.validate()?;
-        // A multiple of both.
         let alignment = least_common_multiple(STRIDE_ALIGNMENT, wanted.stride_alignment.max(1));
         let info = desc.format.info().ok_or(LayoutError::UnknownFormat {
             format: desc.format,
@@ -91,7 +90,7 @@ impl LinearPlan {
             });
             let rows =
                 u64::from(plane.rows(desc.extent.height)).next_multiple_of(ROWS_ALIGNMENT.into());
-            // A u32 stride times u32 rows fits a u64; the sum of four planes is checked.
+            // The sum may overflow, so it is checked.
             size = stride
                 .checked_mul(rows)
                 .ok_or_else(too_large)?
@@ -102,7 +101,7 @@ impl LinearPlan {
         Ok(Self { planes, size })
     }
 
-    /// Bytes of memory, whole pages.
+    /// Size of the memory in bytes, a multiple of the page size.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
@@ -124,7 +123,7 @@ impl LinearPlan {
     }
 }
 
-/// Refuses a list of modifiers that has no LINEAR.
+/// Refuses a list of modifiers without LINEAR.
 pub(super) fn require_linear(
     exporter: &str,
     desc: &BufferDesc,

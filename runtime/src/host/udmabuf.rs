@@ -1,4 +1,4 @@
-//! `/dev/udmabuf`.
+//! An exporter of memory from `/dev/udmabuf`.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -22,11 +22,10 @@ use crate::sys;
 
 const NAME: &str = "udmabuf";
 
-/// The kernel's udmabuf driver (`CONFIG_UDMABUF`), which makes a dma-buf of a memfd's pages. Clones
-/// share the open device.
+/// The kernel's udmabuf driver (`CONFIG_UDMABUF`), which makes a dma-buf from the pages of a memfd.
+/// Clones share the open device.
 ///
-/// Kernels before 7.3 allow 64 MiB a buffer unless the module's parameter `size_limit_mb` says
-/// otherwise.
+/// Kernels before 7.3 limit a buffer to 64 MiB, unless the module parameter `size_limit_mb` is set.
 #[derive(Clone, Debug)]
 pub struct Udmabuf {
     device: Arc<OwnedFd>,
@@ -36,7 +35,7 @@ impl Udmabuf {
     /// Opens `/dev/udmabuf`.
     ///
     /// # Errors
-    /// That of open(2): `ENOENT` if the kernel has no udmabuf, `EACCES` without permission.
+    /// The error of open(2): `ENOENT` if the kernel has no udmabuf, `EACCES` without permission.
     pub fn open() -> io::Result<Self> {
         let device = OpenOptions::new()
             .read(true)
@@ -47,11 +46,11 @@ impl Udmabuf {
         })
     }
 
-    /// Allocates a dma-buf of `size` bytes, rounded up to whole pages, over a new memfd that is
-    /// sealed against shrinking. The memfd itself is closed: the dma-buf keeps the pages.
+    /// Allocates a dma-buf of `size` bytes, rounded up to whole pages, from a new memfd that is sealed
+    /// against shrinking. The memfd is closed; the dma-buf keeps the pages.
     ///
     /// # Errors
-    /// [`ExportError::Device`] with the operation that failed.
+    /// [`ExportError::Device`] with the system call or ioctl that failed.
     pub fn allocate_memory(&self, size: u64) -> Result<DmaBufMemory, ExportError> {
         let failed = |operation: &'static str| {
             move |source: BoxError| ExportError::Device {
@@ -76,7 +75,7 @@ impl Udmabuf {
         )
         .map_err(|errno| failed("memfd_create")(errno.into()))?;
         ftruncate(&memfd, length).map_err(|errno| failed("ftruncate")(errno.into()))?;
-        // udmabuf_create wants F_SEAL_SHRINK, and refuses F_SEAL_WRITE.
+        // udmabuf_create requires F_SEAL_SHRINK and refuses F_SEAL_WRITE.
         fcntl(&memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))
             .map_err(|errno| failed("fcntl(F_ADD_SEALS)")(errno.into()))?;
         let fd = sys::udmabuf::create(self.device.as_fd(), memfd.as_fd(), size)

@@ -1,4 +1,4 @@
-//! What an application asks for when it creates a buffer.
+//! The description from which an application creates a buffer.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::image::hdr_metadata::HdrStaticMetadata;
 use crate::image::layout_error::LayoutError;
 
 bitflags! {
-    /// What a buffer will be used for, by anyone it is shared with.
+    /// What a buffer is used for, by all devices and processes that share it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct Usage: u32 {
-        /// Drawn into as a color attachment.
+        /// Rendered to as a color attachment.
         const RENDER = 1 << 0;
         /// Sampled in shaders.
         const SAMPLE = 1 << 1;
@@ -118,14 +118,14 @@ pub enum ColorRange {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChromaSiting {
-    /// On the same position as an even luma sample.
+    /// At the position of an even luma sample.
     #[default]
     Cosited,
     /// Half way between luma samples.
     Midpoint,
 }
 
-/// How pixel values become colors. Made by [`Color::default`] and by setting members.
+/// How pixel values become colors. Start from [`Color::default`] and set members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Color {
@@ -141,10 +141,10 @@ pub struct Color {
     pub siting: ChromaSiting,
 }
 
-/// What is asked of an exporter: a named image of a size and format, for a set of uses.
+/// Describes a buffer to an exporter: a named image of a size and format, for a set of uses.
 ///
-/// The name is required: it is how a leaked buffer is found in `/proc/*/fdinfo` and
-/// `debugfs/dma_buf/bufinfo`, where its first 31 bytes appear.
+/// The name is required. Its first 31 bytes identify a leaked buffer in `/proc/*/fdinfo` and
+/// `debugfs/dma_buf/bufinfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BufferDesc {
@@ -154,26 +154,26 @@ pub struct BufferDesc {
     pub extent: Extent,
     /// Pixel format.
     pub format: Fourcc,
-    /// Formats of the same texel size that views may use besides `format`.
+    /// Formats with the same bytes per texel that views may use besides `format`.
     pub view_formats: Vec<Fourcc>,
     /// Whether views may also read and write the pixels as sRGB, converting to and from linear light
-    /// (`VK_FORMAT_*_SRGB`). A pixel format does not tell: the bits are the same.
+    /// (`VK_FORMAT_*_SRGB`). The DRM format is the same for both.
     pub srgb_views: bool,
-    /// Everything that anyone will do with the buffer.
+    /// All uses of the buffer, by any device.
     pub usage: Usage,
-    /// What alpha means.
+    /// How alpha is interpreted.
     pub alpha: AlphaMode,
-    /// What the pixel values mean.
+    /// How pixel values become colors.
     pub color: Color,
-    /// How bright a high dynamic range picture gets, if that is known.
+    /// Metadata of a high dynamic range picture, if it is known.
     pub hdr: Option<HdrStaticMetadata>,
-    /// Memory that the CPU and unprotected queues cannot read. Refused for now with
+    /// Whether the memory must be unreadable for the CPU and unprotected queues. Refused for now with
     /// [`ExportError::ProtectedMemory`](crate::ExportError::ProtectedMemory).
     pub protected: bool,
 }
 
 impl BufferDesc {
-    /// A description with pre-multiplied alpha, sRGB color and no further view formats.
+    /// Makes a description with pre-multiplied alpha, sRGB color and no other view formats.
     pub fn new(name: impl Into<String>, extent: Extent, format: Fourcc, usage: Usage) -> Self {
         Self {
             name: name.into(),
@@ -189,8 +189,8 @@ impl BufferDesc {
         }
     }
 
-    /// Checks what no device needs to be asked for: that the name is not empty, the extent is not
-    /// zero, and views have pixels of the same size.
+    /// Checks what does not depend on a device: the name is not empty, the extent is not zero, and the
+    /// view formats have pixels of the same size.
     ///
     /// # Errors
     /// [`LayoutError::EmptyName`], [`LayoutError::EmptyExtent`], [`LayoutError::ViewFormat`].
@@ -215,7 +215,7 @@ impl BufferDesc {
         Ok(())
     }
 
-    /// Bytes that the image's rows take without any padding; 0 for a format that is not in the table.
+    /// Size of the image's rows in bytes, without padding; 0 for an unknown format.
     pub(crate) fn least_bytes(&self) -> u64 {
         let planes = self.format.info().map_or(&[][..], |info| info.planes);
         let bytes = planes.iter().map(|plane| {

@@ -1,17 +1,17 @@
-//! The parts of a buffer that a piece of work changes.
+//! Damage: the parts of a buffer that have changed.
 
 use smallvec::SmallVec;
 
 use crate::image::extent::Extent;
 use crate::image::rectangle::Rectangle;
 
-/// More pieces than this are joined, those first that grow the least by it.
+/// Above this number pieces are joined, starting with the pair that grows the least.
 const PIECES: usize = 64;
 
-/// The parts of a buffer that have changed. Kept without overlaps, so that nothing is copied twice; up
-/// to 64 pieces are kept as they are.
+/// The parts of a buffer that have changed. Its rectangles do not overlap, so that nothing is copied
+/// twice. More than 64 rectangles are joined to fewer, larger ones.
 ///
-/// A [use](crate::MappingUse::damaging) that does not tell its damage has changed everything.
+/// A [use](crate::MappingUse::damaging) without damage counts as damaging the whole buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
     whole: bool,
@@ -19,12 +19,12 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Nothing has changed.
+    /// No damage.
     pub fn nothing() -> Self {
         Self::default()
     }
 
-    /// Everything may have changed.
+    /// Damage of the whole buffer.
     pub fn whole() -> Self {
         Self {
             whole: true,
@@ -42,7 +42,7 @@ impl Damage {
         self.whole
     }
 
-    /// Adds a rectangle. What is outside of the buffer does not count.
+    /// Adds a rectangle. Parts outside the buffer are ignored.
     pub fn add(&mut self, rectangle: Rectangle) {
         if self.whole || rectangle.is_empty() {
             return;
@@ -68,9 +68,9 @@ impl Damage {
         }
     }
 
-    /// The damage within a buffer of this size, as rectangles that do not overlap.
+    /// The damage within a buffer of this extent, as rectangles that do not overlap.
     pub fn within(&self, extent: Extent) -> impl Iterator<Item = Rectangle> {
-        // No image is larger than a rectangle can be.
+        // Images are never larger than the largest rectangle.
         let whole = self
             .whole
             .then_some(Rectangle::new(0, 0, extent.width, extent.height));
@@ -92,12 +92,12 @@ impl Damage {
         else {
             return;
         };
-        // The later one first: the other keeps its place.
+        // Remove the later one first, so that the index of the other stays valid.
         let mut joined = self
             .pieces
             .swap_remove(b)
             .joined(self.pieces.swap_remove(a));
-        // It may reach into others now; they become part of it.
+        // The result may overlap other pieces; join them, too.
         while let Some(index) = self
             .pieces
             .iter()
@@ -133,7 +133,7 @@ mod tests {
 
     const EXTENT: Extent = Extent::new(40, 30);
 
-    /// How often each pixel is in one of the rectangles.
+    /// Counts how many of the rectangles contain each pixel.
     fn coverage(rectangles: impl IntoIterator<Item = Rectangle>) -> Vec<u32> {
         let mut counts = vec![0; 40 * 30];
         for rectangle in rectangles {

@@ -1,12 +1,12 @@
-//! Width and height.
+//! The extent of an image.
 use std::fmt;
 
-/// Width and height in pixels, each at least 1.
+/// Width and height in pixels. An image has at least 1 of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Extent {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height: u32,
 }
 

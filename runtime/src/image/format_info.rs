@@ -1,9 +1,9 @@
-//! The memory layout of the pixel formats that are known here: RGB of 8, 10 and 16 bits and of half
-//! floats, one and two channels of 8 bits, and luma with chroma in two or three planes.
+//! The memory layout of the known pixel formats: RGB with 8, 10 and 16 bits and half floats, one and two
+//! channels with 8 bits, and luma with chroma in two or three planes.
 //!
-//! Codes, names and the order of components are those of `drm_fourcc.h`; bytes and subsampling those
-//! of the kernel's table in `drm_fourcc.c`. Chroma of an odd width or height rounds up
-//! (`drm_format_info_plane_width`, `drm_format_info_plane_height`): the last sample is of one pixel.
+//! Codes, names and the order of components are from `drm_fourcc.h`, bytes and subsampling from the
+//! kernel's table in `drm_fourcc.c`. For an odd width or height the size of chroma planes is rounded up
+//! (`drm_format_info_plane_width`, `drm_format_info_plane_height`): the last sample covers one pixel.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::image::fourcc::Fourcc;
 use crate::image::layout_error::LayoutError;
 use crate::image::rectangle::Rectangle;
 
-/// One plane of a format: how much memory a sample takes, and how often there is one.
+/// One plane of a format: the size of a sample, and the subsampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlaneInfo {
@@ -24,14 +24,15 @@ pub struct PlaneInfo {
 }
 
 impl PlaneInfo {
-    /// Bytes that one row of samples takes in an image that is `width` pixels wide: the least
-    /// stride that a linear plane can have.
+    /// Bytes in a row of samples of an image that is `width` pixels wide. This is the smallest stride of a
+    /// linear plane.
     pub fn row_bytes(&self, width: u32) -> u64 {
         u64::from(width.div_ceil(u32::from(self.horizontal_subsampling)))
             * u64::from(self.bytes_per_sample)
     }
 
-    /// The samples of this plane that a rectangle of pixels touches; it lies inside the image.
+    /// The samples of this plane that a rectangle of pixels touches. The rectangle must be inside the
+    /// image.
     pub fn samples(&self, pixels: Rectangle) -> Rectangle {
         let cut = |start: i32, length: u32, subsampling: u8| {
             let (start, step) = (start.unsigned_abs(), u32::from(subsampling));
@@ -44,25 +45,25 @@ impl PlaneInfo {
         Rectangle::new(signed(x), signed(y), width, height)
     }
 
-    /// Rows of samples in an image that is `height` pixels high.
+    /// Number of rows of samples in an image that is `height` pixels high.
     pub fn rows(&self, height: u32) -> u32 {
         height.div_ceil(u32::from(self.vertical_subsampling))
     }
 }
 
-/// What is known of a format's memory layout; follows the kernel's `__drm_format_info`.
+/// The memory layout of a format, as in the kernel's `__drm_format_info`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FormatInfo {
     /// The format.
     pub fourcc: Fourcc,
-    /// The kernel's name for it, without the `DRM_FORMAT_` prefix.
+    /// The kernel's name of the format, without the `DRM_FORMAT_` prefix.
     pub name: &'static str,
     /// Whether a pixel carries alpha.
     pub has_alpha: bool,
     /// Whether the planes hold luma and chroma.
     pub is_yuv: bool,
-    /// Its planes, when the modifier adds none.
+    /// The planes, without those that a modifier adds.
     pub planes: &'static [PlaneInfo],
 }
 
@@ -121,7 +122,7 @@ const TABLE: &[FormatInfo] = format_table! {
 };
 
 impl FormatInfo {
-    /// Every format that is known here.
+    /// All known formats.
     pub fn all() -> &'static [Self] {
         TABLE
     }
@@ -133,7 +134,7 @@ impl FormatInfo {
 }
 
 impl Fourcc {
-    /// The memory layout of this format, or `None` if the format is not known here.
+    /// The memory layout of this format; `None` if the format is not known.
     pub fn info(self) -> Option<&'static FormatInfo> {
         FormatInfo::of(self)
     }
@@ -142,7 +143,7 @@ impl Fourcc {
 impl FromStr for Fourcc {
     type Err = LayoutError;
 
-    /// Reads a code of one to four characters (`XR24`), or the kernel's name of a known format
+    /// Parses a code of one to four characters (`XR24`), or the kernel's name of a known format
     /// (`XRGB8888`).
     ///
     /// # Errors

@@ -1,11 +1,11 @@
-//! Pixel formats by their four-character code.
+//! Pixel formats, as four-character codes.
 
 use std::fmt;
 
 /// A DRM pixel format: four characters in a `u32`, such as `XR24` (`drm_fourcc.h`).
 ///
-/// Any value is legal, because the kernel gains formats that this library has not heard of;
-/// [`Fourcc::info`] tells whether the memory layout of one is known here.
+/// Any value is allowed, because the kernel has formats that this library does not know.
+/// [`Fourcc::info`] returns the memory layout of known formats.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fourcc(u32);
 

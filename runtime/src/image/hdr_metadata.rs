@@ -9,17 +9,17 @@ pub struct Chromaticity {
     pub y: u16,
 }
 
-/// The display that the picture was mastered on and how bright it gets: CTA-861.3 static metadata
-/// type 1, member by member the kernel's `struct hdr_metadata_infoframe`. A value of 0 is unknown.
+/// The mastering display of a picture, and the picture's light levels: CTA-861.3 static metadata type 1.
+/// The members are those of the kernel's `struct hdr_metadata_infoframe`. A value of 0 is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HdrStaticMetadata {
     /// Primaries of the mastering display: red, green, blue.
     pub display_primaries: [Chromaticity; 3],
     /// White point of the mastering display.
     pub white_point: Chromaticity,
-    /// Greatest luminance of the mastering display, in cd/m².
+    /// Maximum luminance of the mastering display, in cd/m².
     pub max_display_mastering_luminance: u16,
-    /// Least luminance of the mastering display, in 0.0001 cd/m².
+    /// Minimum luminance of the mastering display, in 0.0001 cd/m².
     pub min_display_mastering_luminance: u16,
     /// Maximum content light level, in cd/m².
     pub max_content_light_level: u16,

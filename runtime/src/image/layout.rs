@@ -1,4 +1,4 @@
-//! Where the planes of an image lie in its memory.
+//! The layout of an image's planes in memory.
 
 use smallvec::SmallVec;
 
@@ -7,17 +7,18 @@ use crate::image::fourcc::Fourcc;
 use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;
 
-/// The most planes that a dma-buf image can have (`DRM_FORMAT_MAX_PLANES`).
+/// Maximum number of planes of a dma-buf image (`DRM_FORMAT_MAX_PLANES`).
 pub(crate) const MAX_PLANES: usize = 4;
 
-/// One plane: which memory it lies in, where it begins and how far its rows are apart.
+/// One plane: the memory that contains it, its offset and its stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlaneLayout {
-    /// Index of the memory (dma-buf) that holds the plane; 0 unless planes are disjoint.
+    /// Index of the memory (dma-buf) that contains the plane; 0 unless planes are disjoint.
     pub memory: usize,
     /// Bytes from the start of that memory.
     pub offset: u64,
-    /// Bytes between rows. What a "row" is for a modifier other than LINEAR, the modifier defines.
+    /// Bytes between the starts of rows. For modifiers other than LINEAR, the modifier defines what a row
+    /// is.
     pub stride: u32,
 }
 
@@ -25,27 +26,26 @@ pub struct PlaneLayout {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     modifier: Modifier,
-    /// Most formats have one plane, and programs have many buffers.
+    /// One inline, because most formats have one plane and programs have many buffers.
     planes: SmallVec<[PlaneLayout; 1]>,
 }
 
 impl Layout {
     /// Checks a layout against the format, the extent and the sizes of the memories, in bytes.
     ///
-    /// For [`Modifier::LINEAR`] every plane's rows must be at least as long as a row of pixels and
-    /// its last byte must lie inside its memory. For other modifiers only the vendor knows what
-    /// lies where; each plane must at least begin inside its memory, and the importing driver
-    /// checks the rest. Drivers check almost none of this for LINEAR: one of them reads overlapping
-    /// rows without a word.
+    /// For [`Modifier::LINEAR`], each plane's stride must cover a row of pixels, and its last byte must be
+    /// inside its memory. For other modifiers only the vendor knows the arrangement, so a plane only has
+    /// to begin inside its memory, and the importing driver checks the rest. Drivers check almost none
+    /// of this for LINEAR: one of them silently reads overlapping rows.
     ///
     /// # Errors
     /// - [`LayoutError::EmptyExtent`]: width or height is 0.
     /// - [`LayoutError::ImplicitModifier`]: the modifier is [`Modifier::INVALID`].
-    /// - [`LayoutError::UnknownFormat`]: the format is not in the table of [`Fourcc::info`].
-    /// - [`LayoutError::PlaneCount`]: no plane, more than four, or not as many as the format has.
-    /// - [`LayoutError::NoSuchMemory`]: a plane names a memory that is not there.
+    /// - [`LayoutError::UnknownFormat`]: [`Fourcc::info`] does not know the format.
+    /// - [`LayoutError::PlaneCount`]: no plane, more than four, or not the number that the format has.
+    /// - [`LayoutError::NoSuchMemory`]: a plane refers to a memory that does not exist.
     /// - [`LayoutError::StrideTooSmall`]: rows overlap.
-    /// - [`LayoutError::PlanePastEnd`]: a plane ends (or begins) past its memory's end.
+    /// - [`LayoutError::PlanePastEnd`]: a plane ends (or begins) past the end of its memory.
     pub fn new(
         format: Fourcc,
         extent: Extent,
@@ -60,7 +60,7 @@ impl Layout {
             return Err(LayoutError::ImplicitModifier { format });
         }
         let info = format.info().ok_or(LayoutError::UnknownFormat { format })?;
-        // A modifier may add planes (compression metadata), never drop one.
+        // A modifier may add planes (compression metadata), but never removes one.
         let expected = info.planes.len();
         let allowed = if modifier.is_linear() {
             expected..=expected
@@ -113,7 +113,7 @@ impl Layout {
         })
     }
 
-    /// How pixels are arranged.
+    /// How the pixels are arranged in memory.
     pub fn modifier(&self) -> Modifier {
         self.modifier
     }
@@ -123,7 +123,7 @@ impl Layout {
         &self.planes
     }
 
-    /// Whether the planes lie in more than one memory.
+    /// Whether the planes are in more than one memory.
     pub fn is_disjoint(&self) -> bool {
         self.planes
             .iter()

@@ -1,46 +1,47 @@
-//! Descriptions and layouts that cannot be right.
+//! Errors of descriptions and layouts.
 
 use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::modifier::Modifier;
 
-/// A description or memory layout that cannot be right.
+/// A description or memory layout that is not valid.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// The text names no pixel format.
+    /// The text is not a pixel format.
     #[error(
-        "{text:?} is no pixel format: give a four-character code such as XR24, or a name such as XRGB8888"
+        "{text:?} is not a pixel format: use a four-character code such as XR24, or a name such as XRGB8888"
     )]
     NotAFourcc {
-        /// What was given.
+        /// The text that was parsed.
         text: String,
     },
-    /// The format's memory layout is not known here.
+    /// The format's memory layout is not known.
     #[error("the memory layout of format {format} is not known, so it cannot be checked")]
     UnknownFormat {
         /// The format.
         format: Fourcc,
     },
-    /// A buffer has no name.
-    #[error("a buffer needs a name: it is how leaks are found")]
+    /// The buffer has no name.
+    #[error("a buffer needs a name, by which leaks are found")]
     EmptyName,
     /// Width or height is zero.
     #[error("an image of {extent} pixels is empty")]
     EmptyExtent {
-        /// What was asked for.
+        /// The extent that was requested.
         extent: Extent,
     },
-    /// The chroma planes have less than one sample for each group of pixels, and the device wants
-    /// whole groups.
-    #[error("{format} images need a width and height that its chroma divides, {extent} is none")]
+    /// The width or height is not a multiple of the format's chroma subsampling, as the device requires.
+    #[error(
+        "{format} images need a width and height that are multiples of the chroma subsampling, not {extent}"
+    )]
     OddExtent {
         /// The format.
         format: Fourcc,
-        /// What was asked for.
+        /// The extent that was requested.
         extent: Extent,
     },
-    /// A view format whose pixels are not as large as those of the image.
+    /// A view format has other planes or another pixel size than the image.
     #[error("views of {format} cannot have format {view}: their planes differ")]
     ViewFormat {
         /// The image's format.
@@ -48,7 +49,7 @@ pub enum LayoutError {
         /// The view's.
         view: Fourcc,
     },
-    /// `DRM_FORMAT_MOD_INVALID` was given.
+    /// The modifier is `DRM_FORMAT_MOD_INVALID`.
     #[error(
         "the modifier of this {format} buffer is INVALID (implicit): only the driver that allocated it knows its layout, so it cannot be shared; allocate it with an explicit modifier"
     )]
@@ -56,9 +57,9 @@ pub enum LayoutError {
         /// The format.
         format: Fourcc,
     },
-    /// Too few or too many planes.
+    /// There are too few or too many planes.
     #[error(
-        "{format} with modifier {modifier} has {expected} plane(s), at most 4 with those that a modifier adds, but {given} were given"
+        "{format} with modifier {modifier} has {expected} plane(s), and at most 4 with those that a modifier adds, but {given} were given"
     )]
     PlaneCount {
         /// The format.
@@ -70,23 +71,23 @@ pub enum LayoutError {
         /// Planes that were given.
         given: usize,
     },
-    /// A plane names a memory that does not exist.
-    #[error("plane {plane} lies in memory {memory}, which was not given")]
+    /// A plane refers to a memory that does not exist.
+    #[error("plane {plane} is in memory {memory}, which does not exist")]
     NoSuchMemory {
         /// The plane.
         plane: usize,
         /// The memory's index.
         memory: usize,
     },
-    /// A dma-buf is not of the format and extent that its description gives.
-    #[error("the description says {} of {}, the dma-buf is {} of {}", asked.0, asked.1, given.0, given.1)]
+    /// The dma-buf's format or extent differs from its description.
+    #[error("the description says {} of {}, but the dma-buf is {} of {}", asked.0, asked.1, given.0, given.1)]
     DescMismatch {
         /// Format and extent of the description.
         asked: (Fourcc, Extent),
         /// Format and extent of the dma-buf.
         given: (Fourcc, Extent),
     },
-    /// Rows would overlap.
+    /// The stride is smaller than a row, so rows would overlap.
     #[error("plane {plane}: a stride of {stride} bytes is less than the {needed} bytes of a row")]
     StrideTooSmall {
         /// The plane.
@@ -101,7 +102,7 @@ pub enum LayoutError {
     PlanePastEnd {
         /// The plane.
         plane: usize,
-        /// Where it ends, in bytes; `None` if that overflows.
+        /// End of the plane in its memory, in bytes; `None` on overflow.
         end: Option<u64>,
         /// The memory's size in bytes.
         memory_size: u64,

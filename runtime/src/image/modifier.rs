@@ -4,15 +4,15 @@ use std::fmt;
 
 /// A DRM format modifier: how pixels are arranged in memory (linear, tiled, compressed).
 ///
-/// Any value is legal, because vendors define their own (`drm_fourcc.h`, "Format Modifiers").
+/// Any value is allowed, because vendors define their own (`drm_fourcc.h`, "Format Modifiers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Modifier(u64);
 
 impl Modifier {
-    /// `DRM_FORMAT_MOD_LINEAR`: rows one after the other.
+    /// `DRM_FORMAT_MOD_LINEAR`: rows follow each other.
     pub const LINEAR: Self = Self(0);
-    /// `DRM_FORMAT_MOD_INVALID`: "no modifier given". It names no arrangement of pixels; only the
-    /// driver that allocated the memory knows it. It is not [`LINEAR`](Self::LINEAR).
+    /// `DRM_FORMAT_MOD_INVALID`: no explicit modifier. Only the driver that allocated the memory knows
+    /// how its pixels are arranged. This is not [`LINEAR`](Self::LINEAR).
     pub const INVALID: Self = Self(0x00ff_ffff_ffff_ffff);
 
     /// Wraps the kernel's value.
@@ -30,10 +30,10 @@ impl Modifier {
         self.0 == Self::LINEAR.0
     }
 
-    /// The name in `drm_fourcc.h` without its `DRM_FORMAT_MOD_`, or `None`: most vendors' modifiers are
-    /// sets of parameters and have none. For messages; nothing decides by it.
+    /// The name in `drm_fourcc.h` without `DRM_FORMAT_MOD_`, for messages only. `None` for most vendors'
+    /// modifiers, which are sets of parameters without a name.
     pub const fn name(self) -> Option<&'static str> {
-        // fourcc_mod_code(INTEL, n), by n.
+        // Indexed by the n of fourcc_mod_code(INTEL, n).
         const INTEL: [&str; 18] = [
             "",
             "I915_FORMAT_MOD_X_TILED",
@@ -62,7 +62,7 @@ impl Modifier {
         }
     }
 
-    /// The vendor part (`fourcc_mod_get_vendor`), 0 for the kernel's own modifiers.
+    /// The vendor (`fourcc_mod_get_vendor`); 0 for the kernel's own modifiers.
     pub const fn vendor(self) -> u8 {
         self.0.to_be_bytes()[0]
     }

@@ -9,18 +9,18 @@ use crate::image::extent::Extent;
 /// A rectangle in whole pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rectangle {
-    /// Pixels from the left; on a screen it may be negative.
+    /// Left edge in pixels; may be negative on a screen.
     pub x: i32,
-    /// Pixels from the top; on a screen it may be negative.
+    /// Top edge in pixels; may be negative on a screen.
     pub y: i32,
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
 }
 
 impl Rectangle {
-    /// A rectangle with its left upper corner at (`x`, `y`).
+    /// Makes a rectangle with its top left corner at (`x`, `y`).
     pub const fn new(x: i32, y: i32, width: u32, height: u32) -> Self {
         Self {
             x,
@@ -30,12 +30,12 @@ impl Rectangle {
         }
     }
 
-    /// Whether it has no pixel.
+    /// Whether the rectangle has no pixels.
     pub fn is_empty(self) -> bool {
         self.width == 0 || self.height == 0
     }
 
-    /// Whether it is not empty, and inside an image of this size.
+    /// Whether the rectangle is not empty and inside an image of this extent.
     pub fn is_inside(self, extent: Extent) -> bool {
         !self.is_empty()
             && self.x >= 0
@@ -44,7 +44,7 @@ impl Rectangle {
             && self.bottom() <= i64::from(extent.height)
     }
 
-    /// The part of it that is inside an image of this size.
+    /// The part of the rectangle that is inside an image of this extent; `None` if there is none.
     pub fn clipped(self, extent: Extent) -> Option<Self> {
         let (width, height) = (i64::from(extent.width), i64::from(extent.height));
         Self::between(
@@ -55,7 +55,7 @@ impl Rectangle {
         )
     }
 
-    /// How many pixels it has.
+    /// Number of pixels.
     pub fn pixels(self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
@@ -78,7 +78,8 @@ impl Rectangle {
         i64::from(self.y) + i64::from(self.height)
     }
 
-    /// `None` if nothing is between the edges. They are those of rectangles, so all of them fit.
+    /// Makes a rectangle from its edges, which are edges of rectangles, so that they fit. `None` if it
+    /// would be empty.
     fn between(left: i64, top: i64, right: i64, bottom: i64) -> Option<Self> {
         let length = |from: i64, to: i64| u32::try_from(to - from).ok().filter(|&it| it > 0);
         Some(Self {
@@ -89,7 +90,7 @@ impl Rectangle {
         })
     }
 
-    /// What both have.
+    /// The pixels that both contain; `None` if there are none.
     pub(crate) fn intersection(self, other: Self) -> Option<Self> {
         Self::between(
             i64::from(self.x.max(other.x)),
@@ -99,12 +100,12 @@ impl Rectangle {
         )
     }
 
-    /// Whether `other` has all of it.
+    /// Whether `other` contains this rectangle.
     pub(crate) fn is_within(self, other: Self) -> bool {
         self.intersection(other) == Some(self)
     }
 
-    /// The least rectangle that has both; its sides are cut at the largest that there is.
+    /// The smallest rectangle that contains both. Width and height saturate.
     pub(crate) fn joined(self, other: Self) -> Self {
         let (x, y) = (self.x.min(other.x), self.y.min(other.y));
         let length = |from: i32, to: i64| u32::try_from(to - i64::from(from)).unwrap_or(u32::MAX);
@@ -116,7 +117,7 @@ impl Rectangle {
         }
     }
 
-    /// The parts of it that are outside `other`, none of which overlap: above, below, left, right.
+    /// The parts of the rectangle outside `other`, without overlaps: above, below, left, right.
     pub(crate) fn without(self, other: Self) -> SmallVec<[Self; 4]> {
         let Some(hole) = self.intersection(other) else {
             return SmallVec::from_slice(&[self]);

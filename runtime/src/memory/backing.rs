@@ -1,4 +1,4 @@
-//! The memory behind a buffer, at one point of its life.
+//! The memory behind a buffer at one generation.
 
 use std::any::Any;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::locks::{AtomicUsize, Ordering};
 use crate::memory::ledger::Charge;
 use crate::memory::placement::Placement;
 
-/// Counts the backings that a buffer has had. A mapping is of one generation.
+/// Numbers the backings of a buffer. A mapping belongs to one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Generation(u64);
@@ -20,7 +20,7 @@ pub struct Generation(u64);
 impl Generation {
     pub(crate) const FIRST: Self = Self(1);
 
-    /// The number; it only grows.
+    /// The number. It never decreases.
     pub fn as_u64(self) -> u64 {
         self.0
     }
@@ -34,24 +34,24 @@ impl Generation {
     }
 }
 
-/// What an exporter made: the dma-buf, where it is, and the exporter's own object that it came from.
+/// Memory that an exporter has allocated: the dma-buf, its placement, and the exporter's own object.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Allocation {
-    /// The memory and its layout.
+    /// The dma-bufs and the layout of the image in them.
     pub dmabuf: DmaBuf,
-    /// Where it is.
+    /// Where the memory is.
     pub placement: Placement,
-    /// The exporter's own object (a `VkImage` and its memory). It lives as long as the backing. An
-    /// importer on the same device recognises it by downcasting and uses it as it is.
+    /// The exporter's own object, such as a `VkImage` with its memory. It lives as long as the backing.
+    /// An importer on the same device recognises it by downcasting and uses it instead of importing.
     pub origin: Arc<dyn Any + Send + Sync>,
-    /// When the memory can be used, if the exporter has work on it in flight (a first layout
-    /// transition, a clear). Everyone's first use waits for it, as for a move.
+    /// Fence of the exporter's own work that is in flight on the memory (a first layout transition, a
+    /// clear). The first use by each device waits for it, as for a move.
     pub usable_after: Option<Fence>,
 }
 
 impl Allocation {
-    /// An allocation of memory that is described by `dmabuf` and kept alive by `origin`.
+    /// Describes memory by `dmabuf`; `origin` keeps it alive.
     pub fn new(dmabuf: DmaBuf, placement: Placement, origin: Arc<dyn Any + Send + Sync>) -> Self {
         Self {
             dmabuf,
@@ -61,13 +61,13 @@ impl Allocation {
         }
     }
 
-    /// The same, with work of the exporter in flight that everyone's first use must wait for.
+    /// Sets the fence of the exporter's work that every first use must wait for.
     pub fn usable_after(mut self, fence: Fence) -> Self {
         self.usable_after = Some(fence);
         self
     }
 
-    /// Bytes of memory that it takes.
+    /// Size of all its memories, in bytes.
     pub fn bytes(&self) -> u64 {
         let memories = self.dmabuf.memories().iter();
         memories
@@ -88,11 +88,11 @@ impl fmt::Debug for Allocation {
 struct Inner {
     allocation: Allocation,
     generation: Generation,
-    /// Importers' objects of this backing that exist.
+    /// Number of importers' objects of this backing.
     maps: AtomicUsize,
-    /// Those of its memory, at whatever generation.
+    /// Number of importers' objects of the same memory, of all generations.
     memory_maps: Arc<AtomicUsize>,
-    /// What the memory counts in its heap's budget, until it is let go.
+    /// The memory's charge to the budget of its heap, until the memory is released.
     charge: Option<Charge>,
 }
 
@@ -119,8 +119,7 @@ impl Backing {
         }
     }
 
-    /// The same memory at another generation; this one lets go of its charge when it is dropped, so
-    /// the new one shares it.
+    /// The same memory as another generation. Both share the charge, which ends with the last of them.
     pub(crate) fn renewed(&self, generation: Generation) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -137,37 +136,37 @@ impl Backing {
         &self.inner.allocation
     }
 
-    /// The dma-buf.
+    /// The dma-bufs and the layout of the image in them.
     pub fn dmabuf(&self) -> &DmaBuf {
         &self.inner.allocation.dmabuf
     }
 
-    /// Where it is.
+    /// Where the memory is.
     pub fn placement(&self) -> Placement {
         self.inner.allocation.placement
     }
 
-    /// Which of the buffer's backings it is.
+    /// Which backing of the buffer this is.
     pub fn generation(&self) -> Generation {
         self.inner.generation
     }
 
-    /// Bytes of memory that it takes.
+    /// Size of its memory, in bytes.
     pub fn bytes(&self) -> u64 {
         self.inner.allocation.bytes()
     }
 
-    /// The exporter's own object, if it is a `T`.
+    /// The exporter's own object, if it has the type `T`.
     pub fn origin<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.inner.allocation.origin.clone().downcast().ok()
     }
 
-    /// How many importers' objects of this memory at this generation exist.
+    /// Number of importers' objects of this memory that belong to this generation.
     pub fn maps(&self) -> usize {
         self.inner.maps.load(Ordering::Acquire)
     }
 
-    /// Importers' objects of its memory that exist, those of other generations included.
+    /// Number of importers' objects of this memory, of all generations.
     pub(crate) fn memory_maps(&self) -> usize {
         self.inner.memory_maps.load(Ordering::Acquire)
     }
@@ -188,7 +187,7 @@ impl Backing {
     }
 }
 
-/// Counts as a mapping of a backing until it is dropped: an importer is about to make its object.
+/// Counts as a mapping of a backing until it is dropped, while an importer makes its object.
 #[derive(Debug)]
 pub(crate) struct Claim(Backing);
 

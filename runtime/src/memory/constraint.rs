@@ -1,4 +1,4 @@
-//! What a device demands of memory before it can use it.
+//! What a device requires of memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,24 +7,24 @@ use crate::image::modifier::Modifier;
 use crate::memory::backing::{Allocation, Backing};
 use crate::memory::placement::Placements;
 
-/// Where memory must be, and how an image must lie in it, for a device to use it. Made by
-/// [`AccessConstraint::default`], which demands nothing, and by setting members.
+/// Where memory must be, and how an image must be laid out in it, for a device to use it. Start from
+/// [`AccessConstraint::default`], which requires nothing, and set members.
 ///
-/// An importer says it at attach ([`Importer::constraint`](crate::Importer::constraint)). A buffer
-/// that can move is moved to fit it, before it is mapped and before it is pinned.
+/// An importer states its constraint at attach ([`Importer::constraint`](crate::Importer::constraint)).
+/// A buffer that can move is moved to satisfy it before it is mapped or pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessConstraint {
-    /// Where the device reaches memory.
+    /// Where the device can access memory.
     pub placements: Placements,
-    /// The modifiers that it takes; `None` if this constraint does not limit them.
+    /// The modifiers that the device accepts; `None` if it accepts all.
     pub modifiers: Option<Vec<Modifier>>,
-    /// Bytes of which every plane's stride must be a multiple.
+    /// Every plane's stride must be a multiple of this many bytes.
     pub stride_alignment: u32,
-    /// Bytes that every plane's stride must have exactly, for a device that chooses them itself; `None`
-    /// if the alignment is all that it demands.
+    /// The exact stride of every plane in bytes, for a device that chooses strides itself; `None` if
+    /// only the alignment matters.
     pub stride: Option<u32>,
-    /// Why the device demands all this, if that does not go without saying: errors and routes quote it.
+    /// Why the device requires this, if it is not obvious. Errors and routes quote it.
     pub because: Option<Arc<str>>,
 }
 
@@ -41,7 +41,7 @@ impl Default for AccessConstraint {
 }
 
 impl AccessConstraint {
-    /// A constraint of the place only.
+    /// A constraint on the placement only.
     pub fn placements(placements: Placements) -> Self {
         Self {
             placements,
@@ -49,7 +49,7 @@ impl AccessConstraint {
         }
     }
 
-    /// What is wrong with a backing; `None` if the device can use it.
+    /// Why the device cannot use a backing; `None` if it can.
     pub(crate) fn objection(&self, backing: &Backing) -> Option<String> {
         self.objection_to(backing.allocation())
     }
@@ -59,7 +59,7 @@ impl AccessConstraint {
         self.objection_to(allocation).is_none()
     }
 
-    /// Whether a stride of so many bytes is what the device takes.
+    /// Whether the device accepts a stride of `stride` bytes.
     pub fn takes_stride(&self, stride: u32) -> bool {
         stride.is_multiple_of(self.stride_alignment.max(1))
             && self.stride.is_none_or(|exact| exact == stride)
@@ -76,7 +76,7 @@ impl AccessConstraint {
     fn bare_objection_to(&self, allocation: &Allocation) -> Option<String> {
         if !self.placements.has(allocation.placement) {
             return Some(format!(
-                "it is in {}, and must be in {}",
+                "it is in {}, but must be in {}",
                 allocation.placement, self.placements
             ));
         }
@@ -85,14 +85,14 @@ impl AccessConstraint {
             && !modifiers.contains(&layout.modifier())
         {
             return Some(format!(
-                "its modifier is {}, and must be one of {modifiers:?}",
+                "its modifier is {}, but must be one of {modifiers:?}",
                 layout.modifier()
             ));
         }
         let mut strides = layout.planes().iter().map(|plane| plane.stride);
         let stride = strides.find(|stride| !self.takes_stride(*stride))?;
         Some(format!(
-            "its stride is {stride} bytes, and must be {}",
+            "its stride is {stride} bytes, but must be {}",
             match self.stride {
                 Some(exact) => exact.to_string(),
                 None => format!("a multiple of {}", self.stride_alignment.max(1)),
@@ -100,8 +100,8 @@ impl AccessConstraint {
         ))
     }
 
-    /// What both demand; `None` if nothing can fit both. It is no longer the demand of one party,
-    /// so it says no reason.
+    /// The constraint that satisfies both; `None` if none does. It no longer comes from one device, so
+    /// it has no reason ([`because`](Self::because)).
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         let placements = self.placements & other.placements;
         let modifiers = match (&self.modifiers, &other.modifiers) {
@@ -131,7 +131,7 @@ impl AccessConstraint {
     }
 }
 
-/// `None` if it does not fit.
+/// `None` on overflow.
 pub(crate) fn least_common_multiple(a: u32, b: u32) -> Option<u32> {
     let (mut divisor, mut rest) = (a, b);
     while rest > 0 {
@@ -147,7 +147,11 @@ impl fmt::Display for AccessConstraint {
             write!(f, ", with one of the modifiers {modifiers:?}")?;
         }
         if self.stride_alignment > 1 {
-            write!(f, ", strides multiples of {}", self.stride_alignment)?;
+            write!(
+                f,
+                ", with strides that are multiples of {}",
+                self.stride_alignment
+            )?;
         }
         if let Some(stride) = self.stride {
             write!(f, ", with a stride of {stride}")?;

@@ -1,4 +1,4 @@
-//! Who makes buffers that can move.
+//! Exporters of buffers that can move.
 
 use crate::fence::Fence;
 use crate::fence::set::FenceSet;
@@ -10,48 +10,47 @@ use crate::memory::exporter::Exporter;
 use crate::memory::placement::Placements;
 use crate::memory::pool::BackingPool;
 
-/// What became of a copy; see [`DynamicExporter::copy`].
+/// Result of [`DynamicExporter::copy`].
 #[derive(Clone, Debug)]
 pub enum Copied {
-    /// It is done, or on its way behind the fences it had to wait for: this one signals with it.
+    /// The copy is done, or queued behind the fences that it waits for. This fence signals with it.
     By(Fence),
-    /// A fence is pending that the device cannot wait for by itself. Nothing was done; ask again
-    /// when the fences are over.
+    /// The device cannot wait for one of the pending fences. Nothing was queued; call again when the
+    /// fences are over.
     NotYet,
 }
 
-/// An exporter that can move a buffer's content between places: the kernel's `dma_buf_ops` with
+/// An exporter that can move a buffer's content between placements: the kernel's `dma_buf_ops` with
 /// `pin` and `unpin` (`dma_buf_is_dynamic`).
 ///
-/// The runtime owns the contract: it decides when a move may happen, tells the importers, and orders
-/// everyone's work by fences. An exporter makes memory, copies, and takes memory back.
+/// The runtime decides when a move may happen, notifies the importers, and orders all work by fences.
+/// The exporter allocates memory, copies, and takes memory back.
 pub trait DynamicExporter: Exporter {
-    /// Where a buffer of this description can be.
+    /// Where the exporter can place a buffer of this description.
     ///
     /// # Errors
     /// As [`Exporter::modifiers`].
     fn placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError>;
 
-    /// Makes memory that fits `wanted`, in the first of its placements that the exporter has, with
-    /// no content; from a pool if it has one. No reservation is held, so it may take its time. On
-    /// error nothing is left behind.
+    /// Allocates memory that satisfies `wanted`, in the first of its placements that the exporter has.
+    /// The content is undefined; the memory may come from a pool. No reservation is held, so this may
+    /// be slow. On error nothing is left allocated.
     ///
     /// # Errors
-    /// [`ExportError`] by cause; [`ExportError::NoPlacement`] if it has none of the placements.
+    /// [`ExportError`] by cause; [`ExportError::NoPlacement`] if the exporter has none of the placements.
     fn allocate_in(
         &self,
         desc: &BufferDesc,
         wanted: &AccessConstraint,
     ) -> Result<Allocation, ExportError>;
 
-    /// Copies the content of `from` to `to` once `after` is over, both of this exporter. No
-    /// reservation is held, but everyone who wants to use the buffer waits: it queues the copy on a
-    /// device or does it, and does not wait for `after`. Whatever the copy needs (both images, a
-    /// command buffer) lives until it is done, even if the backings are dropped.
+    /// Copies the content of `from` to `to` once `after` is over. Both were allocated by this exporter.
+    /// No reservation is held, but all users of the buffer wait, so this queues the copy on a device
+    /// or performs it, and never waits for `after`. The exporter keeps what the copy needs (both images,
+    /// a command buffer) until it is done, even if the backings are dropped.
     ///
     /// # Errors
-    /// [`ExportError::Device`]: nothing was copied and nothing is on its way; the buffer stays where
-    /// it was.
+    /// [`ExportError::Device`]: nothing was copied or queued; the buffer stays in its old memory.
     fn copy(
         &self,
         desc: &BufferDesc,
@@ -60,29 +59,30 @@ pub trait DynamicExporter: Exporter {
         after: &FenceSet,
     ) -> Result<Copied, ExportError>;
 
-    /// Takes back memory that no buffer has and no importer maps, to be used again or freed once
-    /// the fences are over. Does not block.
+    /// Takes back memory that no buffer uses and no importer maps, to reuse or free it once `after` is
+    /// over. Does not block.
     fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet);
 
-    /// The pool in which the exporter keeps memory for its next buffers, if it has one; its clones
-    /// share it. A [`Residency`](crate::Residency) counts what is in it, and takes out what does not
-    /// fit into the budget.
+    /// The pool in which the exporter keeps memory for its next buffers, if it has one. Clones of the
+    /// exporter share it. A [`Residency`](crate::Residency) counts the pooled memory, and takes out what
+    /// does not fit into the budget.
     fn pool(&self) -> Option<&BackingPool> {
         None
     }
 
-    /// The buffer's first pin (`dma_buf_ops.pin`): its memory is held where it is until
-    /// [`unpin`](Self::unpin). An exporter whose memory others could move (a kernel driver with
-    /// pageable memory) says here that they must not. Does not block and calls nothing of this crate.
+    /// Called for a buffer's first pin (`dma_buf_ops.pin`): its memory must not move until
+    /// [`unpin`](Self::unpin). Needed by an exporter whose memory others can move, such as a kernel
+    /// driver with pageable memory. Must not block or call this crate.
     ///
     /// # Errors
-    /// [`ExportError::Device`]: the pin is refused.
+    /// [`ExportError::Device`]: the exporter refuses the pin.
     fn pin(&self, backing: &Backing) -> Result<(), ExportError> {
         let _ = backing;
         Ok(())
     }
 
-    /// The buffer's last pin has gone (`dma_buf_ops.unpin`). As [`pin`](Self::pin).
+    /// Called after a buffer's last pin is removed (`dma_buf_ops.unpin`). As for [`pin`](Self::pin), must
+    /// not block or call this crate.
     fn unpin(&self, backing: &Backing) {
         let _ = backing;
     }

@@ -11,65 +11,65 @@ use crate::image::modifier::Modifier;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The description is wrong in itself.
+    /// The description itself is not valid.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// Protected memory is not offered.
-    #[error("'{name}' asks for protected memory, which no exporter here offers")]
+    /// No exporter offers protected memory yet.
+    #[error("'{name}' asks for protected memory, which no exporter offers")]
     ProtectedMemory {
-        /// The buffer's name.
+        /// Name of the buffer.
         name: String,
     },
-    /// The device cannot make this format for these uses at all.
+    /// The device cannot export this format for these uses, with any modifier.
     #[error("{exporter} cannot export {format} for {usage:?}")]
     UnsupportedFormat {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// The uses.
+        /// The uses that were requested.
         usage: crate::image::buffer_desc::Usage,
     },
-    /// The device can make the format, but with none of the modifiers that were asked for.
+    /// The device can export the format, but with none of the requested modifiers.
     #[error(
         "{exporter} cannot export {format} with any of the modifiers {asked:?}; it offers {offered:?}"
     )]
     UnsupportedModifier {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What was asked for.
+        /// The modifiers that were requested.
         asked: Vec<Modifier>,
-        /// What there is.
+        /// The modifiers that the exporter offers.
         offered: Vec<Modifier>,
     },
-    /// The image is larger than the device can make.
+    /// The image is larger than the device supports.
     #[error("{exporter} cannot export an image of {extent}: its limit is {maximum}")]
     TooLarge {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// What was asked for.
+        /// The extent that was requested.
         extent: Extent,
         /// The device's limit for this format and these uses.
         maximum: Extent,
     },
-    /// The exporter has none of the placements that were asked for.
-    #[error("{exporter} cannot make memory in {wanted}; it offers {offered}")]
+    /// The exporter has none of the requested placements.
+    #[error("{exporter} cannot allocate memory in {wanted}; it offers {offered}")]
     NoPlacement {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// What was asked for.
+        /// The placements that were requested.
         wanted: crate::memory::placement::Placements,
-        /// What there is.
+        /// The placements that the exporter offers.
         offered: crate::memory::placement::Placements,
     },
-    /// Residency has no room for it.
+    /// The residency has no room for the buffer.
     #[error("there is no room for '{name}'")]
     NoSpace {
-        /// The buffer's name.
+        /// Name of the buffer.
         name: String,
-        /// Why not.
+        /// Why there is no room.
         source: Box<crate::memory::no_room_error::ResidencyError>,
     },
     /// This thread holds a reservation: it has an open submission, or is in an invalidate callback.
@@ -77,38 +77,38 @@ pub enum ExportError {
         "'{name}' cannot be made now: this thread has an open submission, or is in an invalidate callback"
     )]
     WouldDeadlock {
-        /// The buffer's name.
+        /// Name of the buffer.
         name: String,
     },
-    /// What the device exported is not what it said: the dma-buf is smaller than its image.
+    /// The device exported a dma-buf that is smaller than its image.
     #[error("{exporter} exported a dma-buf of {actual} bytes for an image that needs {required}")]
     MemoryTooSmall {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
         /// Bytes that the image needs.
         required: u64,
         /// Bytes that the dma-buf has.
         actual: u64,
     },
-    /// The exported dma-buf failed its checks.
+    /// The exported dma-buf is not valid.
     #[error("the exported dma-buf is not valid")]
     DmaBuf(#[from] DmaBufError),
-    /// The device lacks something that exporting needs.
+    /// The device lacks an extension or feature that exporting needs.
     #[error("{exporter} cannot export dma-bufs: it lacks {missing}")]
     MissingFeature {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// The extension or feature.
+        /// Name of the extension or feature.
         missing: &'static str,
     },
-    /// An operation of the device failed.
+    /// A call to the device's driver failed.
     #[error("{operation} failed on {exporter}")]
     Device {
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// The device's operation.
+        /// The call that failed.
         operation: &'static str,
-        /// Its error.
+        /// Error returned by the device.
         source: BoxError,
     },
 }

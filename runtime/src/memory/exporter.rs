@@ -1,4 +1,4 @@
-//! Who makes buffers.
+//! Exporters of buffers.
 
 use std::fmt;
 
@@ -10,19 +10,18 @@ use crate::memory::export_error::ExportError;
 
 /// A source of dma-buf memory: a Vulkan device, a dma-heap, a display's dumb buffers.
 ///
-/// Implementations are cheap handles; `SharedBuffer` keeps one.
+/// Implementations are cheap handles. Each buffer keeps a clone.
 pub trait Exporter: Send + Sync + fmt::Debug {
-    /// Who this is, for reports and errors: "Vulkan llvmpipe", "dma-heap system".
+    /// Name for reports and errors, such as "Vulkan llvmpipe" or "dma-heap system".
     fn name(&self) -> &str;
 
-    /// The modifiers with which `desc` can be made, best first.
+    /// The modifiers with which the exporter can allocate `desc`, best first.
     ///
     /// # Errors
-    /// [`ExportError::UnsupportedFormat`], [`ExportError::TooLarge`] and the like when there are
-    /// none.
+    /// [`ExportError::UnsupportedFormat`], [`ExportError::TooLarge`] and the like if there is none.
     fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError>;
 
-    /// Makes a buffer with one of `modifiers` and exports it. On error nothing is left behind.
+    /// Allocates a buffer with one of `modifiers` and exports it. On error nothing is left allocated.
     ///
     /// # Errors
     /// [`ExportError`] by cause.
@@ -32,18 +31,19 @@ pub trait Exporter: Send + Sync + fmt::Debug {
         modifiers: &[Modifier],
     ) -> Result<Allocation, ExportError>;
 
-    /// An importer is about to use memory that this exporter has made: a device makes its object of
-    /// it, or its descriptors leave the library. What was put off until then (an image's first
-    /// layout transition) is done or begun now, as in the kernel's `dma_buf_ops.map_dma_buf`.
-    /// Whatever work is in flight is the fence that comes back: everyone's uses wait for it, as for
-    /// a move.
+    /// Prepares memory that this exporter has allocated for use outside the exporter: a
+    /// device is about to import it, or its descriptors are about to leave the library. The exporter
+    /// does or submits the work that it has deferred until now (an image's first layout transition),
+    /// as in the kernel's `dma_buf_ops.map_dma_buf`. Returns the fence of work in flight, which all uses
+    /// wait for, as for a move.
     ///
-    /// Called before *every* import and export, by several threads at once, with no buffer locked. So
-    /// it does things once, and each caller gets the fence while it is pending. Must not wait for work.
+    /// Called before *every* import and export, by several threads at once, with no buffer locked. The
+    /// exporter must do the work only once, and return its fence to each caller while it is pending.
+    /// Must not wait for work.
     ///
     /// # Errors
-    /// [`ExportError`] by cause. Then the memory is not mapped or exported, and the next one tries
-    /// again.
+    /// [`ExportError`] by cause. The memory is not mapped or exported then, and the next import or
+    /// export calls this again.
     fn prepare(&self, backing: &Backing) -> Result<Option<Fence>, ExportError> {
         let _ = backing;
         Ok(None)

@@ -12,39 +12,41 @@ use crate::memory::placement::Placement;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The layout is wrong in itself.
+    /// The layout itself is not valid.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The device does not know the format, for these uses.
-    #[error("{importer} cannot import {format}; it takes {supported:?}")]
+    /// The device does not support the format for these uses.
+    #[error("{importer} cannot import {format}; it supports {supported:?}")]
     UnsupportedFormat {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What it takes, as far as it says.
+        /// The formats that the device supports, as far as it reports them.
         supported: Vec<Fourcc>,
     },
-    /// The device knows the format, but not with this modifier.
-    #[error("{importer} cannot import {format} with modifier {modifier}; it takes {supported:?}")]
+    /// The device supports the format, but not with this modifier.
+    #[error(
+        "{importer} cannot import {format} with modifier {modifier}; it supports {supported:?}"
+    )]
     UnsupportedModifier {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The buffer's modifier.
         modifier: Modifier,
-        /// What it takes.
+        /// The modifiers that the device supports.
         supported: Vec<Modifier>,
     },
-    /// The modifier asks for another number of planes than the buffer has.
+    /// The buffer does not have the number of planes that the modifier requires.
     #[error(
-        "{importer} expects {expected} plane(s) for {format} with modifier {modifier}, the buffer has {given}"
+        "{importer} expects {expected} plane(s) for {format} with modifier {modifier}, but the buffer has {given}"
     )]
     PlaneCount {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The modifier.
         modifier: Modifier,
@@ -53,93 +55,93 @@ pub enum ImportError {
         /// Planes that the buffer has.
         given: usize,
     },
-    /// Planes lie in several memories, and the device wants them in one.
+    /// The planes are in several dma-bufs, and the device requires one.
     #[error("{importer} cannot import {format} with planes in several dma-bufs: {reason}")]
     Disjoint {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What is in the way.
+        /// Why the device requires one dma-buf.
         reason: &'static str,
     },
-    /// The image is larger than the device can read.
+    /// The image is larger than the device supports.
     #[error("{importer} cannot import an image of {extent}: its limit is {maximum}")]
     TooLarge {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The image's size.
+        /// Size of the image.
         extent: Extent,
         /// The device's limit.
         maximum: Extent,
     },
-    /// The image is smaller than the device can read.
-    #[error("{importer} cannot import an image of {extent}: it takes no less than {minimum}")]
+    /// The image is smaller than the device supports.
+    #[error("{importer} cannot import an image of {extent}: its minimum is {minimum}")]
     TooSmall {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The image's size.
+        /// Size of the image.
         extent: Extent,
         /// The device's limit.
         minimum: Extent,
     },
-    /// The memory has fewer bytes than the device needs for this image.
-    #[error("{importer} needs {required} bytes for this image, the dma-buf has {actual}")]
+    /// The dma-buf is smaller than the device requires for this image.
+    #[error("{importer} needs {required} bytes for this image, but the dma-buf has {actual}")]
     MemoryTooSmall {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
         /// Bytes that the device needs.
         required: u64,
         /// Bytes that the dma-buf has.
         actual: u64,
     },
-    /// The device cannot read memory of this kind or in this place.
+    /// The device cannot access memory of this kind or placement.
     #[error("{importer} cannot use memory in {placement}: {reason}")]
     Unreachable {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
         /// Where the memory is.
         placement: Placement,
         /// The device's reason.
         reason: String,
     },
-    /// The device lacks something that importing needs.
+    /// The device lacks an extension or capability that importing needs.
     #[error("{importer} cannot import dma-bufs: it lacks {missing}")]
     MissingFeature {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The extension or capability.
+        /// Name of the extension or capability.
         missing: &'static str,
     },
-    /// The driver looked at the memory and its layout and refused them, without a reason that can be
-    /// told apart. It would refuse them again.
+    /// The driver refused the memory or its layout without a more specific reason. It would refuse
+    /// them again.
     #[error("{importer} refuses the buffer in {operation}")]
     Refused {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The device's operation.
+        /// The call that failed.
         operation: &'static str,
-        /// Its error.
+        /// Error returned by the device.
         source: BoxError,
     },
     /// A dma-buf operation failed.
     #[error(transparent)]
     DmaBuf(#[from] DmaBufError),
-    /// An operation of the device failed.
+    /// A call to the device's driver failed.
     #[error("{operation} failed on {importer}")]
     Device {
-        /// The importer.
+        /// Name of the importer.
         importer: String,
-        /// The device's operation.
+        /// The call that failed.
         operation: &'static str,
-        /// Its error.
+        /// Error returned by the device.
         source: BoxError,
     },
 }
 
 impl ImportError {
-    /// Whether the device cannot use such a buffer at all, now or later: a shadow is the way then
-    /// ([`route`](crate::route)). The others are failures that may pass, of memory or descriptors.
+    /// Whether the device can never use such a buffer directly, so that it needs a shadow
+    /// ([`route`](crate::route)). Other errors may be temporary, such as a lack of memory or descriptors.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::DmaBuf(_) | Self::Device { .. })
     }

@@ -1,4 +1,4 @@
-//! How many bytes each place has in use, and may have.
+//! The bytes in use in each placement, and their limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Default for Heap {
     }
 }
 
-/// The books of a residency.
+/// Accounts for the memory of a residency, by placement.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     heaps: [Heap; Placement::COUNT],
@@ -55,7 +55,7 @@ impl Ledger {
         budget.min(heap.reported.load(Ordering::Acquire))
     }
 
-    /// Enters `bytes` if there is room for them.
+    /// Charges `bytes` if they fit into the limit.
     pub(crate) fn charge(self: &Arc<Self>, placement: Placement, bytes: u64) -> Option<Charge> {
         let limit = self.limit(placement);
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
@@ -85,15 +85,15 @@ impl Drop for ChargeInner {
     }
 }
 
-/// Bytes that count until this and its clones are dropped.
+/// Bytes that count as used until this and its clones are dropped.
 #[derive(Clone)]
 pub(crate) struct Charge {
     inner: Arc<ChargeInner>,
 }
 
 impl Charge {
-    /// The same with what the memory turned out to take, which may be more than there is room for:
-    /// the next allocation sees it.
+    /// Sets the charge to the size that the allocation turned out to have. The sum may exceed the limit;
+    /// the next allocation takes that into account.
     pub(crate) fn resized(self, bytes: u64) -> Self {
         let used = &self.inner.ledger.heap(self.inner.placement).used;
         let before = self.inner.bytes.swap(bytes, Ordering::AcqRel);

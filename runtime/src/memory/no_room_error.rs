@@ -1,56 +1,56 @@
-//! Why there is no room.
+//! Why a placement has no room.
 
 use crate::memory::pins::PinReport;
 use crate::memory::placement::Placement;
 
-/// Why a heap has no room for a buffer.
+/// Why a placement has no room for a buffer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResidencyError {
-    /// It alone is larger than the whole budget.
+    /// The buffer is larger than the whole budget.
     #[error("{bytes} bytes are more than the whole budget of {limit} bytes of {placement}")]
     TooLarge {
-        /// Where.
+        /// The placement.
         placement: Placement,
-        /// What is needed.
+        /// Bytes that the buffer needs.
         bytes: u64,
-        /// The budget.
+        /// The budget in bytes.
         limit: u64,
     },
-    /// Nothing can be moved out of the way.
+    /// The placement is full, and nothing in it can be moved out.
     #[error(
         "{placement} is full ({used} of {limit} bytes used, {bytes} needed) and nothing in it can move: {}",
         Holders(pins)
     )]
     Full {
-        /// Where.
+        /// The placement.
         placement: Placement,
-        /// What is needed.
+        /// Bytes that the buffer needs.
         bytes: u64,
-        /// What is in use.
+        /// Bytes in use.
         used: u64,
-        /// The budget.
+        /// The budget in bytes.
         limit: u64,
-        /// Every pin there, with the buffer's name.
+        /// Every pin in the placement, with the name of its buffer.
         pins: Vec<(String, PinReport)>,
     },
     /// Buffers have moved away, but their old memory is still in use.
     #[error(
-        "{bytes} bytes of {placement} were not let go in time by: {}",
+        "{bytes} bytes of {placement} were not released in time by: {}",
         holders.join("; ")
     )]
     NotLetGo {
-        /// Where.
+        /// The placement.
         placement: Placement,
-        /// What is needed.
+        /// Bytes that the buffer needs.
         bytes: u64,
-        /// Each old backing: the buffer, and who maps it or has not finished with it.
+        /// For each old backing, the buffer and who still maps or uses it.
         holders: Vec<String>,
     },
-    /// Everything that could move has just come back: moving it would be thrashing.
+    /// Everything that could be moved out has just come back. Moving it again would thrash.
     #[error("everything in {placement} was used too recently to make room")]
     Busy {
-        /// Where.
+        /// The placement.
         placement: Placement,
     },
 }

@@ -1,4 +1,4 @@
-//! The pins of a memory: who holds it in place, what for and since when.
+//! Pins: who holds a memory in place, what for and since when.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use serde::Serialize;
 use crate::clock::Moment;
 use crate::ids::{AttachmentId, PinId};
 
-/// One pin, as reports and refusals name it.
+/// One pin, for reports and errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PinReport {
-    /// The attachment that pins.
+    /// The attachment that holds the pin.
     pub attachment: AttachmentId,
-    /// What for: "scanout Virtual-1", or who is attached.
+    /// What the pin is for, such as "scanout Virtual-1", or the name of the importer.
     pub label: Arc<str>,
-    /// Since when.
+    /// When it was taken.
     pub since: Moment,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for PinReport {
     }
 }
 
-/// Pins in a row, for errors.
+/// Displays a list of pins, for errors.
 pub(crate) struct Pins<'a>(pub(crate) &'a [PinReport]);
 
 impl fmt::Display for Pins<'_> {
@@ -49,7 +49,7 @@ impl fmt::Display for Pins<'_> {
     }
 }
 
-/// One pin in a buffer's list.
+/// A pin in a buffer's list.
 pub(crate) struct PinRecord {
     pub(crate) id: PinId,
     pub(crate) report: PinReport,

@@ -1,30 +1,30 @@
-//! Where memory is.
+//! Placements: where memory is.
 
 use std::fmt;
 
 use bitflags::bitflags;
 use serde::Serialize;
 
-/// Where memory is, as its exporter says.
+/// Where memory is, as stated by its exporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Placement {
-    /// Memory of a device.
+    /// Device memory.
     Device,
-    /// Memory of the host that is there for devices: a dma-heap's.
+    /// Host memory that is meant for devices, such as that of a dma-heap.
     Host,
-    /// Memory of the host that belongs to a memfd (the kernel's shmem), made a dma-buf by udmabuf.
+    /// Host memory of a memfd (the kernel's shmem), which udmabuf has made a dma-buf.
     Shmem,
-    /// The buffer came from outside, and its place is not known.
+    /// The buffer was allocated outside this library, and its placement is not known.
     Unknown,
 }
 
 impl Placement {
-    /// How many there are.
+    /// Number of placements.
     pub(crate) const COUNT: usize = 4;
 
-    /// A number below [`COUNT`](Self::COUNT), for tables.
+    /// Index into tables of [`COUNT`](Self::COUNT) entries.
     pub(crate) fn index(self) -> usize {
         match self {
             Self::Device => 0,
@@ -34,7 +34,7 @@ impl Placement {
         }
     }
 
-    /// Every placement that an exporter can name.
+    /// Every placement in which an exporter can allocate.
     pub(crate) const ALL: [Self; 3] = [Self::Device, Self::Host, Self::Shmem];
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Placement {
 }
 
 bitflags! {
-    /// Several placements.
+    /// A set of placements.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct Placements: u8 {
         /// [`Placement::Device`].
@@ -65,7 +65,7 @@ bitflags! {
 }
 
 impl Placements {
-    /// Whether `placement` is among them.
+    /// Whether the set contains `placement`.
     pub fn has(self, placement: Placement) -> bool {
         self.contains(placement.into())
     }

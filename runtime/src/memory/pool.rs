@@ -1,4 +1,4 @@
-//! Memory that waits for its next buffer.
+//! A pool of memory for later buffers.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::memory::backing::Allocation;
 use crate::memory::constraint::AccessConstraint;
 use crate::memory::placement::Placement;
 
-/// Whatever makes memory the same to a buffer.
+/// What must be equal for a buffer to reuse memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shape {
     extent: Extent,
@@ -40,18 +40,18 @@ struct Idle {
     after: FenceSet,
 }
 
-/// A pool of backings for a [`DynamicExporter`](crate::DynamicExporter): making memory that devices
+/// A pool of memory for a [`DynamicExporter`](crate::DynamicExporter). Allocating memory that devices
 /// can share may cost a hundred times what copying into it costs.
 ///
-/// It holds whole allocations, each with the fences that must be over before it is used again, up to
-/// a number of bytes; the oldest go first.
+/// It holds whole allocations, each with the fences that must be over before it is reused. Above a limit
+/// in bytes the oldest are removed.
 pub struct BackingPool {
     idle: Mutex<VecDeque<Idle>>,
     limit: u64,
 }
 
 impl BackingPool {
-    /// A pool that keeps `limit` bytes at most.
+    /// Makes a pool that keeps at most `limit` bytes.
     pub fn new(limit: u64) -> Self {
         Self {
             idle: Mutex::new(VecDeque::new()),
@@ -59,9 +59,9 @@ impl BackingPool {
         }
     }
 
-    /// Takes memory for a buffer of this description that fits `wanted` out of the pool. If its fences
-    /// are pending, they are joined into [`Allocation::usable_after`] when they are one; memory with
-    /// more pending fences stays.
+    /// Takes memory for a buffer of this description that satisfies `wanted` out of the pool. If one of
+    /// its fences is pending, that becomes [`Allocation::usable_after`]. Memory with more than one
+    /// pending fence stays in the pool.
     pub fn take(&self, desc: &BufferDesc, wanted: &AccessConstraint) -> Option<Allocation> {
         let shape = Shape::of(desc);
         let mut idle = lock(&self.idle);
@@ -70,7 +70,7 @@ impl BackingPool {
                 && wanted.fits(&entry.allocation)
                 && entry.after.pending().count() <= 1
         };
-        // The freshest: its pages are in caches.
+        // Take the most recent one, whose pages may still be in caches.
         let index = idle.iter().rposition(fits)?;
         let entry = idle.remove(index)?;
         drop(idle);
@@ -79,9 +79,9 @@ impl BackingPool {
         Some(allocation)
     }
 
-    /// Keeps memory for another buffer, once the fences are over. What the pool has no room for is
-    /// returned, to be freed when its fences are over.
-    #[must_use = "what the pool has no room for is to be freed after its fences"]
+    /// Adds memory to the pool, for reuse once `after` is over. Returns the memory that exceeds the
+    /// limit; the caller frees it when its fences are over.
+    #[must_use = "memory that exceeds the limit must be freed after its fences"]
     pub fn put(
         &self,
         desc: &BufferDesc,
@@ -105,7 +105,7 @@ impl BackingPool {
         out
     }
 
-    /// Bytes of a place that are in the pool.
+    /// Bytes of one placement that are in the pool.
     pub fn bytes(&self, placement: Placement) -> u64 {
         let idle = lock(&self.idle);
         idle.iter()
@@ -114,8 +114,8 @@ impl BackingPool {
             .sum()
     }
 
-    /// Takes memory of a place whose fences are over out of the pool, the oldest first, until that are
-    /// `bytes`. Dropping it frees it.
+    /// Takes memory of one placement out of the pool, oldest first, until it amounts to `bytes`. Memory
+    /// with pending fences stays. Dropping the result frees the memory.
     pub fn shrink(&self, placement: Placement, bytes: u64) -> Vec<Allocation> {
         let mut idle = lock(&self.idle);
         let mut out = Vec::new();
@@ -135,7 +135,7 @@ impl BackingPool {
         out
     }
 
-    /// Everything, with the fences: for an exporter that goes.
+    /// Empties the pool and returns the memory with its fences, for an exporter that is being destroyed.
     pub fn drain(&self) -> Vec<(Allocation, FenceSet)> {
         let all = std::mem::take(&mut *lock(&self.idle));
         all.into_iter()

@@ -1,4 +1,4 @@
-//! `linux/dma-buf.h`.
+//! The ioctls of `linux/dma-buf.h`.
 
 use std::ffi::CStr;
 use std::io;
@@ -6,14 +6,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::access::Access;
 
-/// `DMA_BUF_MAGIC` of `linux/magic.h`: what fstatfs(2) says of a dma-buf.
+/// `DMA_BUF_MAGIC` of `linux/magic.h`: the `f_type` that fstatfs(2) returns for a dma-buf.
 pub(crate) const DMA_BUF_MAGIC: u64 = 0x444d_4142;
 
 const SYNC_READ: u64 = 1;
 const SYNC_WRITE: u64 = 2;
 const SYNC_END: u64 = 1 << 2;
 
-/// `struct dma_buf_export_sync_file`, and with the same members `struct dma_buf_import_sync_file`.
+/// `struct dma_buf_export_sync_file`, and `struct dma_buf_import_sync_file`, which has the same members.
 #[repr(C)]
 struct SyncFileArgument {
     flags: u32,
@@ -34,13 +34,13 @@ mod ioctls {
 fn access_flags(access: Access) -> u32 {
     match access {
         Access::Read => 1,
-        // DMA_BUF_SYNC_RW: a writer must also see what others wrote.
+        // DMA_BUF_SYNC_RW: a writer may also read.
         Access::Write => 3,
     }
 }
 
-/// `DMA_BUF_IOCTL_SYNC`, begun again when a signal interrupts it (the kernel's documentation of the
-/// ioctl asks for that on EINTR and EAGAIN).
+/// `DMA_BUF_IOCTL_SYNC`. Restarts on EINTR and EAGAIN, as the kernel's documentation of the ioctl
+/// requires.
 pub(crate) fn sync(fd: BorrowedFd<'_>, access: Access, end: bool) -> io::Result<()> {
     let direction = match access {
         Access::Read => SYNC_READ,
@@ -57,7 +57,7 @@ pub(crate) fn sync(fd: BorrowedFd<'_>, access: Access, end: bool) -> io::Result<
     }
 }
 
-/// `DMA_BUF_SET_NAME`: `name` must have at most 31 bytes (`DMA_BUF_NAME_LEN` is 32).
+/// `DMA_BUF_SET_NAME`. `name` has at most 31 bytes (`DMA_BUF_NAME_LEN` is 32).
 pub(crate) fn set_name(fd: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     // SAFETY: the kernel reads a string of at most 32 bytes, and `name` ends in a zero byte.
     unsafe { ioctls::set_name(fd.as_raw_fd(), name.as_ptr()) }?;

@@ -1,4 +1,4 @@
-//! `linux/dma-heap.h`.
+//! The ioctl of `linux/dma-heap.h`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -16,7 +16,7 @@ mod ioctls {
     nix::ioctl_readwrite!(allocate, b'H', 0, super::AllocationData);
 }
 
-/// `DMA_HEAP_IOCTL_ALLOC`: a new dma-buf of at least `size` bytes.
+/// `DMA_HEAP_IOCTL_ALLOC`: allocates a dma-buf of at least `size` bytes.
 pub(crate) fn allocate(heap: BorrowedFd<'_>, size: u64) -> io::Result<OwnedFd> {
     let flags = nix::libc::O_RDWR | nix::libc::O_CLOEXEC;
     let mut data = AllocationData {

@@ -1,4 +1,4 @@
-//! A shared mapping of a dma-buf, read and written by copies only.
+//! A shared mapping of a dma-buf, accessed only by copies.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -7,18 +7,18 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Memory of a dma-buf in this process. Devices may write it at any time, so no reference to it is
-/// ever made: bytes are copied in and out through raw pointers.
+/// Memory of a dma-buf, mapped into this process. Devices may write it at any time, so there is never a
+/// reference to it. Bytes are copied in and out through raw pointers.
 #[derive(Debug)]
 pub(crate) struct SharedMapping {
     address: NonNull<u8>,
     length: NonZeroUsize,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread; nothing in it depends on the thread.
+// SAFETY: the mapping belongs to the process, and nothing in it depends on a thread.
 unsafe impl Send for SharedMapping {}
-// SAFETY: through a shared reference bytes are only copied out; copying in takes `&mut`. Another
-// mapping of the same memory races as the device does, which can change pixels but no Rust value.
+// SAFETY: bytes are copied only through raw pointers, and no Rust value lives in the memory. A race with
+// another thread, another mapping or a device can change pixels, but never a Rust value.
 unsafe impl Sync for SharedMapping {}
 
 impl SharedMapping {
@@ -29,7 +29,7 @@ impl SharedMapping {
         } else {
             ProtFlags::PROT_READ
         };
-        // SAFETY: no address is asked for, so no existing mapping is replaced.
+        // SAFETY: no address is requested, so no existing mapping is replaced.
         let address = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd, 0) }?;
         Ok(Self {
             address: address.cast(),
@@ -37,19 +37,19 @@ impl SharedMapping {
         })
     }
 
-    /// Where it begins.
+    /// Address of the first byte.
     pub(crate) fn address(&self) -> NonNull<u8> {
         self.address
     }
 
-    /// How many bytes it has.
+    /// Length in bytes.
     pub(crate) fn length(&self) -> NonZeroUsize {
         self.length
     }
 
     fn check(&self, offset: usize, bytes: usize) {
-        // The callers have checked rows against the layout, and the layout against the memory's
-        // size; this holds the line should one of them ever be wrong.
+        // Callers have checked rows against the layout, and the layout against the size of the memory.
+        // This catches a mistake in those checks.
         assert!(
             offset
                 .checked_add(bytes)
@@ -66,8 +66,8 @@ impl SharedMapping {
         self.check(offset, destination.len());
         // SAFETY: `check` has just shown that the offset lies inside the mapping.
         let source = unsafe { self.address.add(offset) };
-        // SAFETY: `check` covers the whole range; `destination` is ours alone and cannot overlap a
-        // mapping that no reference points into.
+        // SAFETY: `check` covers the whole range. `destination` is an exclusive reference, so it does not
+        // overlap the mapping, into which no reference points.
         unsafe {
             source
                 .as_ptr()
@@ -86,8 +86,8 @@ impl SharedMapping {
         let source = unsafe { self.address.add(offset) };
         // SAFETY: as above.
         let destination = unsafe { target.address.add(target_offset) };
-        // SAFETY: both ranges are inside their mappings, and no reference points into either; `copy`
-        // allows that both are the same memory.
+        // SAFETY: both ranges are inside their mappings, and no reference points into either. `copy`
+        // allows ranges that overlap.
         unsafe { source.as_ptr().copy_to(destination.as_ptr(), bytes) };
     }
 
@@ -99,8 +99,8 @@ impl SharedMapping {
         self.check(offset, source.len());
         // SAFETY: `check` has just shown that the offset lies inside the mapping.
         let destination = unsafe { self.address.add(offset) };
-        // SAFETY: `check` covers the whole range; `source` cannot overlap a mapping that no
-        // reference points into.
+        // SAFETY: `check` covers the whole range. `source` is a reference, so it does not overlap the
+        // mapping, into which no reference points.
         unsafe {
             destination
                 .as_ptr()

@@ -1,4 +1,4 @@
-//! `linux/sync_file.h`.
+//! The ioctls of `linux/sync_file.h`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -50,23 +50,24 @@ mod ioctls {
     nix::ioctl_write_ptr!(set_deadline, b'>', 5, super::SetDeadline);
 }
 
-/// What `SYNC_IOC_FILE_INFO` tells.
+/// Result of `SYNC_IOC_FILE_INFO`.
 pub(crate) struct FileInfo {
-    /// Zero bytes fill it up; it need not end in one.
+    /// Padded with zero bytes; a name of full length has none.
     pub(crate) name: [u8; 32],
     /// 1 signalled, 0 active, negative errno when it ended in an error.
     pub(crate) status: i32,
-    /// Fences in the file.
+    /// Number of fences in the file.
     pub(crate) fences: u32,
 }
 
-/// `SYNC_IOC_FILE_INFO` without the list of fences; `ENOTTY` when the descriptor is no sync_file.
+/// `SYNC_IOC_FILE_INFO` without the list of fences. Fails with `ENOTTY` if the descriptor is not a
+/// sync_file.
 pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<FileInfo> {
     info_with(fd, &mut [])
 }
 
-/// The same, and the fences into `list`, which must be as long as the file has fences: `EINVAL` if it
-/// is shorter.
+/// `SYNC_IOC_FILE_INFO` with the list of fences, into `list`. Fails with `EINVAL` if the file has more
+/// fences than `list` has entries.
 pub(crate) fn info_with(fd: BorrowedFd<'_>, list: &mut [FenceInfo]) -> io::Result<FileInfo> {
     let room = u32::try_from(list.len()).unwrap_or(0);
     let mut info = Info {
@@ -88,7 +89,7 @@ pub(crate) fn info_with(fd: BorrowedFd<'_>, list: &mut [FenceInfo]) -> io::Resul
     })
 }
 
-/// An entry to be written by [`info_with`].
+/// An empty entry for [`info_with`].
 pub(crate) const NO_FENCE: FenceInfo = FenceInfo {
     timeline: [0; 32],
     driver: [0; 32],
@@ -97,7 +98,7 @@ pub(crate) const NO_FENCE: FenceInfo = FenceInfo {
     timestamp_ns: 0,
 };
 
-/// `SYNC_IOC_SET_DEADLINE`, in nanoseconds of `CLOCK_MONOTONIC`.
+/// `SYNC_IOC_SET_DEADLINE`; the deadline is in nanoseconds of `CLOCK_MONOTONIC`.
 pub(crate) fn set_deadline(fd: BorrowedFd<'_>, deadline_ns: u64) -> io::Result<()> {
     let data = SetDeadline {
         deadline_ns,
@@ -108,7 +109,7 @@ pub(crate) fn set_deadline(fd: BorrowedFd<'_>, deadline_ns: u64) -> io::Result<(
     Ok(())
 }
 
-/// `SYNC_IOC_MERGE`: a new sync_file that signals when both have.
+/// `SYNC_IOC_MERGE`: makes a sync_file that signals when both have signalled.
 pub(crate) fn merge(fd: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut name = [0; 32];
     name[..8].copy_from_slice(b"dmashare");

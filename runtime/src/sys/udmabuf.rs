@@ -1,4 +1,4 @@
-//! `linux/udmabuf.h`.
+//! The ioctl of `linux/udmabuf.h`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,7 +18,7 @@ mod ioctls {
     nix::ioctl_write_ptr!(create, b'u', 0x42, super::Create);
 }
 
-/// `UDMABUF_CREATE`: a dma-buf over the first `size` bytes (whole pages) of a sealed memfd.
+/// `UDMABUF_CREATE`: makes a dma-buf of the first `size` bytes (whole pages) of a sealed memfd.
 pub(crate) fn create(
     device: BorrowedFd<'_>,
     memfd: BorrowedFd<'_>,
