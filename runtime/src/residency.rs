@@ -59,14 +59,14 @@ impl Residency {
         }
     }
 
-    /// Sets how many bytes of a place the buffers may take together. A budget below what is in use moves
-    /// nothing by itself; the next allocation or [`trim`](Self::trim) does.
+    /// Sets how many bytes of a place the buffers may take together. A budget below what is in use
+    /// moves nothing by itself; the next allocation or [`trim`](Self::trim) does.
     pub fn set_budget(&self, placement: Placement, bytes: u64) {
         self.inner.ledger.set_budget(placement, bytes);
     }
 
-    /// Sets how many bytes of a place this process may use, as the driver reports it; `None` if it reports
-    /// nothing. It only lowers the budget. Poll the driver off the hot path.
+    /// Sets how many bytes of a place this process may use, as the driver reports it; `None` if it
+    /// reports nothing. It only lowers the budget. Poll the driver off the hot path.
     pub fn set_reported_limit(&self, placement: Placement, bytes: Option<u64>) {
         self.inner.ledger.set_reported(placement, bytes);
     }
@@ -88,8 +88,8 @@ impl Residency {
     /// a single place ([`AccessConstraint::placements`]) if the buffer must not be anywhere else.
     ///
     /// # Errors
-    /// - [`ExportError::NoSpace`]: everything there is pinned (with the list of pins), or old memory was
-    ///   not released in time.
+    /// - [`ExportError::NoSpace`]: everything there is pinned (with the list of pins), or old memory
+    ///   was not released in time.
     /// - The other errors of [`SharedBuffer::new_dynamic`].
     pub fn create<E: DynamicExporter + Clone + 'static>(
         &self,
@@ -107,9 +107,9 @@ impl Residency {
         Ok(buffer)
     }
 
-    /// Frees memory of a place: moves buffers out of it until they have left `bytes` or no more can move,
-    /// and empties the exporters' pools there. The buffers come back when they are used. For example,
-    /// an application does this when its displays go to sleep.
+    /// Frees memory of a place: moves buffers out of it until they have left `bytes` or no more can
+    /// move, and empties the exporters' pools there. The buffers come back when they are used. For
+    /// example, an application does this when its displays go to sleep.
     pub fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
         self.inner.trim(placement, bytes)
     }

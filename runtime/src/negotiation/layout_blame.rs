@@ -10,8 +10,8 @@ use crate::negotiation::party::Party;
 use crate::negotiation::solver::Solver;
 
 impl Solver<'_> {
-    /// Records an objection for each party whose demands an exporter that lays images out by itself does
-    /// not promise to meet.
+    /// Records an objection for each party whose demands an exporter that lays images out by itself
+    /// does not promise to meet.
     pub(crate) fn blame_promises(&self, format: Fourcc, objections: &mut Objections) {
         let mut exporters = self.parties.iter();
         let Some(exporter) = exporters.find(|party| party.control() != LayoutControl::Explicit)
@@ -33,8 +33,8 @@ impl Solver<'_> {
         }
     }
 
-    /// Records objections for the parties whose limits a linear layout would exceed, and for those whose
-    /// demands enlarge it.
+    /// Records objections for the parties whose limits a linear layout would exceed, and for those
+    /// whose demands enlarge it.
     pub(crate) fn blame_figures(
         &self,
         format: Fourcc,

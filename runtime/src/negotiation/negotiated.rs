@@ -47,8 +47,8 @@ impl Negotiated {
         self.desc.format
     }
 
-    /// The modifiers that all parties take, at least one, best first. The driver chooses among them when
-    /// it makes the memory. None of them is [`Modifier::INVALID`].
+    /// The modifiers that all parties take, at least one, best first. The driver chooses among them
+    /// when it makes the memory. None of them is [`Modifier::INVALID`].
     pub fn modifiers(&self) -> &[NegotiatedModifier] {
         &self.modifiers
     }
@@ -101,8 +101,8 @@ impl Negotiated {
         }
     }
 
-    /// The same constraint with only the best place. With [`constraint`](Self::constraint), the exporter
-    /// chooses among all places.
+    /// The same constraint with only the best place. With [`constraint`](Self::constraint), the
+    /// exporter chooses among all places.
     pub fn best_constraint(&self) -> AccessConstraint {
         AccessConstraint {
             placements: self.memory[0].placement.into(),
@@ -210,8 +210,8 @@ impl Negotiated {
         Ok(())
     }
 
-    /// Checks that the padded rows of each plane end before the next plane of its memory begins, and that
-    /// the tail bytes fit behind the last one.
+    /// Checks that the padded rows of each plane end before the next plane of its memory begins, and
+    /// that the tail bytes fit behind the last one.
     fn check_padding(&self, layout: &Layout, memory_sizes: &[u64]) -> Result<(), UnfitError> {
         let infos = self.desc.format.info().map_or(&[][..], |info| info.planes);
         for (index, (plane, info)) in layout.planes().iter().zip(infos).enumerate() {

@@ -112,8 +112,8 @@ impl Party {
     }
 
     /// Limits the party to what it demands at attach
-    /// ([`Importer::constraint`](crate::Importer::constraint)): placements, modifiers, stride alignment.
-    /// Returns `None` if the two stride alignments have no common multiple that fits.
+    /// ([`Importer::constraint`](crate::Importer::constraint)): placements, modifiers, stride
+    /// alignment. Returns `None` if the two stride alignments have no common multiple that fits.
     #[must_use]
     pub fn constrained(mut self, constraint: &AccessConstraint) -> Option<Self> {
         self.memory = self
@@ -143,8 +143,8 @@ impl Party {
         })
     }
 
-    /// How much of the layout the party leaves to the negotiation: all of it for an importer, which makes
-    /// no layout.
+    /// How much of the layout the party leaves to the negotiation: all of it for an importer, which
+    /// makes no layout.
     pub(crate) fn control(&self) -> LayoutControl {
         match self.role {
             Role::Exporter => self.layout_control,

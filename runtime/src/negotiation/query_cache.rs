@@ -91,9 +91,9 @@ impl QueryCache {
         }
     }
 
-    /// Returns the cached answer to `query`, or calls `ask` and caches its answer. Errors are not cached.
-    /// If [`invalidate`](Self::invalidate) is called during `ask`, the answer is returned but not
-    /// cached.
+    /// Returns the cached answer to `query`, or calls `ask` and caches its answer. Errors are not
+    /// cached. If [`invalidate`](Self::invalidate) is called during `ask`, the answer is returned but
+    /// not cached.
     ///
     /// # Errors
     /// The errors of `ask`.

@@ -130,8 +130,8 @@ impl Solver<'_> {
             })
     }
 
-    /// The numbers of memory planes that the format allows and all parties take. `of_party` returns those
-    /// of one party.
+    /// The numbers of memory planes that the format allows and all parties take. `of_party` returns
+    /// those of one party.
     pub(crate) fn agreed_counts(
         &self,
         format: Fourcc,

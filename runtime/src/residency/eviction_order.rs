@@ -67,8 +67,8 @@ impl<R> EvictionOrder<R> {
         }
     }
 
-    /// Removes the first buffer and returns it with the use that it was sorted by; `None` if the list is
-    /// empty.
+    /// Removes the first buffer and returns it with the use that it was sorted by; `None` if the list
+    /// is empty.
     pub(super) fn pop(&self) -> Option<(Arc<Member<R>>, u64)> {
         let (rank, member) = lock(&self.list).pop_first()?;
         lock(&member.listed).take();

@@ -185,7 +185,8 @@ impl ResidencyInner {
         None
     }
 
-    /// Keeps a pinned buffer out of all lists until its pins are gone, so that no search finds it again.
+    /// Keeps a pinned buffer out of all lists until its pins are gone, so that no search finds it
+    /// again.
     fn put_aside(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         member.aside.store(true, Ordering::Release);
         // Its last pin may have gone before the mark was set.
@@ -264,7 +265,8 @@ impl ResidencyInner {
             Some(after.clone())
         });
         match pending {
-            // The fences' errors do not matter here: readers of the content get them from their own fences.
+            // The fences' errors do not matter here: readers of the content get them from their own
+            // fences.
             Some(fences) => drop(fences.wait(10 * LOOK)),
             None => locks::sleep(LOOK),
         }

@@ -32,8 +32,8 @@ pub(crate) struct Member<R> {
     preferred: AtomicU8,
     /// The buffer is in no list because it was pinned.
     pub(super) aside: AtomicBool,
-    /// When the buffer last came back, or until when it is not brought back. Nanoseconds; the lowest bit
-    /// tells which of the two.
+    /// When the buffer last came back, or until when it is not brought back. Nanoseconds; the lowest
+    /// bit tells which of the two.
     moment: AtomicU64,
 }
 

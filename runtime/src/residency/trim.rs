@@ -21,8 +21,8 @@ pub struct TrimReport {
     pub moved: usize,
     /// Buffers that could not move: the name and the error.
     pub refused: Vec<(String, String)>,
-    /// Pins of the buffers that remain in the place, each with the buffer's name; empty if buffers have left
-    /// as many bytes as requested.
+    /// Pins of the buffers that remain in the place, each with the buffer's name; empty if buffers have
+    /// left as many bytes as requested.
     pub pins: Vec<(String, PinReport)>,
 }
 
