@@ -113,8 +113,8 @@ fn is_vgem(file: &File) -> bool {
     };
     // SAFETY: `version` has the layout of `struct drm_version`; the kernel writes at most `name_length`
     // bytes to `name` and nothing to the other strings, whose lengths are 0.
-    let told = unsafe { ioctls::version(file.as_raw_fd(), &raw mut version) };
-    told.is_ok() && name.starts_with(b"vgem\0")
+    let result = unsafe { ioctls::version(file.as_raw_fd(), &raw mut version) };
+    result.is_ok() && name.starts_with(b"vgem\0")
 }
 
 impl Vgem {
