@@ -1,10 +1,10 @@
-//! Which layout suits everyone, before any memory is made.
+//! Finds a format, a layout and memory that all parties take, before any memory is allocated.
 //!
-//! Each [`Party`] states what it takes: formats and modifiers with the uses they serve, their planes
-//! in memory and their largest extent ([`FormatSupport`]); strides, offsets and padding
-//! ([`LayoutDemands`]); places and contiguity of memory ([`MemoryKinds`]). [`Negotiation::solve`]
-//! gives the best that all of them take ([`Negotiated`]), or tells party by party what each would have
-//! taken and who stands in whose way ([`Refusal`]).
+//! Each [`Party`] states what it takes: formats and modifiers with the uses they serve, their memory
+//! planes and their largest extent ([`FormatSupport`]); strides, offsets and padding
+//! ([`LayoutDemands`]); placement and contiguity of memory ([`MemoryKinds`]). [`Negotiation::solve`]
+//! returns the best that all of them take ([`Negotiated`]), or a [`Refusal`]: what each party would
+//! have taken, and which other parties it conflicts with.
 //!
 //! ```
 //! use dmashare::negotiation::{FormatSupport, LayoutControl, LayoutDemands, MemoryKinds};
@@ -32,7 +32,7 @@
 //! assert_eq!(negotiated.constraint().placements, Placements::HOST);
 //! assert_eq!(negotiated.desc().usage, Usage::RENDER | Usage::SCANOUT);
 //!
-//! // An encoder that takes rows of multiples of 256 bytes, which the driver doesn't promise.
+//! // An encoder that takes strides in multiples of 256 bytes, which the driver doesn't promise.
 //! let mut layout = LayoutDemands::default();
 //! layout.stride_alignment = 256;
 //! let encoder = Party::importer("encoder", Usage::ENCODE)
@@ -41,51 +41,54 @@
 //! let refused = Negotiation::new(desc).party(gpu).party(encoder).solve().unwrap_err();
 //! assert_eq!(
 //!     refused.to_string(),
-//!     "nothing suits everyone for 'frame' (XR24, 1920x1080, RENDER | ENCODE):\n\
+//!     "no common format, layout and memory for 'frame' (XR24, 1920x1080, RENDER | ENCODE):\n\
 //!      - exporter 'gpu' (RENDER) makes XR24 with LINEAR, I915_FORMAT_MOD_X_TILED; \
 //!      scattered pages of device memory or host memory\n\
-//!      - importer 'encoder' (ENCODE) takes XR24 with LINEAR; strides multiples of 256 bytes; \
+//!      - importer 'encoder' (ENCODE) takes XR24 with LINEAR; strides in multiples of 256 bytes; \
 //!      device memory or host memory or shared memory (memfd) or an unknown place\n  \
-//!        - XR24: with LINEAR it demands strides multiples of 256 bytes, \
-//!      and 'gpu' makes strides multiples of 1 bytes\n  \
-//!        - XR24: it alone does not take I915_FORMAT_MOD_X_TILED, which all others take"
+//!        - XR24: with LINEAR it demands strides in multiples of 256 bytes, \
+//!      and 'gpu' promises strides in multiples of 1 bytes\n  \
+//!        - XR24: it is the only party that does not take I915_FORMAT_MOD_X_TILED"
 //! );
 //! # Ok(()) }
 //! ```
 //!
-//! # What suits everyone
+//! # What all parties take
 //!
-//! - A party needs **one entry** that serves all of its uses and the extent: its uses are of one image.
+//! - A party needs **one entry** that serves all of its uses and the extent, because all its uses are
+//!   of one image.
 //! - **[`Modifier::INVALID`] is never negotiated.** An implicit modifier means "ask the driver that
 //!   allocated it", and no dma-buf of this crate has one ([`Layout::new`](crate::Layout::new)).
-//! - **The CPU takes LINEAR only**: nothing undoes another arrangement for it. If the description or a
+//! - **The CPU takes LINEAR only**: it cannot undo a tiled arrangement. If the description or a
 //!   party declares [`Usage::CPU_READ`](crate::Usage::CPU_READ) or
-//!   [`Usage::CPU_WRITE`](crate::Usage::CPU_WRITE), all others are out.
-//! - **Planes in memory** are counted alike by everyone who tells their number. LINEAR has as many as
-//!   the format; a modifier can add some.
+//!   [`Usage::CPU_WRITE`](crate::Usage::CPU_WRITE), all other modifiers are excluded.
+//! - **Memory planes**: all parties that state their number must state the same one. LINEAR has as
+//!   many as the format; a modifier can add some.
 //! - **LINEAR needs a layout** that meets all demands, or an exporter that promises one
-//!   ([`LayoutControl`]). It is the least one: what is padded is what someone demanded.
+//!   ([`LayoutControl`]). The smallest layout is chosen: it has only the padding that some party
+//!   demands.
 //!
 //! # The order of preference
 //!
-//! 1. The format, in the order in which they were given.
-//! 2. Planes in one memory, before planes in several.
-//! 3. The modifier: for RENDER, SAMPLE, STORAGE, SCANOUT and ENCODE every other before LINEAR, for
-//!    transfers alone LINEAR before every other. Then fewer planes in memory (untold ones last), then
-//!    the exporter's order. **All** that suit everyone are given: drivers choose from a list.
-//! 4. The memory: device, host, memfd, unknown; with the CPU host, memfd, device, unknown. In one
-//!    place scattered pages before contiguous ones, which are scarce.
+//! 1. The format, in the order in which the formats were given.
+//! 2. Planes in one memory before planes in several.
+//! 3. The modifier: for RENDER, SAMPLE, STORAGE, SCANOUT and ENCODE, LINEAR comes last; for transfers
+//!    alone it comes first. Then fewer memory planes (unstated numbers last), then the exporter's
+//!    order. The result lists **all** modifiers that all parties take, because drivers choose from a
+//!    list.
+//! 4. The memory: device, host, memfd, unknown; if the CPU uses the buffer, host, memfd, device,
+//!    unknown. In one place, scattered pages come before contiguous ones, which are scarce.
 //!
-//! # Then
+//! # How to use the result
 //!
-//! [`Negotiated::desc`] and [`Negotiated::constraint`] go to
-//! [`SharedBuffer::new_dynamic`](crate::SharedBuffer::new_dynamic), [`Negotiated::modifier_list`] to
-//! [`SharedBuffer::new`](crate::SharedBuffer::new). [`Negotiated::check`] tells whether the memory that
-//! the exporter made is what everyone takes. What an importer says at attach
-//! ([`Importer::constraint`](crate::Importer::constraint)) is a part of what it says here, and
-//! [`Party::constrained`] puts it in.
+//! Pass [`Negotiated::desc`] and [`Negotiated::constraint`] to
+//! [`SharedBuffer::new_dynamic`](crate::SharedBuffer::new_dynamic), or [`Negotiated::modifier_list`] to
+//! [`SharedBuffer::new`](crate::SharedBuffer::new). [`Negotiated::check`] checks that the memory that
+//! the exporter made is what all parties take. What an importer demands at attach
+//! ([`Importer::constraint`](crate::Importer::constraint)) is a part of what it states here;
+//! [`Party::constrained`] adds it.
 //!
-//! Drivers are slow to ask; [`QueryCache`] keeps what they answer.
+//! Querying drivers is slow; [`QueryCache`] caches their answers.
 
 pub(crate) mod blame;
 pub(crate) mod combined_demands;
@@ -124,17 +127,17 @@ use solver::Solver;
 #[cfg(doc)]
 use crate::image::modifier::Modifier;
 
-/// A question to several parties: which layout suits you all? See [the module's page](self).
+/// A search for a format, a layout and memory that several parties take. See [the module's page](self).
 #[derive(Clone, Debug)]
 pub struct Negotiation {
     desc: BufferDesc,
-    /// Acceptable formats besides that of the description.
+    /// Acceptable formats besides the description's, best first.
     alternatives: Vec<Fourcc>,
     parties: Vec<Party>,
 }
 
 impl Negotiation {
-    /// A negotiation about a buffer of this description. Its format is the one liked best.
+    /// Starts a negotiation about a buffer of this description. Its format is the preferred one.
     pub fn new(desc: BufferDesc) -> Self {
         Self {
             desc,
@@ -143,29 +146,29 @@ impl Negotiation {
         }
     }
 
-    /// Accepts another format too, if those before do not suit everyone.
+    /// Accepts another format if not all parties take the earlier ones.
     #[must_use]
     pub fn or_format(mut self, format: Fourcc) -> Self {
         self.alternatives.push(format);
         self
     }
 
-    /// Asks this party too.
+    /// Adds a party.
     #[must_use]
     pub fn party(mut self, party: Party) -> Self {
         self.parties.push(party);
         self
     }
 
-    /// The best that suits everyone.
+    /// Returns the best that all parties take.
     ///
     /// # Errors
-    /// - [`NegotiationError::Description`]: the description is wrong in itself, or with one of the
-    ///   formats; [`LayoutError::UnknownFormat`] if one is not in the table of [`Fourcc::info`].
-    /// - [`NegotiationError::Exporters`], [`NegotiationError::SameName`]: not one party makes the
-    ///   memory, or two have the same name.
-    /// - [`NegotiationError::NobodysUsage`]: a use is declared that is no party's.
-    /// - [`NegotiationError::Refused`]: nothing suits everyone.
+    /// - [`NegotiationError::Description`]: the description is invalid, by itself or with one of the
+    ///   formats; [`LayoutError::UnknownFormat`] if a format is not in the table of [`Fourcc::info`].
+    /// - [`NegotiationError::Exporters`]: there is no exporter, or more than one.
+    /// - [`NegotiationError::SameName`]: two parties have the same name.
+    /// - [`NegotiationError::NobodysUsage`]: the description declares a use that no party has.
+    /// - [`NegotiationError::Refused`]: the parties have no format, layout and memory in common.
     pub fn solve(&self) -> Result<Negotiated, NegotiationError> {
         let formats = self.formats()?;
         self.check_parties()?;
@@ -178,7 +181,7 @@ impl Negotiation {
         };
         let negotiated = solver.solve().ok_or_else(|| {
             let refusal = solver.refusal();
-            tracing::debug!(buffer = self.desc.name, %refusal, "nothing suits everyone");
+            tracing::debug!(buffer = self.desc.name, %refusal, "negotiation refused");
             NegotiationError::Refused(Box::new(refusal))
         })?;
         tracing::debug!(
@@ -220,16 +223,16 @@ impl Negotiation {
         }
     }
 
-    /// Everything that anyone does with the buffer.
+    /// All uses of the buffer, by the description and by all parties.
     fn usage(&self) -> Result<Usage, NegotiationError> {
         let parties = self.parties.iter().map(|party| party.usage);
         let parties = parties.fold(Usage::empty(), Usage::union);
         let cpu = Usage::CPU_READ | Usage::CPU_WRITE;
-        let nobodys = self.desc.usage - parties - cpu;
-        if !nobodys.is_empty() {
+        let unclaimed = self.desc.usage - parties - cpu;
+        if !unclaimed.is_empty() {
             return Err(NegotiationError::NobodysUsage {
                 buffer: self.desc.name.clone(),
-                usage: nobodys,
+                usage: unclaimed,
             });
         }
         Ok(self.desc.usage | parties)

@@ -25,22 +25,21 @@ use crate::residency::statistics::ResidencyStatistics;
 use crate::residency::trim::TrimReport;
 use crate::shared_buffer::SharedBuffer;
 
-/// Keeps a set of buffers within a budget for each place. Clones are the same.
+/// Keeps a set of buffers within a budget for each place. Clones share the same set.
 ///
-/// A buffer that is made through it counts in its place until its memory is let go; old memory of a
-/// buffer that has moved counts for as long as someone maps it or its fences are pending. When a place
-/// is full, buffers are moved out of it: those of the lowest priority first, among these the one that
-/// was used least recently; pinned ones never. A buffer that was moved out comes back when it is
-/// mapped again. If there is no room for that without moving something that has itself just come
-/// back, it is used where it is instead: a working set that is larger than the budget does not move
-/// on every frame.
+/// A buffer made by [`create`](Self::create) counts in its place until its memory is released. Old
+/// memory of a buffer that has moved counts while it is mapped or its fences are pending. When a place
+/// is full, the residency moves buffers out of it: the lowest priority first, then the least recently
+/// used. It never moves a pinned buffer. A buffer that was moved out comes back when it is mapped
+/// again. If that would move out a buffer that has itself just come back, the buffer is used where it
+/// is, so that a working set larger than the budget does not move on every frame.
 ///
-/// The budget is the application's. What a driver reports
-/// ([`set_reported_limit`](Self::set_reported_limit), from `VK_EXT_memory_budget`) only lowers it:
-/// drivers tell it late, and for the whole system.
+/// The application sets the budget. The limit that a driver reports
+/// ([`set_reported_limit`](Self::set_reported_limit), from `VK_EXT_memory_budget`) only lowers it,
+/// because drivers report it late and for the whole system.
 ///
-/// A use (map, submit) of a buffer that is in its place takes no lock here; choosing what to move is
-/// O(log n) in the number of buffers.
+/// A use (map, submit) of a buffer in its place takes no lock of the residency. Choosing a buffer to
+/// move is O(log n) in the number of buffers.
 #[derive(Clone)]
 pub struct Residency {
     inner: Arc<ResidencyInner>,
@@ -53,44 +52,45 @@ impl Default for Residency {
 }
 
 impl Residency {
-    /// A set of buffers without any limit.
+    /// An empty set without limits.
     pub fn new() -> Self {
         Self {
             inner: Arc::new(ResidencyInner::default()),
         }
     }
 
-    /// How many bytes of a place the buffers may take together. A lower budget than what is in use
-    /// moves nothing by itself; [`trim`](Self::trim) does, and the next allocation.
+    /// Sets how many bytes of a place the buffers may take together. A budget below what is in use
+    /// moves nothing by itself; the next allocation or [`trim`](Self::trim) does.
     pub fn set_budget(&self, placement: Placement, bytes: u64) {
         self.inner.ledger.set_budget(placement, bytes);
     }
 
-    /// What the driver says that this process may use of a place, which lowers the budget; `None` if
-    /// it says nothing. For polling off the hot path.
+    /// Sets how many bytes of a place this process may use, as the driver reports it; `None` if it
+    /// reports nothing. It only lowers the budget. Poll the driver off the hot path.
     pub fn set_reported_limit(&self, placement: Placement, bytes: Option<u64>) {
         self.inner.ledger.set_reported(placement, bytes);
     }
 
-    /// How long an allocation waits for memory that buffers have left and others still use, before it
-    /// fails with their list. Five seconds at first.
+    /// Sets how long an allocation waits for old memory that is still in use, before it fails with the
+    /// list of its users. The default is 5 seconds.
     pub fn set_let_go_deadline(&self, deadline: Duration) {
         *lock(&self.inner.let_go_deadline) = deadline;
     }
 
-    /// How long a buffer that came back is safe from being moved away so that another can come back.
-    /// 100 milliseconds at first; 0 for none.
+    /// Sets how long a buffer that came back is protected from being moved out so that another can come
+    /// back. The default is 100 milliseconds; 0 disables it.
     pub fn set_hold(&self, hold: Duration) {
         *lock(&self.inner.hold) = hold;
     }
 
-    /// Has `exporter` make a buffer that fits `wanted`, in the first of its places that has room,
-    /// moving others out of there if need be. That place is where it comes back to. Name a single place
-    /// ([`AccessConstraint::placements`]) if the buffer must not be anywhere else.
+    /// Makes a buffer that fits `wanted` with `exporter`, in the first of its places that has room, and
+    /// moves other buffers out of there if necessary. The buffer later comes back to that place. Allow
+    /// a single place ([`AccessConstraint::placements`]) if the buffer must not be anywhere else.
     ///
     /// # Errors
-    /// - [`ExportError::NoSpace`]: everything there is pinned (with the list), or not let go in time.
-    /// - The others of [`SharedBuffer::new_dynamic`].
+    /// - [`ExportError::NoSpace`]: everything there is pinned (with the list of pins), or old memory
+    ///   was not released in time.
+    /// - The other errors of [`SharedBuffer::new_dynamic`].
     pub fn create<E: DynamicExporter + Clone + 'static>(
         &self,
         exporter: &E,
@@ -107,31 +107,31 @@ impl Residency {
         Ok(buffer)
     }
 
-    /// Gives memory of a place back: moves buffers out of it until `bytes` have been left or nothing
-    /// more can move, empties the exporters' pools there, and tells what came of it. They come back
-    /// when they are used. For an application whose displays went to sleep.
+    /// Frees memory of a place: moves buffers out of it until they have left `bytes` or no more can
+    /// move, and empties the exporters' pools there. The buffers come back when they are used. For
+    /// example, an application does this when its displays go to sleep.
     pub fn trim(&self, placement: Placement, bytes: u64) -> TrimReport {
         self.inner.trim(placement, bytes)
     }
 
-    /// Gives back old memory that is no longer in use, submits copies that had to wait, and finds
-    /// importers that have not let go in time. For calling once a frame.
+    /// Frees old memory that is no longer in use, submits copies that had to wait, and finds importers
+    /// that have not released their mappings in time. Call it once a frame.
     pub fn dispatch(&self) {
         self.inner.dispatch();
     }
 
-    /// Bytes that the buffers take in a place, old memory that is not let go included.
+    /// Bytes that the buffers take in a place, including old memory that is still in use.
     pub fn used(&self, placement: Placement) -> u64 {
         self.inner.ledger.used(placement)
     }
 
-    /// The lower of budget and reported limit; `None` if there is neither.
+    /// The lower of the budget and the reported limit, in bytes; `None` if neither is set.
     pub fn limit(&self, placement: Placement) -> Option<u64> {
         let limit = self.inner.ledger.limit(placement);
         (limit < u64::MAX).then_some(limit)
     }
 
-    /// Counts what was done so far.
+    /// What the residency has done so far.
     pub fn statistics(&self) -> ResidencyStatistics {
         self.inner.counters.read()
     }

@@ -1,12 +1,12 @@
-//! How a device gets at a buffer: directly, or by a copy that is kept fresh.
+//! How a device reaches a buffer: directly, or by a copy that is kept up to date.
 //!
-//! A device that takes a buffer's own memory reads it where it is: that is [`Route::Direct`], and
-//! no byte is copied. Some don't: they want other strides, cannot reach the place, refuse at
-//! import, have no dma-bufs at all, or would drag the buffer out of the memory where it is needed.
+//! A device that can use a buffer's own memory reads it where it is. That is [`Route::Direct`], and
+//! no byte is copied. Some devices cannot: they need other strides, cannot reach the place, refuse the
+//! import, have no dma-bufs at all, or would pull the buffer out of the memory where it is needed.
 //! For them [`Routes::attach`] makes a **shadow**: a second buffer in memory that the device takes,
-//! and something that copies ([`CopyEngine`]) what has changed, and only that, before each use.
-//! Which route it is, why, and how many bytes were copied are for everyone to see:
-//! [`RoutedAttachment::route`], [`RoutedAttachment::bytes_copied`].
+//! and a [`CopyEngine`] that copies what has changed, and only that, before each use.
+//! [`RoutedAttachment::route`] and [`RoutedAttachment::bytes_copied`] report the route, the reason for
+//! it, and the number of bytes copied.
 //!
 //! ```
 //! # use dmashare::{AccessConstraint, Backing, BufferDesc, FenceSet, ImportError, Importer, Extent, Fourcc, Usage};
@@ -34,7 +34,7 @@
 //! use dmashare::route::{CpuRows, Detour, Route, RoutePolicy, Routes};
 //! use dmashare::{Damage, Modifier, Rectangle, SharedBuffer};
 //!
-//! // Rows of 512 bytes, and a display that takes rows of multiples of 1024 bytes.
+//! // The stride is 512 bytes, and the display takes strides in multiples of 1024 bytes.
 //! let buffer = SharedBuffer::new(&DmaHeap::open("system")?, desc, &[Modifier::LINEAR])?;
 //! let detour = Detour::moving(&HostMemory::open()?, CpuRows::default());
 //! let routes = Routes::new().with_detour(detour);
@@ -44,7 +44,7 @@
 //! let mapping = attachment.map()?;
 //! assert_eq!(attachment.bytes_copied(), 100 * 100 * 4);
 //!
-//! // From here on only what changes is copied.
+//! // From here on, only changes are copied.
 //! buffer.written(&Damage::from(Rectangle::new(10, 10, 5, 2)));
 //! let mapping = attachment.map()?;
 //! assert_eq!(attachment.bytes_copied(), 100 * 100 * 4 + 5 * 2 * 4);
@@ -53,33 +53,32 @@
 //!
 //! # What a shadow is
 //!
-//! - **A buffer like any other**: named, in reports, with a reservation, attachments and pins of
-//!   its own. The device's pins hold the shadow; the buffer itself stays free to move, and its
-//!   engine follows it. The callback that was given to [`Routes::attach`] is told when the shadow
+//! - **A buffer like any other**: it has a name, appears in reports, and has its own reservation,
+//!   attachments and pins. The device's pins hold the shadow. The buffer itself stays free to move,
+//!   and the engine follows it. The callback given to [`Routes::attach`] is called when the shadow
 //!   moves.
-//! - **For reading.** Nothing comes back from it: a submission that writes to it is refused
+//! - **Read-only.** Nothing is copied back, so a submission that writes to it is refused
 //!   ([`SubmitError::WriteToShadow`](crate::SubmitError::WriteToShadow)).
-//! - **As fresh as its last map.** [`RoutedAttachment::map`] brings in everything that was
-//!   submitted before it. The copy is work like any other: it waits for the writers of the buffer
-//!   and for the readers of the shadow, the next reader of the shadow waits for it, and the next
-//!   writer of the buffer next, too. An engine of a device queues it; [`CpuRows`] does it at once,
-//!   and waits for both.
-//! - **Never another format.** Engines copy samples.
+//! - **As fresh as its last map.** [`RoutedAttachment::map`] copies everything that was submitted
+//!   before it. The copy is work like any other: it waits for the writers of the buffer and the
+//!   readers of the shadow, and the next reader of the shadow and the next writer of the buffer wait
+//!   for it. A device's engine queues the copy; [`CpuRows`] waits and copies before it returns.
+//! - **In the same format.** Engines do not convert.
 //!
 //! # Damage
 //!
-//! A use says what its work changes ([`MappingUse::damaging`](crate::MappingUse::damaging)); one that
-//! says nothing has changed everything. Writes of which the library does not know are told with
-//! [`SharedBuffer::written`](crate::SharedBuffer::written). While someone outside the library holds the
-//! buffer's descriptors ([`SharedBuffer::export`](crate::SharedBuffer::export)) every map copies
+//! A use states what its work changes ([`MappingUse::damaging`](crate::MappingUse::damaging)); if it
+//! states nothing, everything counts as changed. The application reports writes that the library does
+//! not see with [`SharedBuffer::written`](crate::SharedBuffer::written). While a foreign holder has the
+//! buffer's descriptors ([`SharedBuffer::export`](crate::SharedBuffer::export)), every map copies
 //! everything.
 //!
 //! # Which route
 //!
-//! [`RoutePolicy`] says what the application prefers. A device's refusal is remembered, by the
-//! device's name and all that the buffer's memory and layout tell, so that its driver is not asked
-//! again and again; [`Routes::forget_refusals`] forgets. A device that took the buffer and refuses
-//! it after a move gets a shadow then.
+//! [`RoutePolicy`] states what the application prefers. A device's refusal is remembered by the
+//! device's name and by the buffer's memory and layout, so that its driver is not asked repeatedly;
+//! [`Routes::forget_refusals`] clears this. A device that took the buffer but refuses it after a move
+//! gets a shadow then.
 
 pub(crate) mod copy_engine;
 pub(crate) mod cpu_rows;

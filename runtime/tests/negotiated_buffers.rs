@@ -73,13 +73,13 @@ fn negotiation_refuses_what_host_memory_does_not_promise() {
     let extent = Extent::new(64, 64);
     for (name, demanding) in [
         (
-            "offsets multiples of 65536",
+            "offsets in multiples of 65536",
             device(|it| it.offset_alignment = 65_536),
         ),
         ("room for 80 rows", device(|it| it.height_alignment = 16)),
         ("64 bytes behind", device(|it| it.tail_bytes = 64)),
         (
-            "sizes multiples of 65536",
+            "sizes in multiples of 65536",
             device(|it| it.size_alignment = 65_536),
         ),
     ] {

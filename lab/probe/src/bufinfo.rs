@@ -6,27 +6,27 @@ use std::{fs, io};
 
 use nix::sys::stat::{major, minor};
 
-/// Where the kernel has the list (`CONFIG_DMABUF_DEBUG` and debugfs, readable by root).
+/// Path of the kernel's list (needs `CONFIG_DMABUF_DEBUG` and debugfs; readable by root).
 pub const BUFINFO: &str = "/sys/kernel/debug/dma_buf/bufinfo";
 
 /// One dma-buf, as `dma_buf_debug_show` prints it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BufInfo {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The exporter's name: "udmabuf", "system", "vkms".
+    /// Name of the exporter: "udmabuf", "system", "vkms".
     pub exporter: String,
-    /// Its inode, the same as in fstat(2) and fdinfo.
+    /// Inode of the dma-buf, the same as in fstat(2) and fdinfo.
     pub inode: u64,
-    /// The name given by `DMA_BUF_SET_NAME`, empty if none.
+    /// Name set by `DMA_BUF_SET_NAME`; empty if there is none.
     pub name: String,
-    /// Names of the devices that are attached, as in `/sys/devices`.
+    /// Names of the attached devices, as in `/sys/devices`.
     pub attached: Vec<String>,
-    /// Lines about its fences, as they are.
+    /// Lines about its fences, unparsed.
     pub fences: Vec<String>,
 }
 
-/// Every dma-buf there is now, for tests.
+/// Reads the list of all dma-bufs, for tests.
 ///
 /// # Panics
 /// If the list can't be read; see [`read_bufinfo`].
@@ -37,16 +37,16 @@ pub fn bufinfo() -> Vec<BufInfo> {
     }
 }
 
-/// Every dma-buf there is now, for programs that can do without.
+/// Reads the list of all dma-bufs, for programs that can work without it.
 ///
 /// # Errors
-/// That of open(2): `EACCES` for anyone but root, `ENOENT` without debugfs or
+/// Those of open(2): `EACCES` if the caller is not root, `ENOENT` without debugfs or
 /// `CONFIG_DMABUF_DEBUG`.
 pub fn read_bufinfo() -> io::Result<Vec<BufInfo>> {
     Ok(parse_bufinfo(&fs::read_to_string(BUFINFO)?))
 }
 
-/// Reads the list's text. Lines that are not understood are passed over.
+/// Parses the text of the list. It skips lines that it does not understand.
 pub fn parse_bufinfo(text: &str) -> Vec<BufInfo> {
     let mut buffers: Vec<BufInfo> = Vec::new();
     let mut in_attachments = false;
@@ -61,7 +61,7 @@ pub fn parse_bufinfo(text: &str) -> Vec<BufInfo> {
         };
         match line.trim() {
             "Attached Devices:" => in_attachments = true,
-            // What belongs to a dma-buf is indented.
+            // Lines that belong to a dma-buf are indented.
             "" => in_attachments = false,
             _ if !line.starts_with('\t') => in_attachments = false,
             trimmed if in_attachments => buffer.attached.push(trimmed.to_owned()),
@@ -72,7 +72,7 @@ pub fn parse_bufinfo(text: &str) -> Vec<BufInfo> {
     buffers
 }
 
-/// `size flags mode count exporter inode name`, separated by tabs; the name may have blanks.
+/// Parses `size flags mode count exporter inode name`, separated by tabs; the name may have blanks.
 fn entry(line: &str) -> Option<BufInfo> {
     if !line.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
@@ -94,7 +94,7 @@ fn entry(line: &str) -> Option<BufInfo> {
     })
 }
 
-/// The name under which the device of a DRM node appears among the attached: "display0",
+/// The name of a DRM node's device in the list of attached devices: "display0",
 /// "0000:01:00.0".
 ///
 /// # Errors

@@ -5,13 +5,13 @@ use std::fs;
 /// One entry of `/proc/self/fd`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpenFile {
-    /// The descriptor.
+    /// Number of the descriptor.
     pub fd: i32,
-    /// What it is open on, as the link tells: `/dev/dri/card0`, `anon_inode:sync_file`.
+    /// The file that it refers to, by the link's target: `/dev/dri/card0`, `anon_inode:sync_file`.
     pub target: String,
 }
 
-/// Every file that this process has open now, by descriptor. Tests compare it before and after.
+/// Lists the files that this process has open, by descriptor. Tests compare it before and after.
 ///
 /// # Panics
 /// If `/proc` is not mounted.
@@ -28,7 +28,7 @@ pub fn open_files() -> Vec<OpenFile> {
                 .ok()?
                 .to_string_lossy()
                 .into_owned();
-            // What the probe itself has open: this very list, and the fault injection's file.
+            // Skip the probe's own files: this list, and that of the fault injection.
             let ours = target.starts_with("/proc/")
                 && (target.ends_with("/fd") || target.ends_with("/fail-nth"));
             (!ours).then_some(OpenFile { fd, target })

@@ -1,11 +1,11 @@
-//! The kernel's fault injection: the n-th allocation that this thread makes fails.
+//! The kernel's fault injection, which fails the n-th allocation of this thread.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Once;
 
-/// Failing allocations of the calling thread (`/proc/thread-self/fail-nth`, see the kernel's
+/// Makes allocations of the calling thread fail (`/proc/thread-self/fail-nth`, see the kernel's
 /// `Documentation/fault-injection`).
 #[derive(Debug)]
 pub struct FailNth {
@@ -22,7 +22,7 @@ impl FailNth {
         PREPARED.call_once(|| {
             for directory in ["failslab", "fail_page_alloc"] {
                 let directory = format!("/sys/kernel/debug/{directory}");
-                // Allocations that may sleep are what system calls make; they are spared by default.
+                // System calls make allocations that may sleep, which are not failed by default.
                 write(&format!("{directory}/ignore-gfp-wait"), "N");
                 write(&format!("{directory}/verbose"), "0");
             }
@@ -38,7 +38,8 @@ impl FailNth {
         }
     }
 
-    /// Runs `operation` with its `nth` allocation (from 1) failing, and tells whether there was one.
+    /// Runs `operation` with its `nth` allocation (counted from 1) failing. Returns its result, and
+    /// whether it made that many allocations.
     ///
     /// # Panics
     /// If the kernel refuses the request.
@@ -56,8 +57,8 @@ impl FailNth {
     fn set(&self, nth: u32) {
         let text = nth.to_string();
         let write = || self.file.write_all_at(text.as_bytes(), 0);
-        // The write itself copies from user space, so it may be the one that was told to fail; the
-        // second one is not.
+        // The write itself copies from user space, so it can be the operation that fails. A second
+        // write then succeeds.
         if let Err(error) = write().or_else(|_| write()) {
             crate::missing("writing /proc/thread-self/fail-nth", &error);
         }
@@ -81,12 +82,12 @@ fn write(path: &str, value: &str) {
     }
 }
 
-/// Runs `operation` again and again, with its first, second, third … allocation in the kernel
-/// failing, until it makes no more. After each run `check` gets the number and the result. Returns
-/// how many allocations were failed, so that a test can demand that there were some.
+/// Runs `operation` repeatedly, with its first, second, third … allocation in the kernel failing,
+/// until a run makes no further allocation. After each run, `check` gets the number and the result.
+/// Returns how many allocations failed, so that a test can check that there were some.
 ///
 /// # Panics
-/// If the kernel has no fault injection, or after 10,000 rounds.
+/// If the kernel has no fault injection, or after 10,000 runs.
 pub fn for_each_failing_allocation<T>(
     mut operation: impl FnMut() -> T,
     mut check: impl FnMut(u32, T),

@@ -1,9 +1,9 @@
-//! The kernel's own view, for tests: which files this process has open, which dma-bufs there are and
-//! who is attached to them, fences that wait until they are told, and allocations that fail on
-//! demand. And a time limit, for tests of what must not hang.
+//! The kernel's own view, for tests: the files that this process has open, all dma-bufs and the devices
+//! attached to them, fences that a test signals, and allocations that fail on demand. Also a time limit
+//! for tests of code that must not hang.
 //!
-//! What has no error to return panics with a message when the kernel does not offer it: a test that
-//! needs it and can't find it must fail, not pass. `cargo lab test` runs tests where it is there.
+//! A function that returns no error panics with a message if the kernel lacks what it needs, because a
+//! test must then fail, not pass. `cargo lab test` runs tests on a kernel that has everything.
 
 mod bufinfo;
 mod descriptors;
@@ -21,7 +21,7 @@ pub use time_limit::within_time_limit;
 pub use vgem::{Vgem, VgemBuffer, VgemFence};
 pub use vkms::VkmsDisplay;
 
-/// Panics, naming what is missing and how to run the test where it is there.
+/// Panics with a message that names what is missing and how to run the test on the lab's kernel.
 pub(crate) fn missing(what: &str, error: &dyn std::fmt::Display) -> ! {
     panic!("{what}: {error}. This test needs the lab's kernel: run it with `cargo lab test`.");
 }

@@ -1,4 +1,4 @@
-//! sw_sync: fences that stay unsignalled until they are told (`drivers/dma-buf/sw_sync.c`).
+//! sw_sync: fences that user space signals (`drivers/dma-buf/sw_sync.c`).
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -35,7 +35,7 @@ pub struct SwSyncTimeline {
 }
 
 impl SwSyncTimeline {
-    /// A timeline at 0.
+    /// Creates a timeline at 0.
     ///
     /// # Panics
     /// If the kernel was built without `CONFIG_SW_SYNC`.
@@ -50,10 +50,10 @@ impl SwSyncTimeline {
         }
     }
 
-    /// A sync_file that signals when the timeline reaches `value`.
+    /// Creates a sync_file that signals when the timeline reaches `value`.
     ///
     /// # Panics
-    /// If the kernel refuses.
+    /// If the ioctl fails.
     pub fn fence(&self, value: u32) -> OwnedFd {
         let mut data = CreateFence {
             value,
@@ -65,14 +65,14 @@ impl SwSyncTimeline {
         if let Err(errno) = result {
             crate::missing("SW_SYNC_IOC_CREATE_FENCE", &errno);
         }
-        // SAFETY: the ioctl succeeded, so the kernel put a new descriptor there that nobody owns.
+        // SAFETY: the ioctl succeeded, so the field holds a new descriptor that has no other owner.
         unsafe { OwnedFd::from_raw_fd(data.fence) }
     }
 
-    /// Moves the timeline on by `count`.
+    /// Advances the timeline by `count`.
     ///
     /// # Panics
-    /// If the kernel refuses.
+    /// If the ioctl fails.
     pub fn increment(&self, count: u32) {
         // SAFETY: the kernel reads one u32, which outlives the call.
         let result = unsafe { ioctls::increment(self.file.as_raw_fd(), &raw const count) };
@@ -82,10 +82,10 @@ impl SwSyncTimeline {
     }
 }
 
-/// The deadline that somebody has set for a sw_sync fence, on the monotonic clock; `None` if nobody has.
+/// The deadline that was set for a sw_sync fence, on the monotonic clock; `None` if none was set.
 ///
 /// # Panics
-/// If the kernel has no deadlines (before Linux 6.5), or the fence is not of sw_sync.
+/// If the kernel has no deadlines (before Linux 6.5), or the fence is not one of sw_sync.
 pub fn sw_sync_deadline(timeline: &SwSyncTimeline, fence: BorrowedFd<'_>) -> Option<Duration> {
     let mut data = GetDeadline {
         deadline_ns: 0,

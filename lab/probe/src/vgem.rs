@@ -1,4 +1,4 @@
-//! vgem: buffers whose fences user space attaches and signals (`drivers/gpu/drm/vgem`).
+//! vgem: buffers to which user space attaches fences that it signals (`drivers/gpu/drm/vgem`).
 #![allow(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-/// `struct drm_version`, of which the name is asked for.
+/// `struct drm_version`, used to ask for the driver's name.
 #[repr(C)]
 struct Version {
     numbers: [i32; 3],
@@ -76,7 +76,7 @@ mod ioctls {
     nix::ioctl_write_ptr!(fence_signal, b'd', 0x42, super::FenceSignal);
 }
 
-/// vgem's primary node: a render node makes no dumb buffers.
+/// vgem's primary node. A render node cannot make dumb buffers.
 #[derive(Debug)]
 pub struct Vgem {
     file: File,
@@ -88,11 +88,11 @@ pub struct Vgem {
 pub struct VgemBuffer<'a> {
     vgem: &'a Vgem,
     handle: u32,
-    /// Bytes between rows; 0 of an imported one.
+    /// Stride in bytes; 0 if the buffer is imported.
     pub pitch: u32,
 }
 
-/// A fence of vgem in a buffer, pending until it is signalled; vgem itself ends it with `ETIMEDOUT`
+/// A vgem fence in a buffer, pending until it is signalled. vgem itself signals it with `ETIMEDOUT`
 /// after ten seconds.
 #[derive(Debug)]
 pub struct VgemFence<'a> {
@@ -112,13 +112,13 @@ fn is_vgem(file: &File) -> bool {
         description: std::ptr::null_mut(),
     };
     // SAFETY: `version` has the layout of `struct drm_version`; the kernel writes at most `name_length`
-    // bytes to `name` and nothing to the others, whose lengths are 0.
-    let told = unsafe { ioctls::version(file.as_raw_fd(), &raw mut version) };
-    told.is_ok() && name.starts_with(b"vgem\0")
+    // bytes to `name` and nothing to the other strings, whose lengths are 0.
+    let result = unsafe { ioctls::version(file.as_raw_fd(), &raw mut version) };
+    result.is_ok() && name.starts_with(b"vgem\0")
 }
 
 impl Vgem {
-    /// Opens it.
+    /// Opens vgem's primary node.
     ///
     /// # Panics
     /// If the kernel was built without `CONFIG_DRM_VGEM`.
@@ -137,15 +137,15 @@ impl Vgem {
         crate::missing("vgem's node", &"there is none in /dev/dri")
     }
 
-    /// Where it is.
+    /// Path of the node.
     pub fn path(&self) -> &std::path::Path {
         &self.path
     }
 
-    /// Makes a buffer of 32 bits a pixel.
+    /// Makes a buffer with 32 bits per pixel.
     ///
     /// # Panics
-    /// If vgem refuses.
+    /// If the ioctl fails.
     pub fn create(&self, width: u32, height: u32) -> VgemBuffer<'_> {
         let mut dumb = CreateDumb {
             height,
@@ -168,7 +168,7 @@ impl Vgem {
     /// Imports a dma-buf.
     ///
     /// # Panics
-    /// If vgem refuses.
+    /// If the ioctl fails.
     pub fn import(&self, dmabuf: BorrowedFd<'_>) -> VgemBuffer<'_> {
         let mut prime = PrimeHandle {
             handle: 0,
@@ -189,10 +189,10 @@ impl Vgem {
 }
 
 impl<'a> VgemBuffer<'a> {
-    /// A descriptor of its dma-buf.
+    /// Exports the buffer as a dma-buf.
     ///
     /// # Panics
-    /// If vgem refuses.
+    /// If the ioctl fails.
     pub fn dmabuf(&self) -> OwnedFd {
         let mut prime = PrimeHandle {
             handle: self.handle,
@@ -204,14 +204,14 @@ impl<'a> VgemBuffer<'a> {
         if let Err(errno) = unsafe { ioctls::prime_handle_to_fd(file, &raw mut prime) } {
             crate::missing("DRM_IOCTL_PRIME_HANDLE_TO_FD of vgem", &errno);
         }
-        // SAFETY: the ioctl succeeded, so the kernel put a new descriptor there that nobody owns.
+        // SAFETY: the ioctl succeeded, so the field holds a new descriptor that has no other owner.
         unsafe { OwnedFd::from_raw_fd(prime.fd) }
     }
 
-    /// Puts a pending fence into the buffer, as that of a writer or a reader.
+    /// Adds a pending fence to the buffer, as a writer's or a reader's.
     ///
     /// # Errors
-    /// `EBUSY`: one is there that this would have to wait for.
+    /// `EBUSY`: the buffer has a fence that the new one would have to wait for.
     pub fn attach_fence(&self, write: bool) -> Result<VgemFence<'a>, Errno> {
         let mut attach = FenceAttach {
             handle: self.handle,
@@ -241,10 +241,10 @@ impl Drop for VgemBuffer<'_> {
 }
 
 impl VgemFence<'_> {
-    /// Signals it.
+    /// Signals the fence.
     ///
     /// # Errors
-    /// `ETIMEDOUT`: ten seconds have passed, and it is signalled already.
+    /// `ETIMEDOUT`: ten seconds have passed, so vgem has signalled the fence already.
     pub fn signal(self) -> Result<(), Errno> {
         let signal = FenceSignal {
             fence: self.number,

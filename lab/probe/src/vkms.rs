@@ -1,4 +1,4 @@
-//! Displays without hardware: vkms devices made through configfs
+//! Displays without hardware: vkms devices created through configfs
 //! (`Documentation/gpu/vkms.rst`, "Configuring With Configfs").
 
 use std::fs;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 const ROOT: &str = "/sys/kernel/config/vkms";
 
-/// A vkms device of its own, with one or more outputs; it goes when this is dropped. Each output has
-/// a CRTC with writeback, a primary and an overlay plane, and a connector that is plugged in.
+/// A vkms device with one or more outputs. Dropping this removes the device. Each output has a CRTC
+/// with writeback, a primary and an overlay plane, and a connected connector.
 #[derive(Debug)]
 pub struct VkmsDisplay {
     name: String,
@@ -20,7 +20,7 @@ pub struct VkmsDisplay {
 }
 
 impl VkmsDisplay {
-    /// A device with one output.
+    /// Creates a device with one output.
     ///
     /// # Panics
     /// If the kernel has no vkms, or configfs is not mounted.
@@ -28,7 +28,7 @@ impl VkmsDisplay {
         Self::with_outputs(1)
     }
 
-    /// A device with several outputs.
+    /// Creates a device with several outputs.
     ///
     /// # Panics
     /// If the kernel has no vkms, or configfs is not mounted.
@@ -71,18 +71,18 @@ impl VkmsDisplay {
         Path::new(ROOT).join(&self.name)
     }
 
-    /// Its node, `/dev/dri/cardN`.
+    /// Path of the device's node, `/dev/dri/cardN`.
     ///
     /// # Panics
-    /// If the kernel has made none.
+    /// If the kernel has created no node.
     pub fn node(&self) -> PathBuf {
         Path::new("/dev/dri").join(format!("card{}", self.minor()))
     }
 
-    /// The number of its node, as in `/sys/kernel/debug/dri/N`.
+    /// Number of the device's node, as in `/sys/kernel/debug/dri/N`.
     ///
     /// # Panics
-    /// If the kernel has made none.
+    /// If the kernel has created no node.
     pub fn minor(&self) -> u32 {
         let folder = Path::new("/sys/devices/faux").join(&self.name).join("drm");
         let entries = match fs::read_dir(&folder) {
@@ -98,15 +98,15 @@ impl VkmsDisplay {
             .unwrap_or_else(|| crate::missing(&folder.display().to_string(), &"no card"))
     }
 
-    /// The name under which it attaches to dma-bufs (`debugfs/dma_buf/bufinfo`).
+    /// Name of the device in the list of dma-buf attachments (`debugfs/dma_buf/bufinfo`).
     pub fn device_name(&self) -> &str {
         &self.name
     }
 
-    /// Plugs an output in or out; the kernel sends a hotplug uevent.
+    /// Connects or disconnects an output; the kernel sends a hotplug uevent.
     ///
     /// # Panics
-    /// If the kernel refuses.
+    /// If the kernel refuses the change.
     pub fn plug(&self, output: usize, plugged: bool) {
         let status = self
             .folder()
@@ -116,7 +116,7 @@ impl VkmsDisplay {
         }
     }
 
-    /// The kernel's own list of what its planes, CRTCs and connectors do
+    /// The kernel's own view of the state of the device's planes, CRTCs and connectors
     /// (`/sys/kernel/debug/dri/N/state`).
     ///
     /// # Panics
@@ -126,7 +126,7 @@ impl VkmsDisplay {
         fs::read_to_string(&path).unwrap_or_else(|error| crate::missing(&path, &error))
     }
 
-    /// The kernel's own list of its framebuffers (`/sys/kernel/debug/dri/N/framebuffer`): how many.
+    /// Number of framebuffers in the kernel's own list (`/sys/kernel/debug/dri/N/framebuffer`).
     ///
     /// # Panics
     /// If debugfs is not mounted.
@@ -139,8 +139,8 @@ impl VkmsDisplay {
             .count()
     }
 
-    /// The same once it is `expected`, or after five seconds whatever it is then: the worker of a
-    /// display's last commit holds framebuffers for a moment after the card was closed.
+    /// Waits up to five seconds until the number of framebuffers is `expected`, and returns it. The
+    /// worker of a display's last commit holds framebuffers briefly after the card is closed.
     ///
     /// # Panics
     /// If debugfs is not mounted.
@@ -185,7 +185,7 @@ impl Default for VkmsDisplay {
 impl Drop for VkmsDisplay {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            // The guest ends with the test; a test that has failed already is not to be hidden.
+            // The guest ends with the test anyway, and a second panic would hide the first failure.
             assert!(
                 std::thread::panicking(),
                 "vkms display {} could not be removed: {error}",

@@ -1,4 +1,4 @@
-//! Who stands in the way of whom, when nothing suits everyone.
+//! Finds which party conflicts with which, when a negotiation is refused.
 
 use crate::image::format_info::FormatInfo;
 use crate::image::fourcc::Fourcc;
@@ -15,8 +15,7 @@ use crate::negotiation::solver::{LinearObstacle, Solver};
 pub(crate) type Objections = Vec<Vec<Objection>>;
 
 impl Solver<'_> {
-    /// Everything that stands in the way of some format, or of all: not only the first thing that
-    /// is found.
+    /// Collects every objection to every format, not only the first that is found.
     pub(crate) fn refusal(&self) -> Refusal {
         let mut objections: Objections = vec![Vec::new(); self.parties.len()];
         let demands = CombinedDemands::of(self.parties, self.desc.extent.height);
@@ -56,7 +55,7 @@ impl Solver<'_> {
         }
     }
 
-    /// The modifiers with which a party takes this image, others aside.
+    /// The modifiers with which a party takes this image, regardless of other parties.
     fn usable(&self, party: &Party, format: Fourcc) -> Vec<Modifier> {
         let mut usable = Vec::new();
         for support in &party.formats {
@@ -113,7 +112,7 @@ impl Solver<'_> {
             .filter(|modifier| everyone.clone().all(|party| takes(party, modifier)))
             .copied()
             .collect();
-        // One modifier that does is enough: then nothing is against the format.
+        // The format is acceptable if one modifier is: then no objection is recorded.
         let mut obstacles: Objections = vec![Vec::new(); self.parties.len()];
         for modifier in &common {
             if !self.blame_modifier(info, *modifier, demands, &mut obstacles) {
@@ -132,7 +131,7 @@ impl Solver<'_> {
                 });
                 continue;
             }
-            // What others spoil of that which it takes, they would not spoil of this.
+            // A modifier that all parties but this one take would have been acceptable.
             let is_alone = |modifier: &Modifier| {
                 !takes(party, modifier)
                     && everyone
@@ -150,7 +149,7 @@ impl Solver<'_> {
         }
     }
 
-    /// Why a party does not take this image at all, others aside.
+    /// Why a party does not take this image at all, regardless of other parties.
     fn own_limits(&self, party: &Party, format: Fourcc) -> Vec<Objection> {
         let of_format = || party.formats.iter().filter(|known| known.format == format);
         if of_format().next().is_none() {
@@ -200,7 +199,7 @@ impl Solver<'_> {
         limits
     }
 
-    /// Why a modifier that everyone takes does not do; `false` if it does.
+    /// Records why a modifier that all parties take is still unusable. Returns `false` if it is usable.
     fn blame_modifier(
         &self,
         info: &FormatInfo,
@@ -215,7 +214,7 @@ impl Solver<'_> {
         if agreed.is_empty() {
             for (party, objections) in self.parties.iter().zip(objections) {
                 let counts: Vec<u8> = self.counts(party, format, modifier).iter().collect();
-                // A party that takes all four has not said a number.
+                // A party with all four counts has not stated a number.
                 if counts.len() < 4 {
                     objections.push(Objection::MemoryPlanes {
                         format,
@@ -259,7 +258,7 @@ impl Solver<'_> {
                 counts.iter().filter(|count| *count > 1).collect()
             };
             let (together, apart) = (counts(false), counts(true));
-            // A party that takes all numbers of planes either way stands in no one's way.
+            // A party that takes all plane counts either way does not object.
             if together.len() + apart.len() < 6 {
                 objections.push(Objection::Disjoint {
                     format,
@@ -297,7 +296,7 @@ impl Solver<'_> {
         }
     }
 
-    /// The names of the parties but `index` for which this holds.
+    /// The names of the parties other than `index` for which `holds` is true.
     pub(crate) fn others(&self, index: usize, holds: impl Fn(usize) -> bool) -> Vec<String> {
         let others = self.parties.iter().enumerate();
         others

@@ -1,11 +1,11 @@
-//! What all parties together demand of a layout.
+//! The layout demands of all parties, combined.
 
 use crate::memory::constraint::least_common_multiple;
 use crate::negotiation::layout_demands::{LayoutControl, LayoutDemands, LayoutFigure};
 use crate::negotiation::party::Party;
 
-/// What all parties of a negotiation together demand of the way in which an image lies in memory.
-/// What an exporter decides by itself ([`LayoutControl`]) is no demand: it is not asked for.
+/// The layout demands of all parties of a negotiation, combined. Figures that the exporter decides
+/// by itself ([`LayoutControl`]) are not included, because it cannot be asked for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CombinedDemands {
@@ -15,7 +15,7 @@ pub struct CombinedDemands {
     pub maximum_stride: u32,
     /// Bytes of which every plane's offset must be a multiple.
     pub offset_alignment: u64,
-    /// Rows of pixels that a linear layout must have room for; the height of the image at least.
+    /// Rows of pixels that a linear layout must have room for; at least the height of the image.
     pub padded_height: u64,
     /// Bytes that must follow the last plane of each memory of a linear layout.
     pub tail_bytes: u64,
@@ -26,10 +26,10 @@ pub struct CombinedDemands {
 }
 
 impl CombinedDemands {
-    /// Combines the demands of all parties, for an image of this height.
+    /// Combines the demands of all parties for an image of this height.
     ///
     /// # Errors
-    /// The alignment that has no common multiple which fits.
+    /// The figure whose alignments have no common multiple that fits.
     pub(crate) fn of(parties: &[Party], height: u32) -> Result<Self, LayoutFigure> {
         let mut combined = Self {
             stride_alignment: 1,
@@ -60,8 +60,8 @@ impl CombinedDemands {
     }
 }
 
-/// What a party's figures demand of others: limits always, the rest as far as it does not decide it
-/// by itself.
+/// What a party demands of the layout: its limits always, other figures only if the party does not
+/// decide them by itself.
 pub(crate) fn demanded(party: &Party) -> LayoutDemands {
     let limits = LayoutDemands {
         maximum_stride: party.layout.maximum_stride,
@@ -78,8 +78,8 @@ pub(crate) fn demanded(party: &Party) -> LayoutDemands {
     }
 }
 
-/// The figures in which linear layouts that `exporter` decides on need not be what `party` demands of
-/// an image of this height: what is demanded, and what is promised.
+/// The figures that `party` demands of a linear image of this height and that `exporter`, which
+/// decides them, does not promise: each with the demanded and the promised value.
 pub(crate) fn not_promised(
     exporter: &Party,
     party: &Party,
@@ -131,7 +131,7 @@ pub(crate) fn not_promised(
     figures
 }
 
-/// `None` if it does not fit.
+/// The least common multiple; `None` if it overflows.
 fn common_multiple(a: u64, b: u64) -> Option<u64> {
     let (mut divisor, mut rest) = (a, b);
     while rest > 0 {

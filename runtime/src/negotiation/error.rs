@@ -1,4 +1,4 @@
-//! Why parties do not come to terms, and why memory is not what they agreed upon.
+//! Errors of negotiations, and of memory that is not what was negotiated.
 
 use crate::image::buffer_desc::Usage;
 use crate::image::extent::Extent;
@@ -8,130 +8,130 @@ use crate::image::modifier::Modifier;
 use crate::memory::placement::{Placement, Placements};
 use crate::negotiation::refusal::Refusal;
 
-/// Why a negotiation has no outcome.
+/// Error of [`Negotiation::solve`](crate::Negotiation::solve).
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// The description is wrong in itself.
+    /// The description is invalid.
     #[error(transparent)]
     Description(#[from] LayoutError),
-    /// Not just one party makes the memory.
+    /// There is no exporter, or more than one.
     #[error(
         "a negotiation has one exporter, this one has {}",
         if exporters.is_empty() { "none".to_owned() } else { exporters.join(", ") }
     )]
     Exporters {
-        /// The parties that make memory.
+        /// Names of the exporters.
         exporters: Vec<String>,
     },
-    /// Two parties have the same name: a refusal could not tell them apart.
+    /// Two parties have the same name, so a refusal could not distinguish them.
     #[error("two parties are called '{name}'")]
     SameName {
-        /// The name.
+        /// Name that both have.
         name: String,
     },
-    /// The description declares uses that no party has, so no party was asked about them. Those of the
-    /// CPU need no party.
-    #[error("no party was asked about {usage}, which the description of '{buffer}' declares")]
+    /// The description declares uses that no party has. Uses by the CPU need no party.
+    #[error("no party has the usage {usage}, which the description of '{buffer}' declares")]
     NobodysUsage {
-        /// The buffer.
+        /// Name of the buffer.
         buffer: String,
-        /// The uses.
+        /// Uses that no party has.
         usage: Usage,
     },
-    /// Nothing suits everyone.
+    /// The parties have no format, layout and memory in common.
     #[error(transparent)]
     Refused(Box<Refusal>),
 }
 
-/// Why memory is not what was negotiated.
+/// Error of [`Negotiated::check`](crate::negotiation::Negotiated::check): how memory differs from
+/// what was negotiated.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnfitError {
-    /// Another image than was negotiated.
+    /// The format or the extent differs.
     #[error("{} of {} was negotiated, the dma-buf is {} of {}", negotiated.0, negotiated.1, given.0, given.1)]
     Image {
-        /// Format and extent that everyone takes.
+        /// Format and extent that were negotiated.
         negotiated: (Fourcc, Extent),
         /// Format and extent of the dma-buf.
         given: (Fourcc, Extent),
     },
-    /// Out of reach for someone.
+    /// The memory is in a place that not all parties take.
     #[error("the memory must be in {negotiated}, and is in {given}")]
     Placement {
-        /// The places that everyone takes.
+        /// The places that all parties take.
         negotiated: Placements,
-        /// Where it is.
+        /// Where the memory is.
         given: Placement,
     },
-    /// An arrangement that someone does not take.
+    /// Not all parties take the modifier.
     #[error("the modifier must be one of {negotiated:?}, and is {given}")]
     Modifier {
-        /// The modifiers that everyone takes.
+        /// The modifiers that all parties take.
         negotiated: Vec<Modifier>,
-        /// The layout's.
+        /// Modifier of the layout.
         given: Modifier,
     },
-    /// Another number of planes than everyone counts with.
-    #[error("with modifier {modifier} there must be {negotiated} plane(s), and there are {given}")]
+    /// The number of memory planes differs.
+    #[error("a layout with modifier {modifier} must have {negotiated} plane(s), and has {given}")]
     MemoryPlanes {
-        /// The modifier.
+        /// Modifier of the layout.
         modifier: Modifier,
-        /// Planes in memory, as the parties say.
+        /// Number of memory planes that was negotiated.
         negotiated: u8,
-        /// Planes of the layout.
+        /// Number of planes of the layout.
         given: usize,
     },
-    /// Planes in several memories, or not.
-    #[error("the planes must lie in {}", if *negotiated { "a memory each" } else { "one memory" })]
+    /// The planes lie in one memory where each needs its own, or the reverse.
+    #[error("{}", if *negotiated { "each plane must lie in a memory of its own" } else { "all planes must lie in one memory" })]
     Disjoint {
         /// Whether each plane must lie in a memory of its own.
         negotiated: bool,
     },
-    /// A stride that someone does not take.
+    /// A stride is misaligned or too large.
     #[error(
         "plane {plane}: the stride must be a multiple of {alignment} bytes and at most {maximum}, and is {stride}"
     )]
     Stride {
-        /// The plane.
+        /// Index of the plane.
         plane: usize,
-        /// Its stride in bytes.
+        /// Stride of the plane, in bytes.
         stride: u32,
-        /// Bytes of which it must be a multiple.
+        /// Required alignment, in bytes.
         alignment: u32,
-        /// The largest, in bytes.
+        /// Largest allowed value, in bytes.
         maximum: u32,
     },
-    /// An offset that someone does not take.
+    /// An offset is misaligned.
     #[error("plane {plane}: the offset must be a multiple of {alignment} bytes, and is {offset}")]
     Offset {
-        /// The plane.
+        /// Index of the plane.
         plane: usize,
-        /// Its offset in bytes.
+        /// Offset of the plane, in bytes.
         offset: u64,
-        /// Bytes of which it must be a multiple.
+        /// Required alignment, in bytes.
         alignment: u64,
     },
-    /// A memory whose size someone does not take.
+    /// The size of a memory is misaligned or too large.
     #[error(
         "a memory's size must be a multiple of {alignment} bytes and at most {maximum}, and is {size}"
     )]
     Size {
-        /// Its size in bytes.
+        /// Size of the memory, in bytes.
         size: u64,
-        /// Bytes of which it must be a multiple.
+        /// Required alignment, in bytes.
         alignment: u64,
-        /// The largest, in bytes.
+        /// Largest allowed value, in bytes.
         maximum: u64,
     },
-    /// Too little room below a plane.
+    /// There is too little room behind a plane.
     #[error("plane {plane}: with its padding it ends {}, but has room until byte {room}", match needed { Some(end) => format!("at byte {end}"), None => "past the last address".to_owned() })]
     Padding {
-        /// The plane.
+        /// Index of the plane.
         plane: usize,
-        /// Where it would end, in bytes; `None` if that overflows.
+        /// Byte at which the padded plane ends; `None` if that overflows.
         needed: Option<u64>,
-        /// Where the next plane or the memory's end is, in bytes.
+        /// Byte at which the next plane begins or the memory ends.
         room: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! What a party can do with one format and modifier.
+//! What a party supports with one format and modifier.
 
 use crate::image::buffer_desc::Usage;
 use crate::image::extent::Extent;
@@ -9,48 +9,48 @@ use crate::image::modifier::Modifier;
 /// Whether an image's planes may lie in several memories: Vulkan's `VK_IMAGE_CREATE_DISJOINT_BIT`
 /// (possible where a format has `VK_FORMAT_FEATURE_DISJOINT_BIT`), V4L2's formats with an `M`.
 ///
-/// For an image that has one plane in memory it means nothing.
+/// It has no meaning for an image with one memory plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DisjointPlanes {
     /// All planes must lie in one memory.
     #[default]
     Refused,
-    /// Either way.
+    /// The planes may lie in one memory or in several.
     Allowed,
     /// Each plane must lie in a memory of its own.
     Required,
 }
 
-/// What a party can do with one format and modifier. Made by [`FormatSupport::new`] and by setting
+/// What a party supports with one format and modifier. Make it with [`FormatSupport::new`] and set
 /// members.
 ///
 /// | member | Vulkan | KMS |
 /// |---|---|---|
 /// | `modifier` | `VkDrmFormatModifierPropertiesEXT` | `IN_FORMATS` of a plane |
-/// | `memory_planes` | `drmFormatModifierPlaneCount` | not told |
+/// | `memory_planes` | `drmFormatModifierPlaneCount` | not reported |
 /// | `usage` | `drmFormatModifierTilingFeatures`, `VkExternalMemoryFeatureFlags` | [`Usage::SCANOUT`] |
 /// | `maximum_extent` | `VkImageFormatProperties.maxExtent` | `max_width`, `max_height` of the card |
-/// | `extent_alignment` | 2 where chroma has half the samples | not told |
+/// | `extent_alignment` | 2 where chroma has half the samples | not reported |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FormatSupport {
     /// The pixel format.
     pub format: Fourcc,
     /// The modifier. [`Modifier::INVALID`] (implicit) is never negotiated, see [the module's
-    /// page](crate::negotiation); stated, it makes a refusal say why.
+    /// page](crate::negotiation); a party that states it gets that reason in a refusal.
     pub modifier: Modifier,
-    /// How many planes an image has in memory, 1 to 4, with those that the modifier adds; `None` if
-    /// the party does not tell. Parties that differ in it mean different layouts. Any other number
-    /// fits nothing.
+    /// How many memory planes an image has, 1 to 4, including those that the modifier adds; `None` if
+    /// the party does not state it. Parties with different numbers mean different layouts. Any other
+    /// number matches nothing.
     pub memory_planes: Option<u8>,
-    /// The uses for which the party can use such an image. A party needs one entry that serves all of
-    /// its uses: it is one image.
+    /// The uses that the party supports. A party needs one entry that serves all of its uses, because
+    /// they are of one image.
     pub usage: Usage,
     /// The smallest image, in pixels.
     pub minimum_extent: Extent,
     /// The largest image, in pixels.
     pub maximum_extent: Extent,
-    /// Pixels of which the width and the height must be multiples; 0 counts as 1. Vulkan wants whole
+    /// Pixels of which the width and the height must be multiples; 0 counts as 1. Vulkan requires whole
     /// chroma samples (VUID-VkImageCreateInfo-format-04712, -04713).
     pub extent_alignment: Extent,
     /// Whether planes may lie in several memories.
@@ -58,7 +58,7 @@ pub struct FormatSupport {
 }
 
 impl FormatSupport {
-    /// Images of any extent, planes in one memory, how many of them not told.
+    /// Images of any extent, with an unstated number of planes, all in one memory.
     pub const fn new(format: Fourcc, modifier: Modifier, usage: Usage) -> Self {
         Self {
             format,
@@ -72,35 +72,35 @@ impl FormatSupport {
         }
     }
 
-    /// Sets the number of planes in memory (`drmFormatModifierPlaneCount`).
+    /// Sets the number of memory planes (`drmFormatModifierPlaneCount`).
     #[must_use]
     pub const fn with_memory_planes(mut self, planes: u8) -> Self {
         self.memory_planes = Some(planes);
         self
     }
 
-    /// Limits it to an extent.
+    /// Sets the largest extent.
     #[must_use]
     pub const fn with_maximum_extent(mut self, maximum: Extent) -> Self {
         self.maximum_extent = maximum;
         self
     }
 
-    /// Limits it to widths and heights that are multiples of these.
+    /// Sets the numbers of pixels of which width and height must be multiples.
     #[must_use]
     pub const fn with_extent_alignment(mut self, alignment: Extent) -> Self {
         self.extent_alignment = alignment;
         self
     }
 
-    /// Says whether planes may lie in one memory or in several.
+    /// Sets whether planes may lie in several memories.
     #[must_use]
     pub const fn with_disjoint(mut self, disjoint: DisjointPlanes) -> Self {
         self.disjoint = disjoint;
         self
     }
 
-    /// Whether images of this extent are neither too small nor too large, and whole.
+    /// Whether an image of this extent is within the limits and aligned.
     pub fn takes_extent(&self, extent: Extent) -> bool {
         self.is_within_limits(extent) && self.is_whole(extent)
     }
@@ -114,13 +114,13 @@ impl FormatSupport {
         extent.width.is_multiple_of(width.max(1)) && extent.height.is_multiple_of(height.max(1))
     }
 
-    /// The numbers of planes in memory that this entry stands for.
+    /// The numbers of memory planes that this entry allows.
     pub(crate) fn plane_counts(&self) -> PlaneCounts {
         self.memory_planes
             .map_or(PlaneCounts::ANY, PlaneCounts::only)
     }
 
-    /// The counts that are possible with planes in one memory, or in several.
+    /// The numbers of memory planes that this entry allows with planes in one memory, or in several.
     pub(crate) fn plane_counts_if(&self, disjoint: bool) -> PlaneCounts {
         let single = PlaneCounts::only(1);
         let several = PlaneCounts::ANY.without(single);
@@ -134,7 +134,7 @@ impl FormatSupport {
     }
 }
 
-/// A set of numbers of planes, 1 to 4.
+/// A set of plane counts, 1 to 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlaneCounts(u8);
 
@@ -149,7 +149,8 @@ impl PlaneCounts {
         }
     }
 
-    /// What a format allows: a modifier may add planes, never drop one, and LINEAR adds none.
+    /// The counts that a format allows: a modifier may add planes but never remove one, and LINEAR
+    /// adds none.
     pub(crate) fn of_format(format: Fourcc, modifier: Modifier) -> Self {
         let planes = format.info().map_or(1, |info| info.planes.len());
         let counts = if modifier.is_linear() {
@@ -182,7 +183,7 @@ impl PlaneCounts {
         (1..=4).filter(move |count| !self.and(Self::only(*count)).is_empty())
     }
 
-    /// The number, if there is just one.
+    /// The only count in the set; `None` if there is none or more than one.
     pub(crate) fn single(self) -> Option<u8> {
         let mut counts = self.iter();
         counts.next().filter(|_| counts.next().is_none())

@@ -1,4 +1,4 @@
-//! Whose demands on the layout stand in whose way.
+//! Finds which parties' layout demands conflict.
 
 use crate::image::fourcc::Fourcc;
 use crate::negotiation::blame::Objections;
@@ -10,7 +10,8 @@ use crate::negotiation::party::Party;
 use crate::negotiation::solver::Solver;
 
 impl Solver<'_> {
-    /// The parties whose demands the exporter does not promise to meet. It lays images out by itself.
+    /// Records an objection for each party whose demands an exporter that lays images out by itself
+    /// does not promise to meet.
     pub(crate) fn blame_promises(&self, format: Fourcc, objections: &mut Objections) {
         let mut exporters = self.parties.iter();
         let Some(exporter) = exporters.find(|party| party.control() != LayoutControl::Explicit)
@@ -32,7 +33,8 @@ impl Solver<'_> {
         }
     }
 
-    /// The parties whose limits a linear layout would exceed, and those whose demands make it so large.
+    /// Records objections for the parties whose limits a linear layout would exceed, and for those
+    /// whose demands enlarge it.
     pub(crate) fn blame_figures(
         &self,
         format: Fourcc,
@@ -74,7 +76,7 @@ impl Solver<'_> {
         }
     }
 
-    /// A party's figures that make strides, or memories, larger.
+    /// The figures of a party that enlarge strides or memories.
     fn enlarging(&self, party: &Party, problem: LinearProblem) -> Vec<(LayoutFigure, u64)> {
         let height = self.desc.extent.height;
         let demands = demanded(party);

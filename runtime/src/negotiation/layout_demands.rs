@@ -1,13 +1,13 @@
-//! How an image must lie in memory, as one party demands it.
+//! The layout demands of one party.
 
 use std::fmt;
 
-/// What a party demands of the way in which an image lies in memory. Made by
-/// [`LayoutDemands::default`], which demands nothing, and by setting members.
+/// What a party demands of the layout of an image in memory. Start from
+/// [`LayoutDemands::default`], which demands nothing, and set members.
 ///
-/// Alignments of 0 count as 1. Strides, offsets and the size of the memory are demanded of every
-/// layout; `height_alignment` and `tail_bytes` only of [`Modifier::LINEAR`](crate::Modifier::LINEAR),
-/// because a modifier defines by itself what lies behind a tiled image's rows.
+/// Alignments of 0 count as 1. Demands on strides, offsets and memory sizes apply to every layout;
+/// `height_alignment` and `tail_bytes` apply only to [`Modifier::LINEAR`](crate::Modifier::LINEAR),
+/// because a modifier itself defines what follows the rows of a tiled image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct LayoutDemands {
@@ -17,10 +17,10 @@ pub struct LayoutDemands {
     pub maximum_stride: u32,
     /// Bytes of which every plane's offset must be a multiple.
     pub offset_alignment: u64,
-    /// Rows of pixels: the planes must have room as if the height were a multiple of this. A video
-    /// encoder's macroblocks, a software renderer's blocks of pixels reach past the last row.
+    /// Rows of pixels. The planes must have room for the height rounded up to a multiple of this,
+    /// because an encoder's macroblocks or a software renderer's pixel blocks reach past the last row.
     pub height_alignment: u32,
-    /// Bytes that must follow the last plane of a memory: what is fetched ahead.
+    /// Bytes that must follow the last plane of a memory, for devices that prefetch.
     pub tail_bytes: u64,
     /// Bytes of which the size of a memory must be a multiple.
     pub size_alignment: u64,
@@ -44,15 +44,15 @@ impl Default for LayoutDemands {
 }
 
 impl LayoutDemands {
-    /// Rows of pixels that there must be room for in an image of this height.
+    /// Rows of pixels for which an image of this height must have room.
     pub(crate) fn padded_height(&self, height: u32) -> u64 {
-        // The sum of two 32-bit numbers at most.
+        // At most the sum of two 32-bit numbers, so it does not overflow.
         u64::from(height).next_multiple_of(self.height_alignment.max(1).into())
     }
 }
 
 impl fmt::Display for LayoutDemands {
-    /// What is demanded, separated by commas; nothing if nothing is.
+    /// Lists the demands, separated by commas; empty if there are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         let mut say = |is_demanded: bool, text: fmt::Arguments<'_>| {
@@ -67,7 +67,7 @@ impl fmt::Display for LayoutDemands {
         let (longest, largest) = (self.maximum_stride, self.maximum_size);
         say(
             stride > 1,
-            format_args!("strides multiples of {stride} bytes"),
+            format_args!("strides in multiples of {stride} bytes"),
         )?;
         say(
             longest < u32::MAX,
@@ -75,7 +75,7 @@ impl fmt::Display for LayoutDemands {
         )?;
         say(
             offset > 1,
-            format_args!("offsets multiples of {offset} bytes"),
+            format_args!("offsets in multiples of {offset} bytes"),
         )?;
         say(
             height > 1,
@@ -85,7 +85,7 @@ impl fmt::Display for LayoutDemands {
             self.tail_bytes > 0,
             format_args!("{} bytes behind the last plane", self.tail_bytes),
         )?;
-        say(size > 1, format_args!("sizes multiples of {size} bytes"))?;
+        say(size > 1, format_args!("sizes in multiples of {size} bytes"))?;
         say(
             largest < u64::MAX,
             format_args!("memories of at most {largest} bytes"),
@@ -93,49 +93,49 @@ impl fmt::Display for LayoutDemands {
     }
 }
 
-/// How much of a layout an exporter leaves to the negotiation.
+/// How much of the layout of its images an exporter leaves to the negotiation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LayoutControl {
-    /// All of it: the exporter makes the planes of
-    /// [`Negotiated::linear_layout`](crate::negotiation::Negotiated::linear_layout) as they are
-    /// (`VkImageDrmFormatModifierExplicitCreateInfoEXT`, plain memory). Its demands are demands like
-    /// everyone's.
+    /// All of it: the exporter uses the planes of
+    /// [`Negotiated::linear_layout`](crate::negotiation::Negotiated::linear_layout) unchanged
+    /// (`VkImageDrmFormatModifierExplicitCreateInfoEXT`, plain memory). Its demands count like those
+    /// of an importer.
     #[default]
     Explicit,
-    /// Strides only: the exporter heeds
+    /// Strides only: the exporter honors
     /// [`AccessConstraint::stride_alignment`](crate::AccessConstraint::stride_alignment) besides its
-    /// own. Offsets and padding are its own; what it demands of them is what it promises to make.
+    /// own. It decides offsets and padding itself; its demands on them are what it promises to make.
     StrideAlignment,
-    /// Nothing (`VkImageDrmFormatModifierListCreateInfoEXT`, `DRM_IOCTL_MODE_CREATE_DUMB`). What it
-    /// demands is what it promises to make.
+    /// Nothing (`VkImageDrmFormatModifierListCreateInfoEXT`, `DRM_IOCTL_MODE_CREATE_DUMB`). The
+    /// exporter's demands are what it promises to make.
     Exporter,
 }
 
-/// A figure of [`LayoutDemands`], in refusals.
+/// A figure of [`LayoutDemands`], as refusals name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LayoutFigure {
-    /// Bytes of which strides are multiples.
+    /// Alignment of strides, in bytes.
     StrideAlignment,
-    /// Bytes of which offsets are multiples.
+    /// Alignment of offsets, in bytes.
     OffsetAlignment,
-    /// Rows of pixels that there is room for.
+    /// Rows of pixels for which there is room.
     PaddedHeight,
-    /// Bytes behind the last plane.
+    /// Bytes behind the last plane of a memory.
     TailBytes,
-    /// Bytes of which sizes are multiples.
+    /// Alignment of memory sizes, in bytes.
     SizeAlignment,
 }
 
 impl LayoutFigure {
-    /// The figure with its value, in words.
+    /// The figure and its value as text, for refusals.
     pub(crate) fn with(self, value: u64) -> String {
         match self {
-            Self::StrideAlignment => format!("strides multiples of {value} bytes"),
-            Self::OffsetAlignment => format!("offsets multiples of {value} bytes"),
+            Self::StrideAlignment => format!("strides in multiples of {value} bytes"),
+            Self::OffsetAlignment => format!("offsets in multiples of {value} bytes"),
             Self::PaddedHeight => format!("room for {value} rows"),
             Self::TailBytes => format!("{value} bytes behind the last plane"),
-            Self::SizeAlignment => format!("sizes multiples of {value} bytes"),
+            Self::SizeAlignment => format!("sizes in multiples of {value} bytes"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the planes of a linear image go.
+//! The offsets and strides of a linear image's planes.
 
 use smallvec::SmallVec;
 
@@ -7,8 +7,8 @@ use crate::image::format_info::FormatInfo;
 use crate::image::layout::{MAX_PLANES, PlaneLayout};
 use crate::negotiation::combined_demands::CombinedDemands;
 
-/// A linear layout that meets everyone's demands: the planes one behind the other, each with the
-/// least stride, offset and size that are allowed. For allocators of plain memory, with
+/// A linear layout that meets the demands of all parties. The planes follow each other, each with the
+/// smallest allowed stride, offset and size. It is for allocators of plain memory, with
 /// [`DmaBuf::from_memories`](crate::DmaBuf::from_memories).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinearLayout {
@@ -21,7 +21,7 @@ pub struct LinearLayout {
 pub(crate) enum LinearProblem {
     /// A stride of this many bytes would be needed.
     Stride(u64),
-    /// A memory of this many bytes would be needed; `None` if no number says how many.
+    /// A memory of this many bytes would be needed; `None` if the number overflows.
     Size(Option<u64>),
 }
 
@@ -36,7 +36,7 @@ impl LinearLayout {
         let mut ends = SmallVec::<[u64; MAX_PLANES]>::new();
         for plane in info.planes {
             let row = plane.row_bytes(extent.width);
-            // The sum of two numbers that are far below the largest at most.
+            // Both numbers are far below 2^63, so the sum does not overflow.
             let needed = row.next_multiple_of(demands.stride_alignment.into());
             let stride = u32::try_from(needed)
                 .ok()
@@ -75,12 +75,13 @@ impl LinearLayout {
         })
     }
 
-    /// The planes.
+    /// The planes, in the format's order.
     pub fn planes(&self) -> &[PlaneLayout] {
         &self.planes
     }
 
-    /// The least size of each memory, in bytes: one, or one for each plane if they are disjoint.
+    /// The smallest size of each memory, in bytes: one entry, or one for each plane if the planes are
+    /// disjoint.
     pub fn memory_sizes(&self) -> &[u64] {
         &self.memory_sizes
     }

@@ -1,4 +1,4 @@
-//! Where memory is, and whether its pages lie together.
+//! Where memory is, and whether it is physically contiguous.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::memory::placement::{Placement, Placements};
 /// One kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MemoryKind {
-    /// Where it is.
+    /// Where the memory is.
     pub placement: Placement,
-    /// Whether its pages lie one behind the other in physical memory.
+    /// Whether its pages are physically contiguous.
     pub contiguous: bool,
 }
 
@@ -22,16 +22,15 @@ impl fmt::Display for MemoryKind {
     }
 }
 
-/// The kinds of memory that a party takes or makes. Made by the functions here and by setting
-/// members.
+/// The kinds of memory that a party takes or makes. Make it with the functions below, or set members.
 ///
-/// A party that takes scattered pages takes contiguous ones too and says both ([`any`](Self::any)). A
-/// display without an IOMMU takes only contiguous memory. An exporter says what it makes without being
-/// asked for it: nothing in [`AccessConstraint`](crate::AccessConstraint) asks for contiguity.
+/// A party that takes scattered pages takes contiguous ones too and states both ([`any`](Self::any)). A
+/// display without an IOMMU takes only contiguous memory. An exporter states what it always makes,
+/// because an [`AccessConstraint`](crate::AccessConstraint) cannot ask for contiguity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct MemoryKinds {
-    /// The places in which memory may be of scattered pages.
+    /// The places in which memory may have scattered pages.
     pub scattered: Placements,
     /// The places in which memory may be contiguous.
     pub contiguous: Placements,
@@ -46,7 +45,7 @@ impl MemoryKinds {
         }
     }
 
-    /// Scattered memory only: what an exporter such as udmabuf makes.
+    /// Scattered memory only, as udmabuf makes it.
     pub const fn scattered(placements: Placements) -> Self {
         Self {
             scattered: placements,
@@ -54,8 +53,8 @@ impl MemoryKinds {
         }
     }
 
-    /// Contiguous memory only: what a display without an IOMMU takes, and the dma-heap "reserved"
-    /// makes.
+    /// Contiguous memory only, as a display without an IOMMU takes it and the dma-heap "reserved" makes
+    /// it.
     pub const fn contiguous(placements: Placements) -> Self {
         Self {
             scattered: Placements::empty(),
@@ -72,17 +71,17 @@ impl MemoryKinds {
         }
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.placements().is_empty()
     }
 
-    /// The places, whatever the pages.
+    /// The places of both scattered and contiguous memory.
     pub fn placements(self) -> Placements {
         self.scattered | self.contiguous
     }
 
-    /// Whether the kind is among them.
+    /// Whether the set contains a kind.
     pub fn has(self, kind: MemoryKind) -> bool {
         let placements = if kind.contiguous {
             self.contiguous
@@ -92,8 +91,8 @@ impl MemoryKinds {
         placements.has(kind.placement)
     }
 
-    /// All of them, by these places in turn; in one place, scattered memory comes first, because
-    /// contiguous memory is scarce.
+    /// All kinds, ordered by place. In one place, scattered memory comes first, because contiguous
+    /// memory is scarce.
     pub(crate) fn in_order(self, order: &[Placement]) -> SmallVec<[MemoryKind; 8]> {
         let kinds = order.iter().flat_map(|&placement| {
             [false, true].map(|contiguous| MemoryKind {

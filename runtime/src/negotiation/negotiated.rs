@@ -1,4 +1,4 @@
-//! What everyone takes.
+//! The result of a negotiation.
 
 use smallvec::SmallVec;
 
@@ -14,17 +14,17 @@ use crate::negotiation::error::UnfitError;
 use crate::negotiation::linear_layout::LinearLayout;
 use crate::negotiation::memory_kinds::MemoryKind;
 
-/// A modifier that everyone takes.
+/// A modifier that all parties take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct NegotiatedModifier {
     /// The modifier.
     pub modifier: Modifier,
-    /// How many planes the image has in memory; `None` if no party told.
+    /// How many memory planes the image has; `None` if no party stated it.
     pub memory_planes: Option<u8>,
 }
 
-/// What everyone takes, best first: the outcome of [`Negotiation::solve`](crate::Negotiation::solve).
+/// What all parties take, best first: the result of [`Negotiation::solve`](crate::Negotiation::solve).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negotiated {
     pub(crate) desc: BufferDesc,
@@ -36,40 +36,40 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
-    /// The description with which to make the buffer: the one that was asked for, with the format that
-    /// was chosen and the uses of all parties.
+    /// The description to make the buffer with: that of the negotiation, with the chosen format and the
+    /// uses of all parties.
     pub fn desc(&self) -> &BufferDesc {
         &self.desc
     }
 
-    /// The format that was chosen.
+    /// The chosen format.
     pub fn format(&self) -> Fourcc {
         self.desc.format
     }
 
-    /// The modifiers that everyone takes, at least one, best first. The driver chooses among them when
-    /// it makes the memory; none of them is [`Modifier::INVALID`].
+    /// The modifiers that all parties take, at least one, best first. The driver chooses among them
+    /// when it makes the memory. None of them is [`Modifier::INVALID`].
     pub fn modifiers(&self) -> &[NegotiatedModifier] {
         &self.modifiers
     }
 
-    /// The same as plain values, for [`SharedBuffer::new`](crate::SharedBuffer::new).
+    /// The modifiers as plain values, for [`SharedBuffer::new`](crate::SharedBuffer::new).
     pub fn modifier_list(&self) -> Vec<Modifier> {
         let modifiers = self.modifiers.iter();
         modifiers.map(|candidate| candidate.modifier).collect()
     }
 
-    /// Whether each plane must lie in a memory of its own; otherwise all lie in one.
+    /// Whether each plane must lie in a memory of its own. Otherwise all must lie in one.
     pub fn is_disjoint(&self) -> bool {
         self.disjoint
     }
 
-    /// The kinds of memory that everyone takes, at least one, best first.
+    /// The kinds of memory that all parties take, at least one, best first.
     pub fn memory(&self) -> &[MemoryKind] {
         &self.memory
     }
 
-    /// The places that everyone takes.
+    /// The places that all parties take.
     pub fn placements(&self) -> Placements {
         let kinds = self.memory.iter();
         kinds.fold(Placements::empty(), |all, kind| {
@@ -77,21 +77,21 @@ impl Negotiated {
         })
     }
 
-    /// Strides, offsets and padding that everyone takes.
+    /// The combined demands on strides, offsets and padding.
     pub fn demands(&self) -> &CombinedDemands {
         &self.demands
     }
 
-    /// The planes of a linear image; `None` if [`Modifier::LINEAR`] was not agreed upon, or the
+    /// The planes of a linear image; `None` if [`Modifier::LINEAR`] was not negotiated, or the
     /// exporter lays images out by itself.
     pub fn linear_layout(&self) -> Option<&LinearLayout> {
         self.linear.as_ref()
     }
 
     /// The constraint for [`SharedBuffer::new_dynamic`](crate::SharedBuffer::new_dynamic), and for
-    /// moves: all places, modifiers and the stride alignment. It has no words for offsets, padding and
-    /// contiguity: whether memory has them, [`check`](Self::check) tells, but for contiguity, which
-    /// user space cannot see.
+    /// moves: all places, modifiers and the stride alignment. It cannot express offsets, padding and
+    /// contiguity. [`check`](Self::check) checks offsets and padding of the memory; user space cannot
+    /// see contiguity.
     pub fn constraint(&self) -> AccessConstraint {
         AccessConstraint {
             placements: self.placements(),
@@ -101,8 +101,8 @@ impl Negotiated {
         }
     }
 
-    /// The same in the best place only. A buffer that need not be there is asked for with
-    /// [`constraint`](Self::constraint), where the exporter chooses.
+    /// The same constraint with only the best place. With [`constraint`](Self::constraint), the
+    /// exporter chooses among all places.
     pub fn best_constraint(&self) -> AccessConstraint {
         AccessConstraint {
             placements: self.memory[0].placement.into(),
@@ -110,13 +110,13 @@ impl Negotiated {
         }
     }
 
-    /// Checks memory that an exporter made: whether it is what everyone takes. Contiguity cannot be
-    /// seen; for it, this relies on what the exporter stated.
+    /// Checks that memory that an exporter made is what was negotiated. User space cannot see
+    /// contiguity; for that, this relies on what the exporter stated.
     ///
     /// # Errors
-    /// As [`check_layout`](Self::check_layout), and
-    /// - [`UnfitError::Image`]: another format or extent than was negotiated.
-    /// - [`UnfitError::Placement`]: in a place that someone cannot reach.
+    /// Those of [`check_layout`](Self::check_layout), and
+    /// - [`UnfitError::Image`]: the format or the extent is not the negotiated one.
+    /// - [`UnfitError::Placement`]: the memory is in a place that not all parties take.
     pub fn check(&self, allocation: &Allocation) -> Result<(), UnfitError> {
         let dmabuf = &allocation.dmabuf;
         if (dmabuf.format(), dmabuf.extent()) != (self.desc.format, self.desc.extent) {
@@ -142,11 +142,11 @@ impl Negotiated {
     /// Checks a layout of the negotiated format and extent in memories of these sizes, in bytes.
     ///
     /// # Errors
-    /// - [`UnfitError::Modifier`], [`UnfitError::MemoryPlanes`], [`UnfitError::Disjoint`]: an
-    ///   arrangement that someone does not take.
-    /// - [`UnfitError::Stride`], [`UnfitError::Offset`], [`UnfitError::Size`]: a figure that is not
-    ///   a multiple, or too large.
-    /// - [`UnfitError::Padding`]: too little room below a plane of a linear layout.
+    /// - [`UnfitError::Modifier`], [`UnfitError::MemoryPlanes`], [`UnfitError::Disjoint`]: not all
+    ///   parties take the modifier, the number of planes, or their distribution over memories.
+    /// - [`UnfitError::Stride`], [`UnfitError::Offset`], [`UnfitError::Size`]: a figure is misaligned
+    ///   or too large.
+    /// - [`UnfitError::Padding`]: too little room behind a plane of a linear layout.
     pub fn check_layout(&self, layout: &Layout, memory_sizes: &[u64]) -> Result<(), UnfitError> {
         let modifier = layout.modifier();
         let known = self
@@ -210,8 +210,8 @@ impl Negotiated {
         Ok(())
     }
 
-    /// The padded rows of a plane end before the next plane of its memory begins, and those of the last
-    /// one before the bytes that are fetched ahead.
+    /// Checks that the padded rows of each plane end before the next plane of its memory begins, and
+    /// that the tail bytes fit behind the last one.
     fn check_padding(&self, layout: &Layout, memory_sizes: &[u64]) -> Result<(), UnfitError> {
         let infos = self.desc.format.info().map_or(&[][..], |info| info.planes);
         for (index, (plane, info)) in layout.planes().iter().zip(infos).enumerate() {

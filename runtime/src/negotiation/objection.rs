@@ -1,4 +1,4 @@
-//! What stands between one party and the others.
+//! Conflicts between one party and the others.
 
 use std::fmt;
 
@@ -10,153 +10,154 @@ use crate::negotiation::format_support::DisjointPlanes;
 use crate::negotiation::layout_demands::LayoutFigure;
 use crate::negotiation::memory_kinds::MemoryKinds;
 
-/// What stands between one party and the others: a demand of the image that the party does not meet,
-/// or a demand of the party that others do not meet.
+/// A conflict between one party and the others: the party does not take the image, or other parties do
+/// not meet its demands. In the variants, "it" is the party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Objection {
-    /// It does not know the format.
+    /// It does not take the format.
     NoFormat {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
     },
     /// It takes the format only with the driver's own, implicit modifier.
     OnlyImplicit {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
     },
-    /// It knows the format, but not for all of its uses in one image.
+    /// It takes the format, but not for all of its uses in one image.
     NotForUsage {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// What it does with the buffer.
         usage: Usage,
     },
-    /// The CPU uses the buffer, and the party does not take the format with LINEAR.
+    /// The CPU uses the buffer, and it does not take the format with LINEAR.
     NotLinear {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What it takes.
+        /// The modifiers that it takes.
         modifiers: Vec<Modifier>,
     },
     /// The image is too small or too large for it.
     Extent {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The modifier.
         modifier: Modifier,
-        /// The smallest image.
+        /// The smallest image that it takes, in pixels.
         minimum: Extent,
-        /// The largest image.
+        /// The largest image that it takes, in pixels.
         maximum: Extent,
     },
-    /// Width and height are not multiples of what it demands.
+    /// The width or the height is not a multiple of what it demands.
     ExtentAlignment {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The modifier.
         modifier: Modifier,
-        /// Pixels of which they must be multiples.
+        /// Pixels of which width and height must be multiples.
         alignment: Extent,
     },
-    /// Others take the format with other modifiers.
+    /// Other parties take the format only with other modifiers.
     Modifiers {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What the party takes for this image.
+        /// The modifiers with which it takes this image.
         modifiers: Vec<Modifier>,
-        /// The parties that take none of them. If the list is empty, each party takes some, but no
-        /// two lists meet.
+        /// The parties that take none of these modifiers. If the list is empty, each party takes some
+        /// of them, but no modifier is taken by all.
         not_by: Vec<String>,
     },
-    /// It alone does not take modifiers that all others do, and those that it takes will not do.
+    /// It is the only party that does not take these modifiers, and the modifiers that it does take are
+    /// unusable.
     LacksModifiers {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What all others take.
+        /// The modifiers that all other parties take.
         modifiers: Vec<Modifier>,
     },
-    /// It counts other planes in memory than others, or than the format has.
+    /// It states another number of memory planes than other parties, or than the format has.
     MemoryPlanes {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The modifier.
         modifier: Modifier,
-        /// The numbers of planes with which it takes the image.
+        /// The numbers of memory planes with which it takes the image.
         counts: Vec<u8>,
     },
-    /// It takes planes in one memory and others in several, or the other way round.
+    /// It takes planes in one memory and other parties take them in several, or the reverse.
     Disjoint {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The modifier.
         modifier: Modifier,
-        /// What the party takes.
+        /// How it takes the planes.
         disjoint: DisjointPlanes,
     },
-    /// A linear image's stride would be too large for it.
+    /// The stride of a linear image would be too large for it.
     MaximumStride {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The largest stride that it takes, in bytes.
         maximum: u32,
-        /// What all demands together lead to, in bytes.
+        /// The stride that meets all demands, in bytes.
         needed: u64,
     },
-    /// A linear image's memory would be too large for it.
+    /// The memory of a linear image would be too large for it.
     MaximumSize {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
         /// The largest memory that it takes, in bytes.
         maximum: u64,
-        /// What all demands together lead to, in bytes; `None` if that overflows.
+        /// The size that meets all demands, in bytes; `None` if it overflows.
         needed: Option<u64>,
     },
-    /// With what it demands, a linear image would be too large for others.
+    /// Its demand makes a linear image too large for other parties.
     TooLargeFor {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What is demanded.
+        /// The figure that it demands.
         figure: LayoutFigure,
-        /// How much of it.
+        /// The value that it demands.
         value: u64,
-        /// The party whose limit is exceeded.
+        /// The parties whose limits are exceeded.
         limited: Vec<String>,
     },
-    /// The exporter lays linear images out by itself, and promises less than the party demands.
+    /// The exporter lays linear images out by itself and does not promise what the party demands.
     NotPromised {
-        /// The format.
+        /// The pixel format.
         format: Fourcc,
-        /// What is demanded.
+        /// The figure that it demands.
         figure: LayoutFigure,
-        /// How much of it the party demands.
+        /// The value that the party demands.
         demanded: u64,
-        /// The exporter.
+        /// Name of the exporter.
         exporter: String,
-        /// How much of it the exporter promises.
+        /// The value that the exporter promises.
         promised: u64,
     },
-    /// Its alignment has no common multiple with those of others that fits.
+    /// Its alignment and those of other parties have no common multiple that fits.
     NoCommonMultiple {
-        /// What is aligned.
+        /// The figure that is aligned.
         figure: LayoutFigure,
-        /// The party's alignment, in bytes.
+        /// The alignment that it demands, in bytes.
         alignment: u64,
-        /// The other parties that state one.
+        /// The other parties that demand one.
         with: Vec<String>,
     },
-    /// Others take other memory.
+    /// Other parties take other kinds of memory.
     Memory {
-        /// What the party takes or makes.
+        /// The memory that it takes or makes.
         memory: MemoryKinds,
-        /// The parties that take none of it. If the list is empty, each party takes some, but no
-        /// two lists meet.
+        /// The parties that take none of it. If the list is empty, each party takes some of it, but no
+        /// kind is taken by all.
         not_by: Vec<String>,
     },
 }
 
 impl Objection {
-    /// The format that it concerns; `None` if it concerns them all.
+    /// The format that the objection concerns; `None` if it concerns all formats.
     pub fn format(&self) -> Option<Fourcc> {
         match self {
             Self::NoFormat { format }
@@ -186,7 +187,7 @@ impl fmt::Display for Objection {
         match self {
             Self::NoFormat { .. } => f.write_str("it does not take the format"),
             Self::OnlyImplicit { .. } => f.write_str(
-                "it takes the format only with an implicit modifier (INVALID), which nobody else can read",
+                "it takes the format only with an implicit modifier (INVALID), which no other party can read",
             ),
             Self::NotForUsage { usage, .. } => {
                 write!(f, "it does not take the format for {usage} in one image")
@@ -220,7 +221,7 @@ impl fmt::Display for Objection {
             } => write!(f, "{} {}", Modifiers(modifiers), Takers(not_by)),
             Self::LacksModifiers { modifiers, .. } => write!(
                 f,
-                "it alone does not take {}, which all others take",
+                "it is the only party that does not take {}",
                 Modifiers(modifiers)
             ),
             Self::MemoryPlanes {
@@ -228,18 +229,18 @@ impl fmt::Display for Objection {
             } => {
                 let counts: Vec<_> = counts.iter().map(u8::to_string).collect();
                 let counts = if counts.is_empty() {
-                    "no possible number of planes".to_owned()
+                    "no valid number of planes".to_owned()
                 } else {
                     format!("{} plane(s)", counts.join(" or "))
                 };
                 let modifier = Named(*modifier);
-                write!(f, "with {modifier} it counts {counts} in memory, and others do not")
+                write!(f, "with {modifier} it states {counts} in memory, and other parties do not")
             }
             Self::Disjoint {
                 modifier, disjoint, ..
             } => {
                 let modifier = Named(*modifier);
-                write!(f, "with {modifier} it takes planes in {disjoint}, and others do not")
+                write!(f, "with {modifier} it takes planes in {disjoint}, and other parties do not")
             }
             Self::MaximumStride {
                 maximum, needed, ..
@@ -250,10 +251,10 @@ impl fmt::Display for Objection {
             Self::MaximumSize {
                 maximum, needed, ..
             } => {
-                f.write_str("with LINEAR a memory would have ")?;
+                f.write_str("with LINEAR a memory would need ")?;
                 match needed {
                     Some(needed) => write!(f, "{needed} bytes")?,
-                    None => f.write_str("more bytes than can be counted")?,
+                    None => f.write_str("more bytes than 64 bits can count")?,
                 }
                 write!(f, ", and it takes {maximum} at most")
             }
@@ -264,7 +265,7 @@ impl fmt::Display for Objection {
                 ..
             } => write!(
                 f,
-                "with LINEAR its {} lead past the limit of {}",
+                "with LINEAR its demand for {} exceeds the limit of {}",
                 figure.with(*value),
                 Quoted(limited)
             ),
@@ -276,7 +277,7 @@ impl fmt::Display for Objection {
                 ..
             } => write!(
                 f,
-                "with LINEAR it demands {}, and '{exporter}' makes {}",
+                "with LINEAR it demands {}, and '{exporter}' promises {}",
                 figure.with(*demanded),
                 figure.with(*promised)
             ),
@@ -286,7 +287,7 @@ impl fmt::Display for Objection {
                 with,
             } => write!(
                 f,
-                "{} cannot also be what {} demand(s)",
+                "its demand for {} and the alignment of {} have no common multiple that fits",
                 figure.with(*alignment),
                 Quoted(with)
             ),
@@ -305,7 +306,7 @@ impl fmt::Display for DisjointPlanes {
     }
 }
 
-/// A modifier by its name, if it has one, and its value.
+/// Displays a modifier by its name, or by its value if it has no name.
 pub(crate) struct Named(pub(crate) Modifier);
 
 impl fmt::Display for Named {
@@ -340,7 +341,7 @@ struct Takers<'a>(&'a [String]);
 impl fmt::Display for Takers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            return f.write_str("suits some of the others, but none of it suits all");
+            return f.write_str("suits each other party in part, but none of it suits all");
         }
         write!(f, "does not suit {}", Quoted(self.0))
     }

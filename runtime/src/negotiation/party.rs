@@ -1,4 +1,4 @@
-//! Someone who takes part in a buffer.
+//! A party of a negotiation.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use crate::negotiation::format_support::FormatSupport;
 use crate::negotiation::layout_demands::{LayoutControl, LayoutDemands};
 use crate::negotiation::memory_kinds::MemoryKinds;
 
-/// What a party does for a buffer.
+/// Whether a party makes the memory or uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// It makes the memory. There is one in a negotiation; what it does with the buffer besides
-    /// (its [`usage`](Party::usage)) it says like everyone else.
+    /// Makes the memory. A negotiation has exactly one exporter, which states its own
+    /// [`usage`](Party::usage) of the buffer like the other parties.
     Exporter,
-    /// It uses the memory.
+    /// Uses the memory.
     Importer,
 }
 
@@ -29,30 +29,29 @@ impl fmt::Display for Role {
     }
 }
 
-/// Someone who takes part in a buffer, with all that it takes. Made by [`Party::exporter`] and
-/// [`Party::importer`], which take no format and every memory, and by setting members.
+/// A device or display that shares the buffer, and what it takes. Make it with [`Party::exporter`] or
+/// [`Party::importer`], which start with no formats and all kinds of memory, and set members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Party {
-    /// Name of the party, in refusals: "Vulkan llvmpipe", "card vkms". No two of a negotiation are
-    /// of the same name.
+    /// Name of the party, for refusals: "Vulkan llvmpipe", "card vkms". Unique within a negotiation.
     pub name: String,
-    /// Whether it makes the memory.
+    /// Whether the party makes the memory or uses it.
     pub role: Role,
-    /// What it does with the buffer.
+    /// How the party uses the buffer.
     pub usage: Usage,
-    /// What it can do, best first. The exporter's order decides where nothing else does.
+    /// What the party supports, best first. The exporter's order breaks ties.
     pub formats: Vec<FormatSupport>,
-    /// How an image must lie in memory.
+    /// Demands on the layout of the image.
     pub layout: LayoutDemands,
-    /// How much of the layout the exporter leaves to others. Nothing for an importer.
+    /// How much of the layout the exporter leaves to the negotiation. Ignored for an importer.
     pub layout_control: LayoutControl,
-    /// The memory that it takes, or makes.
+    /// The kinds of memory that the party takes or makes.
     pub memory: MemoryKinds,
 }
 
 impl Party {
-    /// The party that makes the memory, and itself uses it for `usage`, which may be nothing.
+    /// A party that makes the memory. `usage` is how it uses the memory itself, and may be empty.
     pub fn exporter(name: impl Into<String>, usage: Usage) -> Self {
         Self::new(name.into(), Role::Exporter, usage)
     }
@@ -74,15 +73,14 @@ impl Party {
         }
     }
 
-    /// Adds formats behind those that it has.
+    /// Appends formats.
     #[must_use]
     pub fn with_formats(mut self, formats: impl IntoIterator<Item = FormatSupport>) -> Self {
         self.formats.extend(formats);
         self
     }
 
-    /// Adds modifiers of a format, for the party's own usage: what `IN_FORMATS` of a plane
-    /// tells.
+    /// Appends modifiers of a format for the party's own usage, as a plane's `IN_FORMATS` lists them.
     #[must_use]
     pub fn with_modifiers(self, format: Fourcc, modifiers: &[Modifier]) -> Self {
         let usage = self.usage;
@@ -92,30 +90,30 @@ impl Party {
         self.with_formats(supports)
     }
 
-    /// Sets demands on the layout.
+    /// Sets the demands on the layout.
     #[must_use]
     pub fn with_layout(mut self, layout: LayoutDemands) -> Self {
         self.layout = layout;
         self
     }
 
-    /// Sets how much of the layout it leaves to others.
+    /// Sets how much of the layout the exporter leaves to the negotiation.
     #[must_use]
     pub fn with_layout_control(mut self, control: LayoutControl) -> Self {
         self.layout_control = control;
         self
     }
 
-    /// Sets the memory that it takes.
+    /// Sets the kinds of memory that the party takes or makes.
     #[must_use]
     pub fn with_memory(mut self, memory: MemoryKinds) -> Self {
         self.memory = memory;
         self
     }
 
-    /// The party within what it says at attach
-    /// ([`Importer::constraint`](crate::Importer::constraint)): its placements, its modifiers, its
-    /// stride alignment. `None` if the two stride alignments have no common multiple that fits.
+    /// Limits the party to what it demands at attach
+    /// ([`Importer::constraint`](crate::Importer::constraint)): placements, modifiers, stride
+    /// alignment. Returns `None` if the two stride alignments have no common multiple that fits.
     #[must_use]
     pub fn constrained(mut self, constraint: &AccessConstraint) -> Option<Self> {
         self.memory = self
@@ -132,7 +130,7 @@ impl Party {
         Some(self)
     }
 
-    /// Its entries for a format and modifier that serve its usage.
+    /// The party's entries for a format and modifier that serve all of its usage.
     pub(crate) fn serving(
         &self,
         format: Fourcc,
@@ -145,7 +143,8 @@ impl Party {
         })
     }
 
-    /// How much it leaves to the negotiation: an importer makes no layout.
+    /// How much of the layout the party leaves to the negotiation: all of it for an importer, which
+    /// makes no layout.
     pub(crate) fn control(&self) -> LayoutControl {
         match self.role {
             Role::Exporter => self.layout_control,

@@ -1,4 +1,4 @@
-//! Which of the things that suit everyone is best.
+//! The order of preference among modifiers and places that all parties take.
 
 use crate::image::buffer_desc::Usage;
 use crate::memory::placement::Placement;
@@ -7,25 +7,25 @@ use crate::negotiation::negotiated::NegotiatedModifier;
 /// Uses by the CPU.
 const CPU: Usage = Usage::CPU_READ.union(Usage::CPU_WRITE);
 
-/// Uses that touch pixels in blocks, or all over the image: a modifier's arrangement serves them
-/// better than rows do.
+/// Uses that access pixels in blocks, or all over the image. Tiled arrangements serve them better than
+/// rows.
 const PICTURE: Usage = Usage::RENDER
     .union(Usage::SAMPLE)
     .union(Usage::STORAGE)
     .union(Usage::SCANOUT)
     .union(Usage::ENCODE);
 
-/// Whether a buffer of these uses must be linear: the CPU sees bytes, and nothing undoes a modifier's
-/// arrangement for it.
+/// Whether a buffer of these uses must be linear: the CPU sees bytes and cannot undo a tiled
+/// arrangement.
 pub(crate) fn must_be_linear(usage: Usage) -> bool {
     usage.intersects(CPU)
 }
 
-/// Sorts what everyone takes, given in the exporter's order, for these uses.
+/// Sorts the modifiers that all parties take, best first. They are given in the exporter's order.
 pub(crate) fn sort_modifiers(modifiers: &mut [NegotiatedModifier], usage: Usage) {
     let linear_is_last = usage.intersects(PICTURE);
-    // Stable: the exporter's order remains where nothing else decides. A number of planes that nobody
-    // tells comes after those that are told.
+    // The sort is stable, so the exporter's order breaks ties. An unstated number of planes sorts after
+    // the stated ones.
     modifiers.sort_by_key(|candidate| {
         (
             candidate.modifier.is_linear() == linear_is_last,
@@ -34,7 +34,7 @@ pub(crate) fn sort_modifiers(modifiers: &mut [NegotiatedModifier], usage: Usage)
     });
 }
 
-/// Places, best first.
+/// The places, best first.
 pub(crate) fn placements(usage: Usage) -> [Placement; Placement::COUNT] {
     if usage.intersects(CPU) {
         [

@@ -1,4 +1,4 @@
-//! Answers to what a party can do with a format.
+//! A cache of drivers' answers to what a party supports.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,20 +11,20 @@ use crate::image::fourcc::Fourcc;
 use crate::locks::{Mutex, lock};
 use crate::negotiation::format_support::FormatSupport;
 
-/// Identity of what is asked: a device, or one plane of a display. Unique in this process.
+/// Identity of the party that is queried: a device, or one plane of a display. Unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartyId(u64);
 
 impl PartyId {
-    /// A new one.
+    /// Returns an identity that no other party has.
     pub fn unique() -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
     }
 }
 
-/// What a party is asked: all of a description that drivers' answers depend on. Not the extent: an
-/// answer tells how large an image may be.
+/// A query to a party: everything of a description that drivers' answers depend on. The extent is not
+/// part of it, because an answer states the largest extent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Query {
     party: PartyId,
@@ -36,7 +36,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// What `party` can do with images of this description, for these uses of its own.
+    /// Asks what `party` supports for images of this description, for its own `usage`.
     pub fn new(party: PartyId, desc: &BufferDesc, usage: Usage) -> Self {
         Self {
             party,
@@ -48,7 +48,7 @@ impl Query {
         }
     }
 
-    /// The same for another of the acceptable formats.
+    /// The same query for another format.
     #[must_use]
     pub fn with_format(mut self, format: Fourcc) -> Self {
         self.format = format;
@@ -56,34 +56,34 @@ impl Query {
     }
 }
 
-/// An answer: what the party can do, best first.
+/// An answer: what the party supports, best first.
 pub type Answer = Arc<[FormatSupport]>;
 
-/// Locks, each for the answers of some parties.
+/// Number of shards. Each has a lock and the answers of some parties.
 const SHARDS: usize = 16;
 
-/// The answers of some parties, and how often they were made void.
+/// The answers of some parties.
 #[derive(Default)]
 struct Shard {
     answers: HashMap<Query, Answer>,
-    /// Counts what was made void, so that an answer to a question from before is not kept.
+    /// Counts the invalidations, so that an answer to a query from before one is not cached.
     epoch: u64,
 }
 
-/// Answers to what parties can do, because drivers take their time: an ioctl or several for each
-/// modifier. For backends: each may have its own, or all share one.
+/// Caches what parties support, because drivers are slow to answer: they need one or more ioctls for
+/// each modifier. It is for backends; each may have its own cache, or all may share one.
 ///
-/// Nothing is locked while a driver is asked, and sixteen parties made one after the other never
-/// wait for each other: there are sixteen locks, each held for a look into a table. Two threads
-/// that ask the same at the same time both ask the driver; one answer stays.
+/// No lock is held while a driver is queried. There are sixteen locks, each held only for a table
+/// lookup, and sixteen parties made one after another never contend. Two threads that make the same
+/// query at the same time both ask the driver; one answer is kept.
 pub struct QueryCache {
     shards: [Mutex<Shard>; SHARDS],
     most_of_shard: usize,
 }
 
 impl QueryCache {
-    /// A cache of about this many answers. When a sixteenth of that is full, it starts again from
-    /// empty.
+    /// A cache of about `most` answers. A shard that holds its sixteenth of them is cleared before it
+    /// takes another.
     pub fn new(most: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -91,9 +91,9 @@ impl QueryCache {
         }
     }
 
-    /// The answer to `query`: the one that is known, or that of `ask`, which is then kept. Errors are
-    /// not. An answer that was on its way when [`invalidate`](Self::invalidate) was called is
-    /// returned, but not kept.
+    /// Returns the cached answer to `query`, or calls `ask` and caches its answer. Errors are not
+    /// cached. If [`invalidate`](Self::invalidate) is called during `ask`, the answer is returned but
+    /// not cached.
     ///
     /// # Errors
     /// The errors of `ask`.
@@ -122,14 +122,14 @@ impl QueryCache {
         Ok(kept.clone())
     }
 
-    /// Forgets what a party answered: after a hotplug, or when it has gone.
+    /// Removes the answers of a party, after a hotplug or when the party is gone.
     pub fn invalidate(&self, party: PartyId) {
         let mut shard = lock(self.shard(party));
         shard.epoch += 1;
         shard.answers.retain(|query, _| query.party != party);
     }
 
-    /// Forgets everything.
+    /// Removes all answers.
     pub fn clear(&self) {
         for shard in &self.shards {
             let mut shard = lock(shard);
@@ -138,26 +138,26 @@ impl QueryCache {
         }
     }
 
-    /// How many answers are kept.
+    /// Number of cached answers.
     pub fn len(&self) -> usize {
         let shards = self.shards.iter();
         shards.map(|shard| lock(shard).answers.len()).sum()
     }
 
-    /// Whether none is kept.
+    /// Whether no answer is cached.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn shard(&self, party: PartyId) -> &Mutex<Shard> {
-        // Parties are numbered one by one, so that neighbours are apart; the remainder is below
-        // sixteen.
+        // Parties are numbered consecutively, so neighbors are in different shards. The remainder is
+        // below sixteen.
         &self.shards[usize::try_from(party.0 % SHARDS as u64).unwrap_or(0)]
     }
 }
 
 impl Default for QueryCache {
-    /// Room for about 1024 answers: more formats and uses than a program has.
+    /// A cache of about 1024 answers, more than a program has formats and uses.
     fn default() -> Self {
         Self::new(1024)
     }

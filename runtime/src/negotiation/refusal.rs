@@ -1,4 +1,4 @@
-//! Why nothing suits everyone.
+//! Why a negotiation was refused.
 
 use std::fmt;
 
@@ -11,42 +11,42 @@ use crate::negotiation::memory_kinds::MemoryKinds;
 use crate::negotiation::objection::{Modifiers, Objection};
 use crate::negotiation::party::Role;
 
-/// Why nothing suits everyone, party by party. Its text has a line for each party and one for each
-/// objection.
+/// Why the parties of a negotiation have no format, layout and memory in common. Its text has a line
+/// for each party and one for each objection.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The buffer's name.
+    /// Name of the buffer.
     pub buffer: String,
     /// Size of the image in pixels.
     pub extent: Extent,
-    /// The formats that were acceptable, best first.
+    /// The acceptable formats, best first.
     pub formats: Vec<Fourcc>,
-    /// Everything that anyone would have done with it.
+    /// All uses of the buffer, by the description and by all parties.
     pub usage: Usage,
-    /// Every party, in the order in which they were stated.
+    /// All parties, in the order in which they were added.
     pub parties: Vec<RefusedParty>,
 }
 
-/// One party of a refusal: what it would have taken, and what stands between it and the others.
+/// One party of a refusal: what it would have taken, and its objections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedParty {
     /// Name of the party.
     pub name: String,
-    /// Whether it makes the memory.
+    /// Whether the party makes the memory or uses it.
     pub role: Role,
-    /// What it does with the buffer.
+    /// How the party uses the buffer.
     pub usage: Usage,
-    /// The formats that it would have taken for this image, each with its modifiers.
+    /// The formats that the party takes for this image, each with its modifiers.
     pub would_take: Vec<(Fourcc, Vec<Modifier>)>,
-    /// How the image would have had to lie in memory.
+    /// The party's demands on the layout.
     pub layout: LayoutDemands,
-    /// The party that decides about the layout.
+    /// How much of the layout the party leaves to the negotiation.
     pub layout_control: LayoutControl,
-    /// The memory that it would have taken or made.
+    /// The kinds of memory that the party takes or makes.
     pub memory: MemoryKinds,
-    /// What stands between it and the others; empty if no party objects.
+    /// Conflicts between this party and the others; empty if there are none.
     pub objections: Vec<Objection>,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Refusal {
         let formats = formats.join(" or ");
         write!(
             f,
-            "nothing suits everyone for '{buffer}' ({formats}, {extent}, {usage}):"
+            "no common format, layout and memory for '{buffer}' ({formats}, {extent}, {usage}):"
         )?;
         for party in &self.parties {
             write!(f, "\n- {party}")?;
@@ -70,7 +70,7 @@ impl fmt::Display for Refusal {
 }
 
 impl fmt::Display for RefusedParty {
-    /// What it would have taken, in one line; the objections are not part of it.
+    /// Formats one line of what the party takes, without the objections.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (verb, memory) = match self.role {
             Role::Exporter => ("makes", self.memory),

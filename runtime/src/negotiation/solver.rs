@@ -1,4 +1,4 @@
-//! What suits everyone.
+//! Finds what all parties take.
 
 use crate::image::buffer_desc::{BufferDesc, Usage};
 use crate::image::format_info::FormatInfo;
@@ -13,18 +13,18 @@ use crate::negotiation::negotiated::{Negotiated, NegotiatedModifier};
 use crate::negotiation::party::{Party, Role};
 use crate::negotiation::preference;
 
-/// The parties and what they are asked.
+/// The input of a negotiation.
 pub(crate) struct Solver<'a> {
     pub(crate) desc: &'a BufferDesc,
     /// Acceptable formats, best first.
     pub(crate) formats: &'a [&'static FormatInfo],
     pub(crate) parties: &'a [Party],
-    /// Everything that anyone does with the buffer.
+    /// All uses of the buffer, by the description and by all parties.
     pub(crate) usage: Usage,
 }
 
 impl Solver<'_> {
-    /// The best that suits everyone.
+    /// The best that all parties take; `None` if there is nothing.
     pub(crate) fn solve(&self) -> Option<Negotiated> {
         let demands = CombinedDemands::of(self.parties, self.desc.extent.height).ok()?;
         let memory = self.memory();
@@ -55,13 +55,13 @@ impl Solver<'_> {
         })
     }
 
-    /// The memory that everyone takes.
+    /// The kinds of memory that all parties take.
     pub(crate) fn memory(&self) -> MemoryKinds {
         let kinds = self.parties.iter().map(|party| party.memory);
         kinds.fold(MemoryKinds::default(), MemoryKinds::intersect)
     }
 
-    /// The modifiers that everyone takes, best first, with planes in one memory or in several.
+    /// The modifiers that all parties take, best first, with planes in one memory or in several.
     fn modifiers(
         &self,
         info: &'static FormatInfo,
@@ -98,13 +98,13 @@ impl Solver<'_> {
         modifiers
     }
 
-    /// Whether a modifier can be negotiated at all for these uses.
+    /// Whether a modifier can be negotiated for these uses.
     pub(crate) fn is_eligible(&self, modifier: Modifier) -> bool {
         modifier != Modifier::INVALID
             && (modifier.is_linear() || !preference::must_be_linear(self.usage))
     }
 
-    /// The numbers of planes in memory with which a party takes the image.
+    /// The numbers of memory planes with which a party takes the image.
     pub(crate) fn counts(&self, party: &Party, format: Fourcc, modifier: Modifier) -> PlaneCounts {
         party
             .serving(format, modifier)
@@ -114,7 +114,7 @@ impl Solver<'_> {
             })
     }
 
-    /// Like the above, with planes in one memory or in several.
+    /// Like [`counts`](Self::counts), with planes in one memory or in several.
     pub(crate) fn counts_if(
         &self,
         party: &Party,
@@ -130,7 +130,8 @@ impl Solver<'_> {
             })
     }
 
-    /// The numbers of planes that the format allows and that everyone takes, as `of_party` tells.
+    /// The numbers of memory planes that the format allows and all parties take. `of_party` returns
+    /// those of one party.
     pub(crate) fn agreed_counts(
         &self,
         format: Fourcc,
@@ -142,7 +143,7 @@ impl Solver<'_> {
         parties.fold(allowed, |agreed, party| agreed.and(of_party(party)))
     }
 
-    /// The linear layout; `Ok(None)` if it suits everyone but is the exporter's own.
+    /// The linear layout; `Ok(None)` if LINEAR is possible but the exporter decides the layout itself.
     pub(crate) fn linear(
         &self,
         info: &FormatInfo,
@@ -161,17 +162,17 @@ impl Solver<'_> {
                 return Err(LinearObstacle::NotPromised);
             }
         }
-        // What an exporter decides by itself is at least as large as this.
+        // A layout that the exporter decides is at least as large as this one.
         let least = LinearLayout::new(info, extent, demands, disjoint);
         let least = least.map_err(LinearObstacle::Problem)?;
         Ok(exporter.is_none().then_some(least))
     }
 }
 
-/// Why LINEAR is out of the question.
+/// Why LINEAR is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinearObstacle {
-    /// The exporter decides, and promises less than is demanded.
+    /// The exporter decides the layout and does not promise what a party demands.
     NotPromised,
     /// No layout meets the demands.
     Problem(LinearProblem),

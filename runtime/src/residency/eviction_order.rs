@@ -8,7 +8,7 @@ use crate::ids::BufferKey;
 use crate::locks::{Mutex, Ordering, lock};
 use crate::residency::member::{Member, Priority};
 
-/// The lowest leaves first: by priority, then by its last use that the list knows.
+/// The lowest rank leaves first: by priority, then by the last use that the list knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     priority: Priority,
@@ -16,9 +16,9 @@ struct Rank {
     buffer: BufferKey,
 }
 
-/// The buffers of one place. A use does not touch the list: it only notes its number in the buffer.
-/// A buffer that comes up and was used meanwhile goes back with that number. So finding the least
-/// recently used one is O(log n), paid once for each buffer that was used since.
+/// The buffers of one place. A use does not touch the list; it only stores its number in the buffer.
+/// If the first buffer was used since it was listed, it is listed again with its new number. So finding
+/// the least recently used buffer is O(log n), once for each buffer that was used since.
 pub(super) struct EvictionOrder<R> {
     list: Mutex<BTreeMap<Rank, Arc<Member<R>>>>,
 }
@@ -32,7 +32,7 @@ impl<R> Default for EvictionOrder<R> {
 }
 
 impl<R> EvictionOrder<R> {
-    /// Enters a buffer, unless it is in a list.
+    /// Adds a buffer, unless it is in a list already.
     pub(super) fn insert(&self, member: &Arc<Member<R>>, buffer: &BufferInner) {
         let placement = buffer.backing().placement();
         let mut list = lock(&self.list);
@@ -50,7 +50,7 @@ impl<R> EvictionOrder<R> {
         }
     }
 
-    /// Takes a buffer out, if it is there.
+    /// Removes a buffer, if it is in this list.
     pub(super) fn remove(&self, member: &Member<R>, buffer: BufferKey) {
         let mut list = lock(&self.list);
         let mut listed = lock(&member.listed);
@@ -67,14 +67,15 @@ impl<R> EvictionOrder<R> {
         }
     }
 
-    /// Takes out the first, with the use that it was sorted by. `None` if there is none.
+    /// Removes the first buffer and returns it with the use that it was sorted by; `None` if the list
+    /// is empty.
     pub(super) fn pop(&self) -> Option<(Arc<Member<R>>, u64)> {
         let (rank, member) = lock(&self.list).pop_first()?;
         lock(&member.listed).take();
         Some((member, rank.last_use))
     }
 
-    /// How many buffers there are.
+    /// Number of buffers in the list.
     pub(super) fn len(&self) -> usize {
         lock(&self.list).len()
     }

@@ -1,4 +1,4 @@
-//! What the clones of a residency share.
+//! The state that the clones of a residency share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::residency::eviction_order::EvictionOrder;
 use crate::residency::member::Member;
 use crate::residency::statistics::Counters;
 
-/// How long an allocation waits for memory that was left, unless told otherwise.
+/// Default time that an allocation waits for old memory.
 const LET_GO_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a buffer that came back stays, unless told otherwise.
+/// Default time that a buffer that came back is protected.
 const HOLD: Duration = Duration::from_millis(100);
 
 pub(crate) struct ResidencyInner {
     pub(super) ledger: Arc<Ledger>,
-    /// For each place, who leaves it first.
+    /// For each place, the order in which buffers leave it.
     pub(super) eviction_orders: [EvictionOrder<Self>; Placement::COUNT],
     pub(super) members: Mutex<BTreeMap<BufferKey, Arc<Member<Self>>>>,
-    /// Those that have left memory behind which is not let go, or are moving.
+    /// Buffers that are moving, or whose old memory is still in use.
     pub(super) leaving: Mutex<BTreeMap<BufferKey, Arc<Member<Self>>>>,
-    /// One exporter for each pool, while there are buffers.
+    /// One exporter for each pool, as long as there are buffers.
     pub(super) exporters: Mutex<Vec<Arc<dyn DynamicExporter>>>,
     pub(super) let_go_deadline: Mutex<Duration>,
     pub(super) hold: Mutex<Duration>,
@@ -49,7 +49,7 @@ impl Default for ResidencyInner {
 }
 
 impl ResidencyInner {
-    /// Adds a buffer that was made.
+    /// Adds a new buffer.
     pub(super) fn add(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         lock(&self.members).insert(buffer.key, member.clone());
         if let Some(exporter) = &buffer.dynamic
@@ -68,7 +68,7 @@ impl ResidencyInner {
         self.relist(member, buffer);
     }
 
-    /// Forgets a buffer that is being dropped.
+    /// Removes a buffer that is being dropped.
     pub(super) fn remove(&self, member: &Member<Self>, buffer: BufferKey) {
         let (_removed, is_last) = {
             let mut members = lock(&self.members);
@@ -89,7 +89,7 @@ impl ResidencyInner {
         lock(&self.members).get(&buffer).cloned()
     }
 
-    /// Every buffer. The caller drops the references, with nothing locked.
+    /// All buffers. The caller drops the references with no lock held.
     pub(super) fn all(&self) -> Vec<Arc<BufferInner>> {
         let members = lock(&self.members);
         members
@@ -98,7 +98,7 @@ impl ResidencyInner {
             .collect()
     }
 
-    /// Enters a buffer in the list of the place where it is, and in no other.
+    /// Puts a buffer into the list of the place where it is, and into no other.
     pub(super) fn relist(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         if member.aside.load(Ordering::Acquire) {
             return;

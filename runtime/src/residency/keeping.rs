@@ -41,7 +41,7 @@ impl Keeper for Member<ResidencyInner> {
                 self.residency.trim_pools(preferred, 0);
             }
             Err(error) => {
-                tracing::debug!(buffer = buffer.name(), %error, "used where it is");
+                tracing::debug!(buffer = buffer.name(), %error, "cannot bring the buffer back; it is used where it is");
                 self.be_patient(*lock(&self.residency.hold));
                 self.residency.counters.not_restored();
             }

@@ -20,12 +20,12 @@ use crate::memory::placement::{Placement, Placements};
 use crate::residency::inner::ResidencyInner;
 use crate::residency::member::Member;
 
-/// How many buffers that have just come back are passed over in search of another.
+/// How many protected buffers the search for a victim skips before it gives up.
 const PASSED_OVER: usize = 8;
-/// How often a wait for memory that was left looks again.
+/// Polling interval of a wait for old memory.
 const LOOK: Duration = Duration::from_micros(500);
 
-/// The memory that a buffer has left or is about to leave, each with what still uses it.
+/// The backings that a buffer has left or is about to leave, each with the fences of its users.
 fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
     let moving = match &state.status {
         Status::Moving(Some(pending)) => Some((&pending.old, &pending.after)),
@@ -38,12 +38,13 @@ fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
 /// A buffer that was taken off its list.
 pub(super) type Chosen = (Arc<Member<ResidencyInner>>, Arc<BufferInner>);
 
-/// Buffers that were taken off the list while room is made; they go back at the end.
+/// Buffers that are off the list while room is made, and go back at the end.
 pub(super) type SetAside = Vec<Chosen>;
 
 impl ResidencyInner {
-    /// What a buffer must fit when it is moved to a place by its residency: everyone's constraint if
-    /// that can be, else the place alone. A device that cannot use it there brings it back.
+    /// The constraint for a move of a buffer to `placement` by its residency: what all attached devices
+    /// demand, except for the place. If their demands conflict, it is the place alone, and a device
+    /// that cannot use the buffer there moves it back.
     pub(super) fn wanted(&self, buffer: &BufferInner, placement: Placement) -> AccessConstraint {
         let place = AccessConstraint::placements(placement.into());
         let state = buffer.state();
@@ -58,7 +59,7 @@ impl ResidencyInner {
         all.unwrap_or(place)
     }
 
-    /// Enters `bytes` for a place, moving others out of it if there is not room for them.
+    /// Charges `bytes` to a place, and moves buffers out of it first if there is no room.
     pub(crate) fn make_room(
         &self,
         placement: Placement,
@@ -106,7 +107,7 @@ impl ResidencyInner {
             if missing > leaving {
                 let Some(victim) = self.choose(placement, for_buffer, force, aside) else {
                     if leaving > 0 && start.elapsed() < deadline && force == Force::Firmly {
-                        // What is left behind by others may be all there is to wait for.
+                        // No buffer can move. Old memory is all that is left to wait for.
                         stalled.get_or_insert_with(Instant::now);
                         self.wait_for_one(placement);
                         continue;
@@ -114,7 +115,7 @@ impl ResidencyInner {
                     break Err(self.full(placement, bytes, used, limit, force));
                 };
                 if let Err(error) = self.evict(&victim.1, placement) {
-                    tracing::debug!(buffer = victim.1.name(), %error, "stays");
+                    tracing::debug!(buffer = victim.1.name(), %error, "cannot evict the buffer");
                     self.counters.refused();
                     aside.push(victim);
                 }
@@ -136,7 +137,7 @@ impl ResidencyInner {
         result
     }
 
-    /// Takes the next buffer to be moved off the list of a place.
+    /// Takes the next buffer to move off the list of a place.
     pub(super) fn choose(
         &self,
         placement: Placement,
@@ -147,7 +148,7 @@ impl ResidencyInner {
         let order = &self.eviction_orders[placement.index()];
         let hold = *lock(&self.hold);
         let mut passed_over = 0;
-        // Other threads may go on using buffers meanwhile: the bound ends this all the same.
+        // The loop is bounded, because other threads may keep using buffers meanwhile.
         for _ in 0..order.len().saturating_mul(2) + 1 {
             let (member, listed_use) = order.pop()?;
             let Some(buffer) = member.buffer() else {
@@ -162,7 +163,7 @@ impl ResidencyInner {
                 )
             };
             if !is_here {
-                // It has moved by other means; it is entered again where it is.
+                // Something else has moved it; list it where it is now.
                 self.relist(&member, &buffer);
             } else if buffer.last_use.get() > listed_use {
                 order.insert(&member, &buffer);
@@ -184,10 +185,11 @@ impl ResidencyInner {
         None
     }
 
-    /// A pinned buffer is in no list until its pins go, so that the search does not meet it again.
+    /// Keeps a pinned buffer out of all lists until its pins are gone, so that no search finds it
+    /// again.
     fn put_aside(&self, member: &Arc<Member<Self>>, buffer: &BufferInner) {
         member.aside.store(true, Ordering::Release);
-        // Its last pin may have gone before the mark was there.
+        // Its last pin may have gone before the mark was set.
         if buffer.state().pins.is_empty() {
             self.back_from_aside(member, buffer);
         }
@@ -205,7 +207,7 @@ impl ResidencyInner {
         }
     }
 
-    /// Moves a buffer out of a place, to the next one that it can be in.
+    /// Moves a buffer out of a place, to the next place that it can be in. Returns its size in bytes.
     pub(super) fn evict(
         &self,
         buffer: &Arc<BufferInner>,
@@ -230,7 +232,7 @@ impl ResidencyInner {
         Ok(bytes)
     }
 
-    /// Bytes of a place that buffers have left or are about to leave, and that are still in use.
+    /// Bytes of a place that buffers have left or are about to leave and that are still in use.
     fn leaving(&self, placement: Placement) -> u64 {
         let mut bytes = 0;
         for buffer in self.leavers() {
@@ -252,7 +254,7 @@ impl ResidencyInner {
             .collect()
     }
 
-    /// Waits a moment for memory that was left.
+    /// Waits briefly for old memory to become unused.
     fn wait_for_one(&self, placement: Placement) {
         let pending = self.leavers().iter().find_map(|buffer| {
             let state = buffer.state();
@@ -263,13 +265,14 @@ impl ResidencyInner {
             Some(after.clone())
         });
         match pending {
-            // What it ends with does not matter: who reads the content is told by its own fence.
+            // The fences' errors do not matter here: readers of the content get them from their own
+            // fences.
             Some(fences) => drop(fences.wait(10 * LOOK)),
             None => locks::sleep(LOOK),
         }
     }
 
-    /// The importers and producers that still use memory which buffers have left.
+    /// Describes the importers and producers that still use old memory.
     fn holders(&self, placement: Placement) -> Vec<String> {
         let mut holders = Vec::new();
         for buffer in self.leavers() {
@@ -279,19 +282,19 @@ impl ResidencyInner {
                     continue;
                 }
                 let generation = backing.generation();
-                let mut who: Vec<String> = state
+                let mut users: Vec<String> = state
                     .entries
                     .iter()
                     .filter(|entry| entry.maps_of(generation) > 0)
                     .map(|entry| format!("mapped by {}", entry.name))
                     .collect();
                 let pending = after.iter().filter(|fence| !fence.status().is_over());
-                who.extend(pending.map(|fence| format!("used by {}", fence.producer())));
+                users.extend(pending.map(|fence| format!("used by {}", fence.producer())));
                 holders.push(format!(
                     "'{}' generation {}: {}",
                     buffer.name(),
                     generation.as_u64(),
-                    who.join(", ")
+                    users.join(", ")
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! What a residency knows of one of its buffers.
+//! A residency's record of one of its buffers.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
@@ -12,34 +12,35 @@ use crate::ids::BufferKey;
 use crate::locks::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
 use crate::memory::placement::Placement;
 
-/// How much a buffer is worth its place: of a lower priority it goes first, whenever it was used.
+/// Priority of a buffer for its place. Buffers of a lower priority are moved out first, no matter when
+/// they were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Priority(pub u8);
 
-/// A buffer in its residency `R`. Programs have many buffers, so this is one small allocation.
+/// A buffer in its residency `R`. Programs have many buffers, so this is a single small allocation.
 pub(crate) struct Member<R> {
     pub(super) residency: Arc<R>,
     /// The buffer, once its memory is made.
     buffer: OnceLock<(BufferKey, Weak<BufferInner>)>,
-    /// The use that the buffer is sorted by in its list. Changed with `listed` locked.
+    /// The use by which the buffer is sorted in its list. Changes with `listed` locked.
     pub(super) listed_use: AtomicU64,
-    /// The list that it is in. Changed with that list locked.
+    /// The list that the buffer is in. Changes with that list locked.
     pub(super) listed: Mutex<Option<Placement>>,
     pub(super) priority: Priority,
     /// The index of the place that the buffer comes back to.
     preferred: AtomicU8,
-    /// It is in no list because it was pinned.
+    /// The buffer is in no list because it was pinned.
     pub(super) aside: AtomicBool,
-    /// When the buffer came back last, or until when no attempt is made to bring it back. Nanoseconds;
-    /// the lowest bit tells which.
+    /// When the buffer last came back, or until when it is not brought back. Nanoseconds; the lowest
+    /// bit tells which of the two.
     moment: AtomicU64,
 }
 
-/// The lowest bit of a moment at which a buffer came back.
+/// The bit that marks a moment at which a buffer came back.
 const CAME_BACK: u64 = 1;
 
-/// Nanoseconds without the lowest bit.
+/// Nanoseconds, with the lowest bit cleared.
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) & !CAME_BACK
 }
@@ -58,18 +59,18 @@ impl<R> Member<R> {
         }
     }
 
-    /// Enters the buffer that was made. It comes back to where it is now.
+    /// Sets the buffer. It will come back to the place where it is now.
     pub(super) fn keep(&self, buffer: &Arc<BufferInner>) {
         let placement = Placement::ALL
             .iter()
             .position(|place| *place == buffer.backing().placement());
         let index = placement.and_then(|index| u8::try_from(index).ok());
         self.preferred.store(index.unwrap_or(0), Ordering::Relaxed);
-        // A member is made for one buffer: nothing is kept yet.
+        // A member is made for one buffer, so none is set yet.
         let _ = self.buffer.set((buffer.key, Arc::downgrade(buffer)));
     }
 
-    /// The buffer; `None` if it is not made yet or gone.
+    /// The buffer; `None` if it is not made yet, or is gone.
     pub(super) fn buffer(&self) -> Option<Arc<BufferInner>> {
         self.buffer.get().and_then(|(_, buffer)| buffer.upgrade())
     }
@@ -87,14 +88,14 @@ impl<R> Member<R> {
         self.moment.store(now | CAME_BACK, Ordering::Relaxed);
     }
 
-    /// Whether it came back so lately that it should stay.
+    /// Whether the buffer came back less than `hold` ago, and so should stay.
     pub(super) fn is_protected(&self, hold: Duration) -> bool {
         let moment = self.moment.load(Ordering::Relaxed);
         let since = Moment::from_monotonic(Duration::from_nanos(moment & !CAME_BACK));
         moment & CAME_BACK != 0 && since.elapsed() < hold
     }
 
-    /// Puts the next attempt to bring it back off.
+    /// Postpones the next attempt to bring the buffer back by `hold`, at most a minute.
     pub(super) fn be_patient(&self, hold: Duration) {
         let until = Moment::now().as_monotonic() + hold.min(Duration::from_secs(60));
         self.moment.store(nanoseconds(until), Ordering::Relaxed);

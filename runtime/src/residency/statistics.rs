@@ -1,4 +1,4 @@
-//! What a residency has done.
+//! Counters of a residency.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::locks::{AtomicU64, Ordering};
 pub struct ResidencyStatistics {
     /// Buffers that were moved out of their place.
     pub evictions: u64,
-    /// Bytes of these.
+    /// Bytes of the buffers that were moved out.
     pub evicted_bytes: u64,
     /// Buffers that came back when they were used.
     pub restores: u64,
-    /// Bytes of these.
+    /// Bytes of the buffers that came back.
     pub restored_bytes: u64,
-    /// Uses that found no room for the buffer to come back, and used it where it was.
+    /// Uses of a buffer where it was, because there was no room for it to come back.
     pub used_away: u64,
-    /// Buffers that could not be moved away when they were chosen or looked at: pinned, or refused.
+    /// Buffers that were considered for eviction but could not move: they were pinned, or the move
+    /// failed.
     pub refused: u64,
-    /// How long allocations have waited for memory that was left and still in use.
+    /// Total time that allocations have waited for old memory that was still in use.
     pub stalled: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Giving memory back: on demand, from pools, and when it is no longer in use.
+//! Frees memory: on demand, from pools, and when it is no longer in use.
 
 use serde::Serialize;
 
@@ -11,19 +11,18 @@ use crate::memory::placement::Placement;
 use crate::residency::inner::ResidencyInner;
 use crate::residency::make_room::SetAside;
 
-/// What [`Residency::trim`](crate::Residency::trim) came to.
+/// Result of [`Residency::trim`](crate::Residency::trim).
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct TrimReport {
-    /// Bytes that buffers have left, and that were in pools. Memory that others still use is given
-    /// back later.
+    /// Bytes that buffers have left. Memory that is still in use is freed later.
     pub bytes: u64,
     /// Buffers that were moved.
     pub moved: usize,
-    /// Who could not move, and why.
+    /// Buffers that could not move: the name and the error.
     pub refused: Vec<(String, String)>,
-    /// Every pin that is in the way, with the buffer's name; empty if as much was given back as was
-    /// asked for.
+    /// Pins of the buffers that remain in the place, each with the buffer's name; empty if buffers have
+    /// left as many bytes as requested.
     pub pins: Vec<(String, PinReport)>,
 }
 
@@ -58,8 +57,8 @@ impl ResidencyInner {
         report
     }
 
-    /// Empties the exporters' pools of what does not fit into the budget besides what is in use, and
-    /// of `bytes` at least.
+    /// Shrinks the exporters' pools until they and the memory in use fit the budget, and by at least
+    /// `bytes`.
     pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) {
         let exporters = lock(&self.exporters).clone();
         let pools = || exporters.iter().filter_map(|exporter| exporter.pool());
@@ -88,7 +87,7 @@ impl ResidencyInner {
             };
             if is_done {
                 let mut leaving = lock(&self.leaving);
-                // It may have begun another move since.
+                // Another move may have begun since.
                 let is_done = {
                     let state = buffer.state();
                     state.old.is_empty() && !matches!(state.status, Status::Moving(_))

@@ -1,4 +1,4 @@
-//! What copies a buffer to its shadow.
+//! Engines that copy a buffer to its shadow.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use crate::image::damage::Damage;
 use crate::route::error::CopyError;
 use crate::shared_buffer::SharedBuffer;
 
-/// Something that copies parts of one buffer to another: a transfer queue, the CPU.
+/// Copies parts of one buffer to another, for example with a transfer queue or the CPU.
 pub trait CopyEngine: Send + Sync + fmt::Debug {
     /// Name of the engine, for reports.
     fn name(&self) -> &str;
 
-    /// What the shadow must be described for, for the engine to write it.
+    /// The usage that the shadow's description must have so that the engine can write it.
     fn shadow_usage(&self) -> Usage;
 
-    /// Attaches the engine to both buffers, which have one format and extent. It follows them when
-    /// they move.
+    /// Attaches the engine to both buffers, which have the same format and extent. The engine follows
+    /// them when they move.
     ///
     /// # Errors
-    /// [`CopyError`] by cause; nothing is left behind.
+    /// [`CopyError`] by cause. Nothing stays attached then.
     fn connect(
         &self,
         source: &SharedBuffer,
@@ -30,14 +30,15 @@ pub trait CopyEngine: Send + Sync + fmt::Debug {
 
 /// An engine that is attached to a buffer and its shadow.
 pub trait Copier: Send + Sync {
-    /// Copies the damaged parts: behind everyone who writes the source or uses the shadow, as a read
-    /// of the one and a write of the other, so that later uses of both wait for it. Returns how many
-    /// bytes of pixels these parts have. No reservation is held.
+    /// Copies the damaged parts. The copy waits for all writers of the source and all users of the
+    /// shadow, and counts as a read of the source and a write of the shadow, so that later uses of
+    /// both wait for it. Returns the size of the damaged parts' pixels in bytes. The caller holds no
+    /// reservation.
     ///
     /// # Errors
-    /// [`CopyError`] by cause. It may have copied some of it then, or nothing.
+    /// [`CopyError`] by cause. Some of the damage may have been copied then.
     fn copy(&self, damage: &Damage) -> Result<u64, CopyError>;
 
-    /// Its attachment to the shadow, which is the only one that may write it.
+    /// The engine's attachment to the shadow, the only one that may write it.
     fn writer(&self) -> AttachmentId;
 }

@@ -27,19 +27,19 @@ use crate::shared_buffer::SharedBuffer;
 use crate::submission::Submission;
 
 const NAME: &str = "CPU rows";
-/// How long a copy waits for the buffer's writers and the shadow's readers.
+/// Default time that a copy waits for the buffer's writers and the shadow's readers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The CPU as a [`CopyEngine`]: for linear images, on any machine. It copies on the thread that
-/// maps the shadow, after waiting there for the buffer's writers and the shadow's readers: five
-/// seconds at most, or what [`with_patience`](Self::with_patience) says.
+/// The CPU as a [`CopyEngine`] for linear images. It works on any machine. It copies on the thread that
+/// maps the shadow, after it has waited there for the buffer's writers and the shadow's readers: at
+/// most five seconds, or the time given to [`with_patience`](Self::with_patience).
 #[derive(Clone, Debug)]
 pub struct CpuRows {
     patience: Duration,
 }
 
 impl CpuRows {
-    /// An engine that waits so long for those who use the two buffers.
+    /// An engine that waits at most `patience` for the users of the two buffers.
     pub fn with_patience(patience: Duration) -> Self {
         Self { patience }
     }
@@ -80,13 +80,13 @@ impl CopyEngine for CpuRows {
             }),
             patience: self.patience,
         };
-        // What is not linear is found out now.
+        // This fails now if a buffer is not linear.
         drop((connected.source.map()?, connected.shadow.map()?));
         Ok(Box::new(connected))
     }
 }
 
-/// One copy at a time.
+/// Held during a copy, so that copies run one at a time.
 struct Turn {
     timeline: SoftwareTimeline,
     copies: u64,
@@ -112,8 +112,8 @@ impl Copier for Connected {
             let (mut from_memory, mut to_memory) = (lock(from.object()), lock(to.object()));
             let source = from_memory.begin(Access::Read)?;
             let mut target = to_memory.begin(Access::Write)?;
-            // As work on any device: a later use waits for its fence, and a buffer that
-            // has moved since it was mapped is found out here.
+            // The copy is submitted like work on any device: later uses wait for its fence, and
+            // this fails if a buffer has moved since it was mapped.
             let submission = match Submission::begin([from.read(), to.write()]) {
                 Ok(submission) => submission,
                 Err(SubmitError::Stale { .. }) if !left.is_zero() => {
@@ -135,7 +135,7 @@ impl Copier for Connected {
             turn.copies += 1;
             submission.commit(&turn.timeline.fence(turn.copies));
             let copied = source.copy_to(&mut target, damage);
-            // Before the fence: it makes what was written visible to devices.
+            // This makes the written data visible to devices, so it comes before the fence signals.
             drop((source, target));
             turn.timeline.signal(turn.copies);
             return Ok(copied?);
@@ -176,7 +176,7 @@ impl Importer for Cpu {
         }
     }
 
-    /// The CPU is done with it: a copy never outlives the call that makes it.
+    /// Ignores the fences: a copy never outlives its call, so the CPU is done with the mapping.
     fn retire(&self, object: Mutex<CpuMapping>, _after: FenceSet) {
         drop(object);
     }

@@ -1,4 +1,4 @@
-//! How a shadow is made.
+//! How shadows are made.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::shared_buffer::SharedBuffer;
 type Make =
     dyn Fn(BufferDesc, &AccessConstraint) -> Result<SharedBuffer, ExportError> + Send + Sync;
 
-/// A way around: who makes the memory of shadows, and who copies into it.
+/// How to make shadows: an exporter for their memory, and an engine that copies into it.
 #[derive(Clone)]
 pub struct Detour {
     exporter: Arc<str>,
@@ -27,8 +27,8 @@ pub struct Detour {
 }
 
 impl Detour {
-    /// Shadows in memory of an exporter that does not move it, such as a display's dumb buffers. Their
-    /// modifier is one that the exporter has and the device's constraint allows.
+    /// Shadows in memory that the exporter cannot move, such as a display's dumb buffers. Their
+    /// modifier is one that the exporter offers and the device's constraint allows.
     pub fn fixed<E, C>(exporter: &E, engine: C) -> Self
     where
         E: Exporter + Clone + 'static,
@@ -45,7 +45,7 @@ impl Detour {
         Self::new(name, Arc::new(make), engine)
     }
 
-    /// Shadows in memory that can move, in a place and with strides that the device demands.
+    /// Shadows in memory that can move, in a place and with strides that meet the device's constraint.
     pub fn moving<E, C>(exporter: &E, engine: C) -> Self
     where
         E: DynamicExporter + Clone + 'static,
@@ -58,7 +58,8 @@ impl Detour {
         Self::new(name, Arc::new(make), engine)
     }
 
-    /// The same within a budget: shadows count in it, and are moved out of the way like other buffers.
+    /// Like [`moving`](Self::moving), within a budget: the residency counts the shadows, and moves them
+    /// out like other buffers.
     pub fn within<E, C>(residency: &Residency, priority: Priority, exporter: &E, engine: C) -> Self
     where
         E: DynamicExporter + Clone + 'static,
@@ -88,14 +89,14 @@ impl Detour {
         &self.engine
     }
 
-    /// Memory that meets the demand.
+    /// Makes a shadow that meets `wanted`.
     pub(super) fn make(
         &self,
         desc: BufferDesc,
         wanted: &AccessConstraint,
     ) -> Result<SharedBuffer, CopyError> {
         let buffer = (self.make)(desc, wanted)?;
-        // Exporters without a choice do not look at the demand.
+        // An exporter that does not move memory ignores most of the constraint.
         match wanted.objection(&buffer.backing()) {
             Some(reason) => Err(CopyError::Unfit { reason }),
             None => Ok(buffer),

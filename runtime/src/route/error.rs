@@ -1,4 +1,4 @@
-//! Why a buffer cannot reach a device, even by a copy.
+//! Errors of routes and of their copies.
 
 use crate::box_error::BoxError;
 use crate::buffer::attachment_error::{AttachError, MapError};
@@ -10,43 +10,43 @@ use crate::memory::export_error::ExportError;
 use crate::route::policy::ShadowReason;
 use std::fmt;
 
-/// Why no route leads from a buffer to a device. The buffer is as before.
+/// Error of [`Routes::attach`](crate::route::Routes::attach). The buffer is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
-    /// The attachment failed for a reason that a copy would not help: the buffer was revoked, this
-    /// thread has an open submission.
+    /// The attachment failed for a reason that a copy does not solve, such as a revoked buffer or an
+    /// open submission of this thread.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The device's first look at the buffer failed for a reason that may pass: no memory, no
-    /// descriptor. Try again.
+    /// The first map failed for a reason that may pass, such as a lack of memory or descriptors. The
+    /// caller can try again.
     #[error("'{buffer}' cannot be mapped")]
     Map {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Cause of the failed map.
         source: MapError,
     },
-    /// Only the buffer itself would do, and the device does not take it.
-    #[error("{importer} cannot use '{buffer}' itself ({reason}), and a copy is not wanted")]
+    /// The device does not take the buffer, and the policy allows no copy.
+    #[error("{importer} cannot use '{buffer}' directly ({reason}), and the policy allows no copy")]
     NotDirect {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The device.
+        /// Name of the device.
         importer: String,
-        /// Why it does not take the buffer.
+        /// Why the device does not take the buffer.
         reason: ShadowReason,
     },
-    /// Neither the buffer itself nor a copy by any of the detours.
-    #[error("no route leads from '{buffer}' to {importer}: {reason}{}", listed(.detours))]
+    /// The device takes neither the buffer nor a copy by any of the detours.
+    #[error("no route from '{buffer}' to {importer}: {reason}{}", listed(.detours))]
     NoRoute {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// The device.
+        /// Name of the device.
         importer: String,
-        /// Why it does not take the buffer itself.
+        /// Why the device does not take the buffer itself.
         reason: ShadowReason,
-        /// Why each detour leads nowhere, in order.
+        /// Why each detour failed, in the order in which they were tried.
         detours: Vec<RefusedDetour>,
     },
 }
@@ -61,18 +61,18 @@ fn listed(detours: &[RefusedDetour]) -> String {
         .collect()
 }
 
-/// A detour that leads nowhere, and why.
+/// A detour that failed, and why.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RefusedDetour {
     /// The exporter that would have made the memory, and the engine that would have copied.
     pub detour: String,
-    /// Why not.
+    /// Why the copy could not be made.
     pub error: CopyError,
 }
 
 impl fmt::Display for RefusedDetour {
-    /// With all causes, in one line.
+    /// Formats the detour and its error with all causes, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.detour, self.error)?;
         let mut cause = std::error::Error::source(&self.error);
@@ -84,76 +84,76 @@ impl fmt::Display for RefusedDetour {
     }
 }
 
-/// Why an attachment by a route could not be mapped.
+/// Error of [`RoutedAttachment::map`](crate::route::RoutedAttachment::map).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RoutedMapError {
-    /// The buffer itself, or the copy, could not be mapped.
+    /// The buffer or its copy could not be mapped.
     #[error(transparent)]
     Map(#[from] MapError),
     /// The copy that the device uses could not be brought up to date. The next map tries again.
     #[error("the copy of '{buffer}' could not be brought up to date")]
     Shadow {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Cause of the failed copy.
         source: Box<CopyError>,
     },
-    /// The device refuses the buffer since it was attached, and no detour leads to it either.
-    #[error("'{buffer}' cannot reach the device any more")]
+    /// The device took the buffer when it was attached but refuses it now, and no detour works either.
+    #[error("the device can no longer use '{buffer}'")]
     Route {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// Why.
+        /// Why no shadow could be made.
         source: Box<RouteError>,
     },
 }
 
-/// Why a copy could not be made, or could not be brought up to date. What it still lacks is not
-/// forgotten: the next try copies it.
+/// Why a copy could not be made or brought up to date. The damage is kept, and the next attempt copies
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
     /// The exporter of the copy cannot make it.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// A buffer cannot be attached to the engine, or the copy not to the device.
+    /// The engine could not be attached to a buffer, or the device to the copy.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// A buffer cannot be mapped by the engine, or the copy not by the device.
+    /// The engine could not map a buffer, or the device could not map the copy.
     #[error(transparent)]
     Map(#[from] MapError),
-    /// The buffer was not described for being copied by this engine.
+    /// The buffer's description lacks the usage that this engine needs.
     #[error("'{buffer}' was not made for {usage}: add it to the usage of its description")]
     Usage {
-        /// The buffer's name.
+        /// Name of the buffer.
         buffer: String,
-        /// What is missing.
+        /// The missing usage.
         usage: Usage,
     },
     /// The copy's memory is not what the device takes.
     #[error("the copy does not suit the device: {reason}")]
     Unfit {
-        /// What is wrong.
+        /// The part of the device's constraint that the copy does not meet.
         reason: String,
     },
     /// The work could not be submitted.
     #[error(transparent)]
     Submit(#[from] SubmitError),
-    /// What had to be waited for did not end in time, or in an error.
+    /// A fence that the copy waits for failed, or did not signal in time.
     #[error(transparent)]
     Fence(#[from] FenceError),
-    /// The CPU could not read or write.
+    /// The CPU could not access a buffer.
     #[error(transparent)]
     CpuAccess(#[from] CpuAccessError),
     /// An operation of the engine's device failed.
     #[error("{operation} failed on {device}")]
     Device {
-        /// The device.
+        /// Name of the device.
         device: String,
         /// The operation that failed.
         operation: &'static str,
-        /// The error of the device.
+        /// Error that the device reported.
         source: BoxError,
     },
 }

@@ -1,4 +1,4 @@
-//! What routes have in common: the detours that are known, what devices have refused, and the counters.
+//! State that attachments by routes share: the known detours, the devices' refusals, and the counters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::route::policy::ShadowReason;
 use crate::route::refusals::{Refusals, RefusedImage};
 use crate::shared_buffer::SharedBuffer;
 
-/// A callback that stays with the attachment when its route changes.
+/// The application's callback, which an attachment keeps when its route changes.
 #[derive(Clone)]
 pub(super) struct SharedCallback(Arc<dyn Invalidate>);
 
@@ -51,8 +51,8 @@ impl KnownRoutes {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Why a copy is needed, if that is what the failure of a map says. A device's refusal of this
-    /// memory is remembered.
+    /// Returns why a copy is needed, if a copy helps against this error of a map; otherwise the error.
+    /// If the device refused the memory, this remembers it.
     pub(super) fn reason<I: Importer>(
         &self,
         buffer: &SharedBuffer,
@@ -76,7 +76,7 @@ impl KnownRoutes {
     }
 }
 
-/// Whether the buffer must stay where it is, as far as one can see.
+/// Whether the error means that the buffer must stay where it is, as opposed to one that may pass.
 fn is_in_the_way(error: &MoveError) -> bool {
     matches!(
         error,
@@ -96,7 +96,7 @@ pub(super) fn refused_image<I: Importer>(
     RefusedImage::new(importer.name(), exporter, buffer.desc(), backing)
 }
 
-/// An error with all its causes, in one line.
+/// Formats an error with all its causes, in one line.
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = causes.map(ToString::to_string).collect();

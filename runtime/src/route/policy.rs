@@ -1,4 +1,4 @@
-//! Which route an application wants, and which one it got.
+//! The route that an application wants, and the one that it got.
 
 use std::fmt;
 
@@ -6,45 +6,46 @@ use serde::Serialize;
 
 use crate::memory::placement::Placement;
 
-/// What an application prefers; see [`Routes::attach`](crate::route::Routes::attach).
+/// The application's preference among routes; see [`Routes::attach`](crate::route::Routes::attach).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoutePolicy {
-    /// The buffer itself, moved if need be to where the device reaches it; a shadow if that cannot be.
+    /// The buffer itself, moved to where the device reaches it if necessary. A shadow if that is
+    /// impossible.
     #[default]
     Automatic,
-    /// The buffer itself if the device takes it where it is, else a shadow: the buffer is not moved for
-    /// this device's sake.
+    /// The buffer itself if the device takes it where it is, else a shadow. The buffer is not moved for
+    /// this device.
     KeepInPlace,
-    /// The buffer itself or nothing: what must not be copied.
+    /// The buffer itself or an error, for content that must not be copied.
     DirectOnly,
-    /// A shadow in any case.
+    /// Always a shadow.
     ShadowOnly,
 }
 
-/// How a device gets at a buffer.
+/// How a device reaches a buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
-    /// It uses the buffer's own memory.
+    /// The device uses the buffer's own memory.
     Direct,
-    /// It uses a copy.
+    /// The device uses a copy.
     Shadow(ShadowRoute),
 }
 
-/// The way over a copy.
+/// A route by a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShadowRoute {
-    /// Why it is not the buffer itself.
+    /// Why the device does not use the buffer itself.
     pub reason: ShadowReason,
-    /// The copy's name, as in reports.
+    /// Name of the copy, as in reports.
     pub shadow: String,
-    /// The exporter of the copy's memory.
+    /// Name of the exporter of the copy's memory.
     pub exporter: String,
     /// Where the copy is now.
     pub placement: Placement,
-    /// The engine that copies.
+    /// Name of the engine that copies.
     pub engine: String,
 }
 
@@ -55,24 +56,24 @@ pub struct ShadowRoute {
 pub enum ShadowReason {
     /// The application asked for a copy.
     Requested,
-    /// The device takes the buffer only elsewhere, and the application keeps it where it is.
+    /// The device takes the buffer only in another place, and the policy keeps it where it is.
     WouldMove {
-        /// What the device demands.
+        /// What the device demands of the memory.
         demand: String,
     },
-    /// The buffer cannot be where, or lie as, the device demands.
+    /// The buffer cannot have the place or the layout that the device demands.
     Unreachable {
-        /// What is in the way.
+        /// What prevents it.
         reason: String,
     },
     /// The device refused the memory.
     Refused {
-        /// The device's error.
+        /// Error that the device reported.
         error: String,
     },
-    /// The device refused such memory before, and was not asked again.
+    /// The device refused such memory before and was not asked again.
     RefusedBefore {
-        /// The device's error at that time.
+        /// Error that the device reported then.
         error: String,
     },
 }
@@ -80,8 +81,8 @@ pub enum ShadowReason {
 impl fmt::Display for ShadowReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Requested => f.write_str("a copy was asked for"),
-            Self::WouldMove { demand } => write!(f, "it is not to be moved, and {demand}"),
+            Self::Requested => f.write_str("a copy was requested"),
+            Self::WouldMove { demand } => write!(f, "the policy keeps it in place, and {demand}"),
             Self::Unreachable { reason } => f.write_str(reason),
             Self::Refused { error } => f.write_str(error),
             Self::RefusedBefore { error } => write!(f, "{error} (remembered)"),

@@ -1,4 +1,4 @@
-//! What devices have refused, so that they are not asked again.
+//! Remembers what devices have refused, so that they are not asked again.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,15 @@ use crate::locks::{Mutex, lock};
 use crate::memory::backing::Backing;
 use crate::memory::placement::Placement;
 
-/// When there are more, the list starts again from empty.
+/// Number of refusals at which the list is cleared.
 const MOST: usize = 1024;
 
-/// All of a buffer that a device's refusal can depend on, as far as anyone can see it.
+/// Everything visible of a buffer that a device's refusal can depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RefusedImage {
     importer: String,
-    /// The exporter of the memory; `None` for a dma-buf from elsewhere. Each of those is a kind of
-    /// its own.
+    /// Name of the exporter of the memory, or the inode of a dma-buf whose exporter is unknown, which
+    /// makes each of those a kind of its own.
     exporter: Result<String, u64>,
     placement: Placement,
     usage: Usage,

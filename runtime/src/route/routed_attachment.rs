@@ -1,4 +1,4 @@
-//! An attachment by whatever route there is.
+//! An attachment by a route.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,13 +15,13 @@ use crate::route::policy::{Route, RoutePolicy, ShadowReason};
 use crate::route::shadow::Shadow;
 use crate::shared_buffer::SharedBuffer;
 
-/// A device's attachment to a buffer itself, or to a copy of it that is kept fresh; see
-/// [`Routes::attach`](crate::route::Routes::attach). It is used like a [`DynamicAttachment`].
+/// A device's attachment to a buffer, or to a copy of it that is kept up to date; see
+/// [`Routes::attach`](crate::route::Routes::attach). Use it like a [`DynamicAttachment`].
 pub struct RoutedAttachment<I: Importer> {
-    /// To the buffer itself; there at first, unless it began with a shadow.
+    /// The attachment to the buffer itself; `None` if the first route was a shadow.
     direct: Option<DynamicAttachment<I>>,
     shadow: OnceLock<Shadow<I>>,
-    /// Only one thread makes the shadow.
+    /// Held by the thread that makes the shadow, so that only one does.
     switching: Mutex<()>,
     buffer: SharedBuffer,
     importer: I,
@@ -51,17 +51,17 @@ impl<I: Importer> RoutedAttachment<I> {
         }
     }
 
-    /// The buffer that was attached.
+    /// The attached buffer.
     pub fn buffer(&self) -> &SharedBuffer {
         &self.buffer
     }
 
-    /// The device that is attached.
+    /// The attached device.
     pub fn importer(&self) -> &I {
         &self.importer
     }
 
-    /// How the device gets at the buffer now, and why.
+    /// The current route to the buffer, and the reason for it.
     pub fn route(&self) -> Route {
         match self.shadow.get() {
             Some(shadow) => Route::Shadow(shadow.route()),
@@ -69,19 +69,19 @@ impl<I: Importer> RoutedAttachment<I> {
         }
     }
 
-    /// The copy, if there is one: for its reports and its fences.
+    /// The copy, if there is one. It gives access to the copy's reports and fences.
     pub fn shadow(&self) -> Option<&SharedBuffer> {
         self.shadow.get().map(Shadow::buffer)
     }
 
-    /// Bytes that were copied for this device so far; 0 for a direct route.
+    /// Bytes copied for this device so far; 0 for a direct route.
     pub fn bytes_copied(&self) -> u64 {
         self.shadow.get().map_or(0, Shadow::bytes)
     }
 
-    /// The device's object for the buffer's memory, or for the copy's, which is brought up to date
-    /// first: it has all that was submitted or [told](SharedBuffer::written) before. A direct route
-    /// costs what [`DynamicAttachment::map`] costs; a copy that lacks nothing, a lock more.
+    /// Maps the buffer or its copy for the device. This first brings the copy up to date: it then has
+    /// everything that was submitted or [reported](SharedBuffer::written) before. A direct route
+    /// costs as much as [`DynamicAttachment::map`]; a copy that is up to date costs one more lock.
     ///
     /// # Errors
     /// - Those of [`DynamicAttachment::map`].
@@ -89,13 +89,13 @@ impl<I: Importer> RoutedAttachment<I> {
     ///   again.
     /// - [`RoutedMapError::Route`]: the device refuses the buffer where it is now, and no shadow
     ///   can be made.
-    /// - [`MapError::WouldDeadlock`]: also when something must be copied.
+    /// - [`MapError::WouldDeadlock`]: also if something must be copied.
     pub fn map(&self) -> Result<Mapping<I>, RoutedMapError> {
         if let Some(shadow) = self.shadow.get() {
             return shadow.map(&self.buffer, &self.known);
         }
         let Some(direct) = &self.direct else {
-            // One of the two exists from the start.
+            // Unreachable: an attachment starts with one of the two.
             return Err(self.detached().into());
         };
         if self.policy == RoutePolicy::KeepInPlace
@@ -133,7 +133,7 @@ impl<I: Importer> RoutedAttachment<I> {
             if let Some(direct) = &self.direct {
                 direct.unmap();
             }
-            // No other thread sets it: `switching` is locked.
+            // `switching` is locked, so no other thread sets it.
             drop(self.shadow.set(made).err());
         }
         drop(switching);
@@ -149,7 +149,7 @@ impl<I: Importer> RoutedAttachment<I> {
         }
     }
 
-    /// Lets go of the mapping that the attachment keeps.
+    /// Releases the mapping that the attachment keeps.
     pub fn unmap(&self) {
         match (self.shadow.get(), &self.direct) {
             (Some(shadow), _) => shadow.unmap(),
@@ -158,8 +158,8 @@ impl<I: Importer> RoutedAttachment<I> {
         }
     }
 
-    /// Holds the buffer, or its copy, where it is; see [`DynamicAttachment::pin`]. A buffer whose
-    /// copy is pinned stays free to move.
+    /// Pins the buffer or its copy in its place; see [`DynamicAttachment::pin`]. A pin of the copy
+    /// leaves the buffer free to move.
     ///
     /// # Errors
     /// The errors of [`DynamicAttachment::pin`].

@@ -1,4 +1,4 @@
-//! Choosing a route.
+//! Chooses a route.
 
 use std::sync::Arc;
 
@@ -17,35 +17,35 @@ use crate::route::routed_attachment::RoutedAttachment;
 use crate::route::shadow::Shadow;
 use crate::shared_buffer::SharedBuffer;
 
-/// What routes have cost so far.
+/// Counters of [`Routes`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RouteStatistics {
     /// Attachments to buffers themselves.
     pub direct: u64,
-    /// Copies that were made.
+    /// Shadows that were made.
     pub shadows: u64,
-    /// Bytes that were copied into them.
+    /// Bytes copied into shadows.
     pub bytes_copied: u64,
-    /// Refusals that are remembered.
+    /// Remembered refusals.
     pub refusals: u64,
 }
 
-/// The routes that a program knows: the detours by which copies can be made, best first, and what
-/// devices have refused so far. Clones are the same; see [the module's page](crate::route).
+/// The routes that a program knows: the detours that can make copies, best first, and what devices have
+/// refused so far. Clones share the same state; see [the module's page](crate::route).
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     known: Arc<KnownRoutes>,
 }
 
 impl Routes {
-    /// Direct routes only, until a detour is known.
+    /// Direct routes only, until a detour is added.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with one more detour, behind those that are known. What was counted and remembered
-    /// starts again.
+    /// Adds a detour behind those that are known. The result has its own counters and refusals, which
+    /// start empty.
     #[must_use]
     pub fn with_detour(self, detour: Detour) -> Self {
         let mut detours = self.known.detours.clone();
@@ -58,13 +58,14 @@ impl Routes {
         }
     }
 
-    /// Attaches a device that reads the buffer, by the best route that `policy` allows, and has it map
-    /// the buffer once, because only then drivers tell whether they take it. `callback` is told before
-    /// the memory moves which the device uses: the buffer's, or the copy's.
+    /// Attaches a device that reads the buffer, by the best route that `policy` allows. The device maps
+    /// the buffer once, because drivers report only then whether they take it. `callback` is called
+    /// before the memory that the device uses moves, be it the buffer's or the copy's.
     ///
     /// # Errors
-    /// - [`RouteError::NoRoute`], which tells what was tried; [`RouteError::NotDirect`].
-    /// - [`RouteError::Attach`], [`RouteError::Map`]: failures that a copy does not help.
+    /// - [`RouteError::NoRoute`]: neither the buffer nor any detour works; it lists what was tried.
+    /// - [`RouteError::NotDirect`]: the device does not take the buffer, and `policy` allows no copy.
+    /// - [`RouteError::Attach`], [`RouteError::Map`]: a failure that a copy does not solve.
     pub fn attach<I: Importer>(
         &self,
         buffer: &SharedBuffer,
@@ -100,7 +101,7 @@ impl Routes {
         ))
     }
 
-    /// The attachment, or why a copy is needed.
+    /// Returns the attachment, or why a copy is needed.
     fn attach_directly<I: Importer>(
         &self,
         buffer: &SharedBuffer,
@@ -113,7 +114,7 @@ impl Routes {
             Some(demand) if policy == RoutePolicy::KeepInPlace => {
                 return Ok(Err(ShadowReason::WouldMove { demand }));
             }
-            // It would be mapped elsewhere.
+            // The buffer would move before the map, so a refusal of its current memory says nothing.
             Some(_) => {}
             None => {
                 let image = refused_image(buffer, importer, &buffer.backing());
@@ -142,13 +143,13 @@ impl Routes {
         }
     }
 
-    /// Forgets what devices have refused: after an update of a driver, or a hotplug that gave a name to
-    /// another device.
+    /// Forgets what devices have refused. Call it after a driver update, or after a hotplug that gave a
+    /// device's name to another device.
     pub fn forget_refusals(&self) {
         self.known.refusals.forget();
     }
 
-    /// What was done so far.
+    /// Counters since the routes were made.
     pub fn statistics(&self) -> RouteStatistics {
         let known = &self.known;
         RouteStatistics {

@@ -1,4 +1,4 @@
-//! A copy of a buffer that is kept fresh.
+//! A copy of a buffer that is kept up to date.
 
 use std::sync::Arc;
 
@@ -29,19 +29,20 @@ pub(super) struct Shadow<I: Importer> {
     reason: ShadowReason,
     exporter: String,
     engine: String,
-    // Before the buffer: it is attached to it.
+    // Declared before `buffer`, so that it detaches before the buffer is dropped.
     attachment: DynamicAttachment<I>,
     copier: Box<dyn Copier>,
     buffer: SharedBuffer,
-    /// What the copy lacks.
+    /// Damage that is not copied yet.
     unseen: Arc<UnseenDamage>,
-    /// Held by the thread that brings the shadow up to date; other threads wait and then find it done.
+    /// Held by the thread that brings the shadow up to date. Other threads wait for it and then have
+    /// nothing to do.
     turn: Mutex<()>,
     bytes: AtomicU64,
 }
 
 impl<I: Importer> Shadow<I> {
-    /// Makes a shadow and has the device look at it. On error nothing is left behind.
+    /// Makes a shadow, and maps it once for the device. On error, nothing stays allocated or attached.
     pub(super) fn new(
         source: &SharedBuffer,
         importer: &I,
@@ -72,7 +73,7 @@ impl<I: Importer> Shadow<I> {
         })
     }
 
-    /// A copy by the first detour that leads to the device.
+    /// Makes a shadow by the first detour that works for the device.
     pub(super) fn by_first_detour(
         known: &KnownRoutes,
         buffer: &SharedBuffer,
@@ -130,7 +131,7 @@ impl<I: Importer> Shadow<I> {
         self.attachment.unmap();
     }
 
-    /// Brings the copy up to date, and maps it.
+    /// Brings the copy up to date and maps it.
     pub(super) fn map(
         &self,
         source: &SharedBuffer,
@@ -152,7 +153,8 @@ impl<I: Importer> Shadow<I> {
             return Err(MapError::WouldDeadlock { buffer }.into());
         }
         let _turn = lock(&self.turn);
-        // Taken before the copy looks at the fences: a writer adds its fence before its damage.
+        // A writer adds its fence before its damage, so take the damage before the copy reads the
+        // fences.
         let damage = self.unseen.take();
         if damage.is_nothing() {
             return Ok(());

@@ -121,7 +121,7 @@ fn arrangements_that_were_not_negotiated_are_refused() {
     let said = check(TILED, &three[..2], &[258]).unwrap_err().to_string();
     assert_eq!(
         said,
-        "with modifier 0x0100000000000001 there must be 3 plane(s), and there are 2"
+        "a layout with modifier 0x0100000000000001 must have 3 plane(s), and has 2"
     );
     let other = check(Modifier::new(7), &three, &[258]);
     assert!(matches!(other, Err(UnfitError::Modifier { .. })));
@@ -140,7 +140,7 @@ fn disjoint_planes_lie_in_a_memory_each() {
     let said = check(Modifier::LINEAR, &[(0, 0, 64), (0, 2048, 64)], &sizes[..2]);
     assert_eq!(
         said.unwrap_err().to_string(),
-        "the planes must lie in a memory each"
+        "each plane must lie in a memory of its own"
     );
     // Two of three together are not apart.
     let two = [(0, 0, 64), (1, 0, 64), (1, 128, 64)];
@@ -164,6 +164,6 @@ fn disjoint_planes_lie_in_a_memory_each() {
     let together = negotiated(DisjointPlanes::Refused).check_layout(&layout.unwrap(), &sizes[..2]);
     assert_eq!(
         together.unwrap_err().to_string(),
-        "the planes must lie in one memory"
+        "all planes must lie in one memory"
     );
 }

@@ -42,7 +42,7 @@ fn it_tells_party_by_party() {
     let encoder = party("encoder", Usage::ENCODE, &[Modifier::LINEAR]);
     assert_eq!(
         refused(&[gpu, display, encoder]).to_string(),
-        "nothing suits everyone for 'frame' (XR24, 640x480, RENDER | SCANOUT | ENCODE):\n\
+        "no common format, layout and memory for 'frame' (XR24, 640x480, RENDER | SCANOUT | ENCODE):\n\
          - exporter 'gpu' (RENDER) makes XR24 with I915_FORMAT_MOD_X_TILED, LINEAR; device memory\n  \
            - XR24: I915_FORMAT_MOD_X_TILED, LINEAR does not suit 'card'\n  \
            - device memory does not suit 'card'\n\
@@ -74,7 +74,7 @@ fn what_a_party_does_not_take_at_all_is_said() {
         ),
         (
             of(FormatSupport::new(format, Modifier::INVALID, Usage::all())),
-            "XR24: it takes the format only with an implicit modifier (INVALID), which nobody else can read",
+            "XR24: it takes the format only with an implicit modifier (INVALID), which no other party can read",
         ),
         (
             of(FormatSupport::new(format, Modifier::LINEAR, Usage::SAMPLE)),
@@ -94,11 +94,11 @@ fn what_a_party_does_not_take_at_all_is_said() {
         ),
         (
             of(linear.with_memory_planes(5)),
-            "XR24: with LINEAR it counts no possible number of planes in memory, and others do not",
+            "XR24: with LINEAR it states no valid number of planes in memory, and other parties do not",
         ),
         (
             of(linear.with_memory_planes(2)),
-            "XR24: with LINEAR it counts 2 plane(s) in memory, and others do not",
+            "XR24: with LINEAR it states 2 plane(s) in memory, and other parties do not",
         ),
     ];
     for (other, expected) in table {

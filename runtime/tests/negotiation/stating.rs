@@ -55,7 +55,7 @@ fn a_use_that_is_nobodys_is_refused() {
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "no party was asked about SCANOUT, which the description of 'stated' declares"
+        "no party has the usage SCANOUT, which the description of 'stated' declares"
     );
     assert!(
         Negotiation::new(desc(usage - Usage::SCANOUT))

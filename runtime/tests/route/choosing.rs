@@ -157,7 +157,7 @@ fn without_a_way_the_error_tells_all_that_was_tried() {
     let error = attached.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no route leads from 'lost' to picky: picky refuses the buffer in looking at strides: 512 is \
+        "no route from 'lost' to picky: picky refuses the buffer in looking at strides: 512 is \
          no multiple of 12288\n  \
          - host memory copied by CPU rows: picky refuses the buffer in looking at strides: 512 is no \
          multiple of 12288\n  \

@@ -129,7 +129,7 @@ fn shadows_that_are_forced_show_the_right_pixels() {
             let demands = [
                 (Some(&strides), RoutePolicy::Automatic, "multiple of 7680"),
                 (Some(&places), RoutePolicy::Automatic, "must be in"),
-                (None, RoutePolicy::ShadowOnly, "a copy was asked for"),
+                (None, RoutePolicy::ShadowOnly, "a copy was requested"),
             ];
             for (demand, policy, why) in demands {
                 for user in &users {
