@@ -3,10 +3,8 @@
 
 mod support;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use support::eviction::{evicts, number};
-use support::{Said, displays, dmabufs_named, program, run};
+use support::{displays, dmabufs_named, program, run};
 
 /// Buffers of a whole screen, a quarter of which fit: for 300 frames every buffer has its content,
 /// and the display shows what was drawn.
@@ -72,15 +70,9 @@ fn ctrl_c_leaves_nothing_behind() {
         ])
         .spawn()
         .unwrap();
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     support::eventually("it has begun", || dmabufs_named("evict ") >= 8);
     std::thread::sleep(std::time::Duration::from_millis(300));
-    kill(pid, Signal::SIGINT).unwrap();
-    let said = Said::of(child.wait_with_output().unwrap());
-    assert_eq!(said.status, Some(130), "{said:?}");
-    let json = said.json();
-    assert_eq!(json["interrupted"], true, "{json}");
-    assert_eq!(json["failures"], serde_json::json!([]), "{json}");
+    support::interrupt(child);
     support::eventually("every dma-buf is gone", || dmabufs_named("evict ") == 0);
 }
 

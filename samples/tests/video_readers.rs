@@ -4,14 +4,19 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use dmashare::host::HostMemory;
 use dmashare::{
-    Access, DmaBuf, Extent, FenceStatus, Fourcc, Modifier, PlaneLayout, SharedBuffer, Usage,
+    Access, AccessConstraint, BufferDesc, DmaBuf, Extent, FenceStatus, Fourcc, Modifier, MoveError,
+    Placements, PlaneLayout, SharedBuffer, SubmitError, Usage,
 };
 use dmashare_drm::DumbBuffers;
 use dmashare_samples::painter::Painter;
-use dmashare_v4l2::{Coded, Encoder, V4l2Output};
+use dmashare_v4l2::{Coded, Encoder, V4l2Error, V4l2Output};
+use support::failing_copies::FailingCopies;
 use support::loopback::{HDMI, Loopback, sent};
 use support::pixels::{noise, picture, read, write};
 use support::{displays, heap_buffer, map, new_buffer, shown_buffer};
@@ -95,4 +100,36 @@ fn a_video_output_sends_everyones_pixels() {
     let vkms = DumbBuffers::of_driver("vkms").unwrap();
     let dumb = shown_buffer(&vkms, HDMI, Fourcc::XRGB8888);
     comes_through(&dumb, Fourcc::XRGB8888, 4);
+}
+
+/// The encoder is told that its mapping is stale, and not that the content is lost.
+#[test]
+fn an_encoder_that_waits_for_a_move_that_is_undone_is_told_to_map_again() {
+    let format = Fourcc::ARGB8888;
+    let exporter = FailingCopies {
+        memory: HostMemory::open().unwrap(),
+        copying: Arc::default(),
+    };
+    let desc = BufferDesc::new("undone", SMALL, format, Usage::CPU_WRITE);
+    let home = AccessConstraint::placements(Placements::HOST);
+    let buffer = SharedBuffer::new_dynamic(&exporter, desc, &home).unwrap();
+    let encoder = Encoder::open(None, format, SMALL).unwrap();
+    let flag = Arc::new(AtomicBool::new(false));
+    let attachment = buffer.attach_dynamic(encoder.input(), flag).unwrap();
+    let away = AccessConstraint::placements(Placements::SHMEM);
+    let (moved, coded) = std::thread::scope(|scope| {
+        let mover = scope.spawn(|| buffer.move_to(&away).map(|_| ()));
+        while !exporter.copying.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let input = attachment.map().unwrap();
+        let coded = encoder.encode(&input, TIMEOUT).map(|_| ());
+        (mover.join().unwrap(), coded)
+    });
+    assert!(matches!(moved, Err(MoveError::Copy { .. })), "{moved:?}");
+    let Err(V4l2Error::Submit { source, .. }) = coded else {
+        panic!("{coded:?}");
+    };
+    assert!(matches!(*source, SubmitError::Stale { .. }), "{source:?}");
+    drop(encoder.encode(&attachment.map().unwrap(), TIMEOUT).unwrap());
 }

@@ -4,10 +4,15 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dmashare::{Access, FenceStatus, Placement, SoftwareTimeline, SubmitError};
+use dmashare::host::HostMemory;
+use dmashare::{
+    Access, AccessConstraint, Allocation, Backing, BufferDesc, Copied, DynamicExporter,
+    ExportError, Exporter, FenceSet, FenceStatus, Modifier, MoveError, Placement, Placements,
+    SharedBuffer, SoftwareTimeline, SubmitError,
+};
 use dmashare_lab_probe::SwSyncTimeline;
 use support::{
     LONG, alone, assert_content, at, busy_until, device, map_dynamic, movable, movable_buffer,
@@ -137,4 +142,89 @@ fn a_failed_fence_holds_up_no_move() {
     drop((software, sw_sync));
     move_to(&shared, Placement::Host);
     assert_content(&shared, &[&device], &pixels, "after the failures");
+}
+
+/// Host memory whose copies take a while and then fail.
+#[derive(Clone, Debug)]
+struct FailingCopies {
+    memory: HostMemory,
+    copying: Arc<AtomicBool>,
+}
+
+impl Exporter for FailingCopies {
+    fn name(&self) -> &str {
+        "failing copies"
+    }
+
+    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
+        self.memory.modifiers(desc)
+    }
+
+    fn allocate(&self, desc: &BufferDesc, among: &[Modifier]) -> Result<Allocation, ExportError> {
+        self.memory.allocate(desc, among)
+    }
+}
+
+impl DynamicExporter for FailingCopies {
+    fn placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError> {
+        self.memory.placements(desc)
+    }
+
+    fn allocate_in(
+        &self,
+        desc: &BufferDesc,
+        wanted: &AccessConstraint,
+    ) -> Result<Allocation, ExportError> {
+        self.memory.allocate_in(desc, wanted)
+    }
+
+    fn copy(
+        &self,
+        _desc: &BufferDesc,
+        _from: &Backing,
+        _to: &Backing,
+        _after: &FenceSet,
+    ) -> Result<Copied, ExportError> {
+        self.copying.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(300));
+        Err(ExportError::Device {
+            exporter: "failing copies".to_owned(),
+            operation: "copy",
+            source: "it was made to fail".into(),
+        })
+    }
+
+    fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet) {
+        self.memory.recycle(desc, allocation, after);
+    }
+}
+
+/// A mapping of the new memory is stale when the move is undone. Work on it is told that, and not that
+/// the content is lost: it is right in the old memory.
+#[test]
+fn work_that_waits_for_a_move_that_is_undone_is_told_to_map_again() {
+    let _alone = alone();
+    let device = device();
+    let exporter = FailingCopies {
+        memory: HostMemory::open().unwrap(),
+        copying: Arc::default(),
+    };
+    let shared = SharedBuffer::new_dynamic(&exporter, small("undone"), &at(Placement::Host));
+    let shared = shared.unwrap();
+    let pixels = pattern(64 * 32 * 4, 3);
+    upload(&shared, &device, &pixels);
+    let flag = Arc::new(AtomicBool::new(false));
+    let attachment = shared.attach_dynamic(&device, flag).unwrap();
+    let (moved, begun) = std::thread::scope(|scope| {
+        let mover = scope.spawn(|| shared.move_to(&at(Placement::Shmem)));
+        while !exporter.copying.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let mapping = attachment.map().unwrap();
+        let begun = device.submission([mapping.read()]).map(drop);
+        (mover.join().unwrap(), begun)
+    });
+    assert!(matches!(moved, Err(MoveError::Copy { .. })), "{moved:?}");
+    assert!(matches!(begun, Err(SubmitError::Stale { .. })), "{begun:?}");
+    assert_content(&shared, &[&device], &pixels, "after the move was undone");
 }

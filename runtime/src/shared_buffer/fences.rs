@@ -81,8 +81,7 @@ impl SharedBuffer {
             let result = fences.wait(left());
             // An undone move has put the old memory back, with the content: the fences that are now in
             // the reservation say when it may be used.
-            let undone = result.is_err() && fences.iter().any(was_undone);
-            if !undone || left().is_zero() {
+            if result.is_ok() || !fences.iter().any(was_undone) {
                 break result;
             }
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dmashare::{Access, MoveError, Placements, SoftwareTimeline};
+use dmashare::{Access, FenceError, MoveError, Placements, SoftwareTimeline};
 use shuttle::thread;
 
 use crate::support::fake_exporter::{CopyMode, Step};
@@ -55,7 +55,13 @@ fn one_who_waits_for_the_buffer_is_not_told_of_a_move_that_is_undone() {
                 }
             }
         });
-        // The content is right in the old memory, whatever becomes of the move.
+        // The content is right in the old memory, whatever becomes of the move. One who only looks is
+        // told at most that it is not ready yet.
+        let looked = buffer.wait_ready(Access::Read, Duration::ZERO);
+        assert!(
+            matches!(looked, Ok(()) | Err(FenceError::Timeout { .. })),
+            "{looked:?}"
+        );
         buffer.wait_ready(Access::Read, LONG).unwrap();
         mover.join().unwrap();
         buffer.wait_ready(Access::Write, LONG).unwrap();

@@ -3,6 +3,7 @@
 
 pub mod display;
 pub mod eviction;
+pub mod failing_copies;
 pub mod loopback;
 pub mod pixels;
 pub mod sharing;

@@ -3,7 +3,9 @@
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use dmashare::{Fence, FenceSet, FenceStatus, MappingUse, SoftwareTimeline, Submission};
+use dmashare::{
+    Fence, FenceError, FenceSet, FenceStatus, MappingUse, SoftwareTimeline, Submission,
+};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -78,7 +80,8 @@ pub(crate) fn queue_when_ready(
             Ok::<(), std::convert::Infallible>(())
         });
         let Ok(()) = visited;
-        if waits.status() == FenceStatus::Signalled {
+        let status = waits.status();
+        if status == FenceStatus::Signalled {
             let fence = queue()?;
             submission.commit(&fence);
             return Ok(());
@@ -86,7 +89,12 @@ pub(crate) fn queue_when_ready(
         drop(submission);
         let begun = begun.get_or_insert_with(Instant::now);
         let left = timeout.saturating_sub(begun.elapsed());
-        waits.wait(left).map_err(not_ready)?;
+        match waits.wait(left) {
+            // The next round decides what this means, with the buffer locked: the mapping is stale if a
+            // move was undone.
+            Err(FenceError::Failed { .. }) if status == FenceStatus::Pending => {}
+            waited => waited.map_err(not_ready)?,
+        }
     }
 }
 

@@ -48,10 +48,9 @@ type Ioctl<T> = unsafe fn(libc::c_int, *mut T) -> nix::Result<libc::c_int>;
 /// Calls an ioctl, again when a signal interrupts it.
 fn call<T>(device: BorrowedFd<'_>, ioctl: Ioctl<T>, argument: &mut T) -> io::Result<()> {
     loop {
-        // SAFETY: the function is one of `ioctls`, whose `T` has the layout of the kernel's structure:
-        // its size is checked in `structures` and is a part of the ioctl's number. The argument
-        // outlives the call, any bytes are valid for its fields, and of a descriptor in it the kernel
-        // takes a reference of its own.
+        // SAFETY: the function is one of `ioctls`. Its `T` has the layout and size of the kernel's structure
+        // (checked in `structures`, and part of the ioctl's number). Any bytes are valid for its fields, and
+        // the argument outlives the call; the kernel takes a reference of its own to a descriptor in it.
         match unsafe { ioctl(device.as_raw_fd(), argument) } {
             Err(Errno::EINTR) => {}
             other => return other.map(drop).map_err(io::Error::from),
