@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::card::Card;
 use crate::device::DrmDevice;
-use crate::device::node::Node;
+use crate::device::node::{Node, NodeKind};
 use crate::error::{OpenError, SyncobjError};
 use crate::sys;
 
@@ -45,9 +45,7 @@ impl SyncobjDevice {
     /// # Errors
     /// Same as [`open`](Self::open), and [`OpenError::NoDriver`] if no render node uses this driver.
     pub fn of_driver(driver: &str) -> Result<Self, SyncobjError> {
-        let is_it = |node: &&Node| {
-            node.driver() == driver && node.kind() == crate::device::node::NodeKind::Render
-        };
+        let is_it = |node: &&Node| node.driver() == driver && node.kind() == NodeKind::Render;
         match Node::list().iter().find(is_it) {
             Some(node) => Self::open(node.path()),
             None => Err(OpenError::NoDriver {

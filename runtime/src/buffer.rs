@@ -19,6 +19,8 @@ pub(crate) mod publish_fences;
 pub(crate) mod state;
 pub(crate) mod submit_error;
 
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::{Arc, Weak};
 
 use crate::buffer::content_watch::ContentWatch;
@@ -35,8 +37,6 @@ use crate::memory::backing::{Backing, Claim, Generation};
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::exporter::Exporter;
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 /// How long an importer may keep a stale mapping before it is declared dead, in milliseconds.
 const STALE_DEADLINE: u32 = 5000;

@@ -154,10 +154,7 @@ impl DmaBuf {
     ///
     /// # Errors
     /// As [`DmaBufMemory::export_sync_file`](crate::DmaBufMemory::export_sync_file).
-    pub fn fences(
-        &self,
-        access: Access,
-    ) -> Result<FenceSet, crate::fence::descriptor_error::DmaBufError> {
+    pub fn fences(&self, access: Access) -> Result<FenceSet, DmaBufError> {
         let mut fences = FenceSet::new();
         for memory in self.memories() {
             if let Some(fence) = memory.fence(access)? {

@@ -104,7 +104,7 @@
 //!   the first to map it. The export of an image for the CPU waits until that submission has
 //!   completed, after all work submitted before it.
 
-pub use ash;
+pub use ::ash;
 
 mod core;
 mod device;

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use dmashare::Rectangle;
 use dmashare::{Extent, Fourcc, Modifier};
 
 use crate::kms::mode::Mode;
 use crate::plane_property::PlaneValues;
-use dmashare::Rectangle;
 
 /// The kind of a framebuffer. Framebuffers of the same kind can replace each other without another
 /// check.

@@ -15,9 +15,9 @@ use drm_ffi::{
 use nix::libc;
 use smallvec::SmallVec;
 
-use crate::card::CardInner;
 use crate::card::event::CommitId;
 use crate::card::state::State;
+use crate::card::{CardInner, dispatch};
 use crate::commit::Commit;
 use crate::commit::in_fences::InFences;
 use crate::commit::pins::Pins;
@@ -141,7 +141,7 @@ impl<'a> Attempt<'a> {
             self.take_out_fences(out_fences);
         }
         for capture in &mut self.state.captures {
-            let token = crate::card::dispatch::capture_token(capture.serial);
+            let token = dispatch::capture_token(capture.serial);
             capture.watch(&self.inner.epoll, token);
         }
         Ok(Outcome::Done(id, Some(unpublished)))

@@ -1,10 +1,10 @@
 //! Damage clips: the parts of a buffer that differ from the previously shown buffer.
 
 use dmashare::Extent;
+use dmashare::Rectangle;
 use smallvec::SmallVec;
 
 use crate::error::CommitError;
-use dmashare::Rectangle;
 
 /// Checks that every clip is inside the buffer, like the kernel (`drm_atomic_plane_check`).
 pub(crate) fn check(clips: &[Rectangle], extent: Extent) -> Result<(), CommitError> {

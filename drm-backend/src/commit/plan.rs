@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use dmashare::Rectangle;
 use dmashare::{Extent, Mapping};
 use smallvec::SmallVec;
 
@@ -13,7 +14,6 @@ use crate::commit::{Commit, OutputCommit, PlaneCommit, damage_blob};
 use crate::error::CommitError;
 use crate::framebuffer::Framebuffer;
 use crate::kms::output::Output;
-use dmashare::Rectangle;
 
 /// One output of a commit.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
 //! Plane properties of an atomic request.
 
+use dmashare::Rectangle;
+
 use crate::card::configuration::PlaneConfiguration;
 use crate::kms::plane::PlaneProperties;
 use crate::kms::request::Request;
 use crate::plane_property::PlaneProperty;
-use dmashare::Rectangle;
 
 /// Per-commit values of an active plane.
 #[derive(Clone, Copy, Debug)]

@@ -14,8 +14,9 @@ use smallvec::SmallVec;
 
 use crate::device::gem::GemHandle;
 use crate::device::node::Node;
-use crate::device::{DrmDevice, PRIME_CAP_EXPORT};
+use crate::device::{DrmDevice, PRIME_CAP_EXPORT, master};
 use crate::error::OpenError;
+use crate::sys::mode;
 
 /// Alignment of the offsets and strides of chroma planes, in bytes.
 const CHROMA_ALIGNMENT: u64 = 64;
@@ -42,10 +43,9 @@ impl DumbBuffers {
     /// - [`OpenError::NotDrm`]: the file is not a DRM device.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let device = DrmDevice::open(path.as_ref())?;
-        if crate::device::master::is_master(&device) {
+        if master::is_master(&device) {
             // The kernel makes the first opener of a card its master.
-            crate::device::master::release(&device)
-                .map_err(|source| device.error("DROP_MASTER", source))?;
+            master::release(&device).map_err(|source| device.error("DROP_MASTER", source))?;
         }
         Ok(Self::new(Arc::new(device)))
     }
@@ -129,7 +129,7 @@ impl Exporter for DumbBuffers {
             GemHandle::create_dumb(&self.device, desc.extent.width, rows, bits)
                 .map_err(|source| self.error("MODE_CREATE_DUMB", source))?;
         let flags = drm_ffi::DRM_CLOEXEC | drm_ffi::DRM_RDWR;
-        let fd = crate::sys::mode::export_prime(self.device.as_fd(), handle.raw(), flags)
+        let fd = mode::export_prime(self.device.as_fd(), handle.raw(), flags)
             .map_err(|source| self.error("PRIME_HANDLE_TO_FD", source))?;
         // The dma-buf holds the memory. Keeping the handle would interfere with a later import.
         drop(handle);

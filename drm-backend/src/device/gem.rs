@@ -6,11 +6,11 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use dmashare::DmaBufMemory;
-use std::os::fd::AsFd;
 
 use crate::device::DrmDevice;
 use crate::sys::{retry, retry_idempotent};

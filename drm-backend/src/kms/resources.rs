@@ -7,7 +7,7 @@ use dmashare::Extent;
 use drm::control::{crtc, from_u32, plane};
 
 use crate::device::DrmDevice;
-use crate::error::OpenError;
+use crate::error::{DeviceError, OpenError};
 use crate::kms::connector::Connector;
 use crate::kms::crtc_assignment::assign;
 use crate::kms::format_set::FormatSet;
@@ -126,7 +126,7 @@ impl Resources {
 }
 
 /// Whether the error means that an object was removed after it was listed.
-pub(crate) fn is_gone(error: &crate::error::DeviceError) -> bool {
+pub(crate) fn is_gone(error: &DeviceError) -> bool {
     error.source.raw_os_error() == Some(nix::libc::ENOENT)
 }
 

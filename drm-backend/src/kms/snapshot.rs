@@ -1,12 +1,13 @@
 //! Snapshot of the KMS state of a card when it was opened.
 
+use std::sync::Arc;
+
 use crate::device::DrmDevice;
 use crate::error::DeviceError;
 use crate::kms::blob::PropertyBlob;
 use crate::kms::property::Properties;
 use crate::kms::request::Request;
 use crate::plane_property::PlaneProperty;
-use std::sync::Arc;
 
 /// The placement and content properties of a plane that this crate's commits change.
 const PLANE_PLACE: [&str; 10] = [

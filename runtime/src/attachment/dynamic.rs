@@ -14,6 +14,7 @@ use crate::clock::Moment;
 use crate::fence::held_reservations;
 use crate::ids::AttachmentId;
 use crate::locks::{Mutex, lock};
+use crate::memory::backing::Backing;
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
 
@@ -186,7 +187,7 @@ impl<I: Importer> DynamicAttachment<I> {
         })
     }
 
-    fn cached(&self, backing: &crate::memory::backing::Backing) -> Option<Mapping<I>> {
+    fn cached(&self, backing: &Backing) -> Option<Mapping<I>> {
         let cache = lock(&self.cache.0);
         cache
             .as_ref()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::dmabuf::DmaBuf;
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::fence::descriptor_error::DmaBufError;
 use crate::ids::AttachmentId;
 use crate::memory::backing::Backing;
@@ -26,7 +27,7 @@ impl ExportGuard {
             .dmabuf()
             .memories()
             .iter()
-            .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::duplicate_fd)
+            .map(DmaBufMemory::duplicate_fd)
             .collect::<Result<_, _>>()?;
         Ok(Self { core, backing, fds })
     }

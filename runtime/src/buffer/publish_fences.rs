@@ -8,6 +8,7 @@
 use crate::access::Access;
 use crate::buffer::BufferInner;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
+use crate::fence::descriptor_error::DmaBufError;
 use crate::fence::error::FenceError;
 use crate::fence::set::FenceSet;
 use crate::fence::usage::FenceUsage;
@@ -57,10 +58,7 @@ impl BufferInner {
         }
     }
 
-    pub(crate) fn dmabuf_failed(
-        &self,
-        source: crate::fence::descriptor_error::DmaBufError,
-    ) -> ImplicitSyncError {
+    pub(crate) fn dmabuf_failed(&self, source: DmaBufError) -> ImplicitSyncError {
         ImplicitSyncError::DmaBuf {
             buffer: self.name().to_owned(),
             source,

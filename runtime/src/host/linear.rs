@@ -1,10 +1,13 @@
 //! Linear layouts for host memory.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::dmabuf::DmaBuf;
 use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::image::buffer_desc::BufferDesc;
+use crate::image::extent::Extent;
 use crate::image::layout::{MAX_PLANES, PlaneLayout};
 use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;
@@ -13,7 +16,6 @@ use crate::memory::constraint::{AccessConstraint, least_common_multiple};
 use crate::memory::export_error::ExportError;
 use crate::memory::placement::Placement;
 use crate::negotiation::layout_demands::LayoutDemands;
-use std::sync::Arc;
 
 /// Strides are multiples of 256 bytes, which satisfies every GPU with a known requirement.
 const STRIDE_ALIGNMENT: u32 = 256;
@@ -65,7 +67,7 @@ impl LinearPlan {
             let too_large = || ExportError::TooLarge {
                 exporter: exporter.to_owned(),
                 extent: desc.extent,
-                maximum: crate::image::extent::Extent::new(u32::MAX / 8, u32::MAX / 8),
+                maximum: Extent::new(u32::MAX / 8, u32::MAX / 8),
             };
             let row = plane.row_bytes(desc.extent.width);
             let stride = match wanted.stride {

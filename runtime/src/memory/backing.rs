@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::dmabuf::DmaBuf;
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::fence::Fence;
 use crate::locks::{AtomicUsize, Ordering};
 use crate::memory::ledger::Charge;
@@ -70,9 +71,7 @@ impl Allocation {
     /// Size of all its memories, in bytes.
     pub fn bytes(&self) -> u64 {
         let memories = self.dmabuf.memories().iter();
-        memories
-            .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::size)
-            .sum()
+        memories.map(DmaBufMemory::size).sum()
     }
 }
 

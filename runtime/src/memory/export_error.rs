@@ -2,10 +2,13 @@
 
 use crate::box_error::BoxError;
 use crate::fence::descriptor_error::DmaBufError;
+use crate::image::buffer_desc::Usage;
 use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
 use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;
+use crate::memory::no_room_error::ResidencyError;
+use crate::memory::placement::Placements;
 
 /// Why an exporter could not make a buffer.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +31,7 @@ pub enum ExportError {
         /// The pixel format.
         format: Fourcc,
         /// The uses that were requested.
-        usage: crate::image::buffer_desc::Usage,
+        usage: Usage,
     },
     /// The device can export the format, but with none of the requested modifiers.
     #[error(
@@ -60,9 +63,9 @@ pub enum ExportError {
         /// Name of the exporter.
         exporter: String,
         /// The placements that were requested.
-        wanted: crate::memory::placement::Placements,
+        wanted: Placements,
         /// The placements that the exporter offers.
-        offered: crate::memory::placement::Placements,
+        offered: Placements,
     },
     /// The residency has no room for the buffer.
     #[error("there is no room for '{name}'")]
@@ -70,7 +73,7 @@ pub enum ExportError {
         /// Name of the buffer.
         name: String,
         /// Why there is no room.
-        source: Box<crate::memory::no_room_error::ResidencyError>,
+        source: Box<ResidencyError>,
     },
     /// This thread holds a reservation: it has an open submission, or is in an invalidate callback.
     #[error(

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::image::buffer_desc::BufferDesc;
 use crate::image::fourcc::Fourcc;
 use crate::image::layout::Layout;
@@ -131,10 +132,7 @@ impl Negotiated {
                 given: allocation.placement,
             });
         }
-        let sizes = dmabuf
-            .memories()
-            .iter()
-            .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::size);
+        let sizes = dmabuf.memories().iter().map(DmaBufMemory::size);
         let sizes: SmallVec<[u64; 4]> = sizes.collect();
         self.check_layout(dmabuf.layout(), &sizes)
     }

@@ -1,5 +1,7 @@
 //! Errors of routes and of their copies.
 
+use std::fmt;
+
 use crate::box_error::BoxError;
 use crate::buffer::attachment_error::{AttachError, MapError};
 use crate::buffer::submit_error::SubmitError;
@@ -8,7 +10,6 @@ use crate::fence::error::FenceError;
 use crate::image::buffer_desc::Usage;
 use crate::memory::export_error::ExportError;
 use crate::route::policy::ShadowReason;
-use std::fmt;
 
 /// Error of [`Routes::attach`](crate::route::Routes::attach). The buffer is unchanged.
 #[derive(Debug, thiserror::Error)]

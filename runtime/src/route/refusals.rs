@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::image::buffer_desc::{BufferDesc, Usage};
 use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
@@ -53,9 +54,7 @@ impl RefusedImage {
             planes: planes
                 .map(|plane| (plane.memory, plane.offset, plane.stride))
                 .collect(),
-            sizes: memories
-                .map(crate::dmabuf::dmabuf_memory::DmaBufMemory::size)
-                .collect(),
+            sizes: memories.map(DmaBufMemory::size).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::fence::held_reservations;
 use crate::fence::reservation::Reservation;
 use crate::fence::usage::FenceUsage;
 use crate::image::buffer_desc::BufferDesc;
+use crate::image::layout_error::LayoutError;
 use crate::image::modifier::Modifier;
 use crate::memory::backing::{Allocation, Backing, Generation};
 use crate::memory::constraint::AccessConstraint;
@@ -59,7 +60,7 @@ impl SharedBuffer {
     pub fn from_dmabuf(desc: BufferDesc, dmabuf: DmaBuf) -> Result<Self, ExportError> {
         check(&desc)?;
         if desc.format != dmabuf.format() || desc.extent != dmabuf.extent() {
-            return Err(crate::image::layout_error::LayoutError::DescMismatch {
+            return Err(LayoutError::DescMismatch {
                 asked: (desc.format, desc.extent),
                 given: (dmabuf.format(), dmabuf.extent()),
             }

@@ -9,6 +9,7 @@ use crate::device::Device;
 use crate::error::StrideMisaligned;
 use crate::image::export::{Exported, Where};
 use crate::physical_device::PhysicalDevice;
+use crate::physical_device::modifier_support::ModifierSupport;
 
 /// The operation named in an error that means no layout fits, as opposed to a failure.
 const LAYING_OUT: &str = "laying out an image";
@@ -43,9 +44,7 @@ pub(crate) fn on_the_device(
         // The driver chose this modifier; with another, the stride may fit.
         let chosen = exported.dmabuf.layout().modifier();
         modifiers.retain(|modifier| *modifier != chosen);
-        let is_left = |support: &crate::physical_device::modifier_support::ModifierSupport| {
-            modifiers.contains(&support.modifier)
-        };
+        let is_left = |support: &ModifierSupport| modifiers.contains(&support.modifier);
         if !supports.iter().any(is_left) {
             return Err(ExportError::Device {
                 exporter: core.name.clone(),

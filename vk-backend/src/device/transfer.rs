@@ -12,8 +12,7 @@ use crate::core::staging::StagingBuffer;
 use crate::device::Device;
 use crate::device::retired::Retired;
 use crate::error::TransferError;
-use crate::image::Image;
-use crate::image::copy_image;
+use crate::image::{Image, copy_image};
 use crate::physical_device::format::plane_aspect;
 
 /// How long a transfer waits for its copy, including the work before it.

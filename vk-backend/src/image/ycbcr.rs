@@ -5,9 +5,11 @@ use std::fmt;
 use ash::vk;
 use dmashare::{ChromaSiting, Color, ColorRange, Extent, Fourcc, MatrixCoefficients};
 
+use crate::core::barrier::WHOLE_IMAGE;
 use crate::error::YcbcrError;
 use crate::failure::Failure;
 use crate::image::Image;
+use crate::physical_device::image_plan::ImagePlan;
 
 /// How a device samples an image of luma and chroma as RGB: the create infos of the conversion, the
 /// sampler and the views. Returned by [`Image::ycbcr`].
@@ -89,7 +91,7 @@ impl YcbcrSampling {
             .image(image.raw())
             .view_type(vk::ImageViewType::TYPE_2D)
             .format(self.format)
-            .subresource_range(crate::core::barrier::WHOLE_IMAGE)
+            .subresource_range(WHOLE_IMAGE)
     }
 
     /// How many descriptors of a pool one binding needs (`combinedImageSamplerDescriptorCount`).
@@ -218,7 +220,6 @@ impl Image {
     }
 
     fn is_subsampled(&self) -> bool {
-        crate::physical_device::image_plan::ImagePlan::whole_samples(self.format())
-            != Extent::new(1, 1)
+        ImagePlan::whole_samples(self.format()) != Extent::new(1, 1)
     }
 }
