@@ -1,4 +1,4 @@
-//! Kernel uevents: displays that are plugged in or out.
+//! Hotplug detection through kernel uevents.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -9,10 +9,10 @@ use nix::sys::socket::{
 
 use crate::kms::output::OutputId;
 
-/// The multicast group of the kernel itself; udev's repeated ones are in another.
+/// Multicast group of the kernel's own uevents. udev rebroadcasts them in another group.
 const KERNEL_GROUP: u32 = 1;
 
-/// A socket with the kernel's uevents (`NETLINK_KOBJECT_UEVENT`).
+/// A socket that receives the kernel's uevents (`NETLINK_KOBJECT_UEVENT`).
 #[derive(Debug)]
 pub(crate) struct Uevents {
     socket: OwnedFd,
@@ -21,12 +21,12 @@ pub(crate) struct Uevents {
 /// A hotplug event of one card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hotplug {
-    /// The connector, where the kernel names one.
+    /// The connector, if the kernel names it.
     pub(crate) connector: Option<OutputId>,
 }
 
 impl Uevents {
-    /// Opens the socket.
+    /// Opens a non-blocking socket and joins the kernel's multicast group.
     pub(crate) fn open() -> nix::Result<Self> {
         let socket = socket(
             AddressFamily::Netlink,
@@ -38,7 +38,7 @@ impl Uevents {
         Ok(Self { socket })
     }
 
-    /// Reads all that has come, and calls `visit` for hotplug events of the card with this device
+    /// Reads all pending uevents and calls `visit` for each hotplug event of the card with this device
     /// number. Does not block.
     pub(crate) fn read(
         &self,
@@ -48,7 +48,7 @@ impl Uevents {
         let mut message = [0_u8; 8192];
         loop {
             match recvfrom::<NetlinkAddr>(self.socket.as_raw_fd(), &mut message) {
-                // Only the kernel has netlink port 0: others could have sent this to us.
+                // Only the kernel has netlink port 0. Messages from other ports may be forged.
                 Ok((length, Some(sender))) if sender.pid() == 0 => {
                     if let Some(hotplug) = parse(&message[..length], number) {
                         visit(hotplug);
@@ -57,7 +57,7 @@ impl Uevents {
                 Ok(_) => {}
                 Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
-                // Events were lost: one may have been ours.
+                // Events were lost, possibly one of this card.
                 Err(Errno::ENOBUFS) => visit(Hotplug { connector: None }),
                 Err(errno) => return Err(errno),
             }
@@ -71,7 +71,7 @@ impl AsFd for Uevents {
     }
 }
 
-/// Reads one uevent: `ACTION@PATH`, then `KEY=VALUE`, each ended by a zero byte.
+/// Parses one uevent: `ACTION@PATH`, then `KEY=VALUE` fields, each terminated by a zero byte.
 fn parse(message: &[u8], number: (u64, u64)) -> Option<Hotplug> {
     let mut hotplug = false;
     let (mut major, mut minor, mut connector) = (None, None, None);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_socket_opens_and_has_nothing_for_a_card_that_is_not_there() {
-        let uevents = Uevents::open().expect("uevents are there in every kernel");
+        let uevents = Uevents::open().expect("every kernel supports uevents");
         uevents
             .read((9999, 9999), |_| panic!("no such card"))
             .expect("an empty socket reads as empty");

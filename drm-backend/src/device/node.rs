@@ -8,13 +8,13 @@ use crate::error::OpenError;
 
 const DIRECTORY: &str = "/dev/dri";
 
-/// What a node is for.
+/// Type of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NodeKind {
-    /// `cardN`: displays, and dumb buffers.
+    /// `cardN`: mode setting and dumb buffers.
     Primary,
-    /// `renderDN`: rendering without displays.
+    /// `renderDN`: rendering without mode setting.
     Render,
 }
 
@@ -28,9 +28,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Every node that can be opened, primary nodes first, in the order of their numbers. None if
-    /// there is no `/dev/dri`. Each is opened and closed at once: who opens a primary node that has no
-    /// DRM master is master for that moment.
+    /// All nodes that can be opened, primary nodes first, by number. The list is empty without
+    /// `/dev/dri`. This opens each node and immediately closes it; if a primary node has no DRM master,
+    /// this process is its master for that moment.
     pub fn list() -> Vec<Self> {
         let mut nodes: Vec<(NodeKind, u32, PathBuf)> = fs::read_dir(DIRECTORY)
             .into_iter()
@@ -58,7 +58,7 @@ impl Node {
                     path,
                 }),
                 Err(error) => {
-                    tracing::debug!(%error, path = %path.display(), "left out");
+                    tracing::debug!(%error, path = %path.display(), "skipping a DRM node");
                     None
                 }
             })
@@ -73,28 +73,28 @@ impl Node {
             .collect()
     }
 
-    /// Where it is.
+    /// Path of the node.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it is for.
+    /// Type of the node.
     pub fn kind(&self) -> NodeKind {
         self.kind
     }
 
-    /// The driver's name.
+    /// Name of the driver.
     pub fn driver(&self) -> &str {
         &self.driver
     }
 
-    /// Major and minor number.
+    /// Major and minor device number.
     pub fn device_number(&self) -> (u64, u64) {
         self.number
     }
 }
 
-/// The primary nodes' paths, by number, without opening them.
+/// Paths of the primary nodes, by number. This does not open them.
 pub(crate) fn primary_paths() -> Result<Vec<PathBuf>, OpenError> {
     let entries = match fs::read_dir(DIRECTORY) {
         Ok(entries) => entries,

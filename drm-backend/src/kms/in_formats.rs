@@ -1,26 +1,26 @@
-//! The `IN_FORMATS` blob of a plane: which formats it takes with which modifiers.
+//! The `IN_FORMATS` blob of a plane, which lists its formats with their modifiers.
 
 use dmashare::{Fourcc, Modifier};
 
 use crate::kms::format_set::FormatSet;
 
-/// `struct drm_format_modifier_blob`.
+/// Size of `struct drm_format_modifier_blob`.
 const HEADER_BYTES: usize = 24;
-/// `struct drm_format_modifier`.
+/// Size of `struct drm_format_modifier`.
 const ENTRY_BYTES: usize = 24;
 /// `FORMAT_BLOB_CURRENT`.
 const VERSION: u32 = 1;
 
-/// Why a blob was refused. A kernel makes no such blob; a broken or hostile one must not hurt.
+/// A blob is malformed. The kernel never creates such a blob, but parsing one must be safe.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum InFormatsError {
     #[error("the blob ends before byte {end}")]
     TooShort { end: usize },
-    #[error("version {version} is not known")]
+    #[error("version {version} is unknown")]
     Version { version: u32 },
     #[error("an offset or a count overflows")]
     Overflow,
-    #[error("a modifier names format {index}, but there are {count}")]
+    #[error("a modifier refers to format {index}, but there are only {count} formats")]
     NoSuchFormat { index: usize, count: usize },
 }
 
@@ -43,7 +43,7 @@ fn size(blob: &[u8], offset: usize) -> Result<usize, InFormatsError> {
     usize::try_from(word(blob, offset)?).map_err(|_| InFormatsError::Overflow)
 }
 
-/// The part of the blob that `count` elements of `element` bytes take from `offset` on.
+/// The part of the blob that holds `count` elements of `element` bytes from `offset` on.
 fn table(
     blob: &[u8],
     offset: usize,
@@ -58,8 +58,8 @@ fn table(
         .ok_or(InFormatsError::TooShort { end })
 }
 
-/// Reads a blob (`drm_mode.h`, "Plane format/modifier blob"): a table of formats, and a table of
-/// modifiers, each with a mask of 64 formats from an index on.
+/// Parses a blob (`drm_mode.h`, "Plane format/modifier blob"): a table of formats, and a table of
+/// modifiers, each with a mask of 64 formats that begins at an index.
 pub(crate) fn parse(blob: &[u8]) -> Result<FormatSet, InFormatsError> {
     let version = word(blob, 0)?;
     if version != VERSION {
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A blob as the kernel's `create_in_format_blob` makes one.
+    /// A blob in the layout of the kernel's `create_in_format_blob`.
     fn blob(formats: &[u32], modifiers: &[(u64, u32, u64)]) -> Vec<u8> {
         let formats_offset = 24_u32;
         let formats_end = formats_offset as usize + formats.len() * 4;
@@ -187,7 +187,7 @@ mod tests {
             let _ = parse(&bytes);
         }
 
-        /// Damaged blobs of the right version reach the tables, which random bytes seldom do.
+        /// Damaged blobs of the right version reach the tables; random bytes rarely do.
         #[test]
         fn no_damage_makes_it_panic(
             formats in proptest::collection::vec(any::<u32>(), 0..80),

@@ -1,4 +1,4 @@
-//! Why a buffer was not moved or not revoked.
+//! Errors of moving and revoking a buffer.
 
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::memory::export_error::ExportError;
@@ -6,48 +6,48 @@ use crate::memory::no_room_error::ResidencyError;
 use crate::memory::pins::{PinReport, Pins};
 use crate::memory::placement::Placements;
 
-/// Why a buffer was not moved. It is where it was, and no importer was disturbed (but for
+/// Why a buffer was not moved. It is where it was, and no importer was notified (except with
 /// [`Copy`](MoveError::Copy)).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MoveError {
-    /// The exporter cannot move memory, or the buffer came from elsewhere.
+    /// The exporter cannot move memory, or the buffer wraps a dma-buf from elsewhere.
     #[error("'{buffer}' cannot move: its exporter is static")]
     Static {
         /// Name of the buffer.
         buffer: String,
     },
-    /// Someone holds it where it is (the kernel's `-EBUSY`).
+    /// The buffer is pinned (the kernel's `-EBUSY`).
     #[error("'{buffer}' cannot move: pinned by {}", Pins(pins))]
     Pinned {
         /// Name of the buffer.
         buffer: String,
-        /// The pins that hold it.
+        /// The pins, each with its label and start.
         pins: Vec<PinReport>,
     },
-    /// The move before it has not submitted its copy.
-    #[error("'{buffer}' is being moved already")]
+    /// The previous move has not submitted its copy.
+    #[error("'{buffer}' is already being moved")]
     Moving {
         /// Name of the buffer.
         buffer: String,
     },
-    /// It was taken away.
+    /// The buffer is revoked.
     #[error("'{buffer}' was revoked by its owner")]
     Revoked {
         /// Name of the buffer.
         buffer: String,
     },
     /// The exporter has none of the placements that would do.
-    #[error("'{buffer}' cannot be in {wanted}: its exporter has {offered}")]
+    #[error("'{buffer}' cannot be placed in {wanted}: its exporter has {offered}")]
     NoPlacement {
         /// Name of the buffer.
         buffer: String,
-        /// Where it should be.
+        /// Placements that would do.
         wanted: Placements,
-        /// Where it can be.
+        /// Placements that the exporter has.
         offered: Placements,
     },
-    /// There is no room.
+    /// The residency could not make room in its budget.
     #[error("there is no room for '{buffer}'")]
     NoSpace {
         /// Name of the buffer.
@@ -55,8 +55,8 @@ pub enum MoveError {
         /// Error of the residency.
         source: Box<ResidencyError>,
     },
-    /// The exporter could not make the new memory.
-    #[error("no memory could be made for '{buffer}' to move to")]
+    /// The exporter could not allocate the new memory.
+    #[error("the new memory for '{buffer}' could not be allocated")]
     Export {
         /// Name of the buffer.
         buffer: String,
@@ -64,14 +64,14 @@ pub enum MoveError {
         source: ExportError,
     },
     /// The copy could not be submitted. The buffer is where it was, at a new generation.
-    #[error("the content of '{buffer}' could not be copied; it stays where it was")]
+    #[error("the content of '{buffer}' could not be copied; the buffer stays where it was")]
     Copy {
         /// Name of the buffer.
         buffer: String,
         /// Error of the exporter.
         source: ExportError,
     },
-    /// The copy must wait for the dma-buf's own fences, and those could not be asked for.
+    /// The copy must wait for the dma-buf's own fences, and those could not be read.
     #[error(transparent)]
     ImplicitSync(#[from] ImplicitSyncError),
     /// This thread holds a reservation.
@@ -84,27 +84,26 @@ pub enum MoveError {
     },
 }
 
-/// Why a buffer was not revoked, or not given back.
+/// Why a buffer was not revoked, or why a revocation was not lifted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevokeError {
-    /// Static attachments and exported descriptors cannot be taken away
-    /// (`dma_buf_attach_revocable`).
-    #[error("'{buffer}' cannot be revoked: these are not told: {}", importers.join(", "))]
+    /// Static attachments and exported descriptors cannot be revoked (`dma_buf_attach_revocable`).
+    #[error("'{buffer}' cannot be revoked: it is attached without a callback by {}", importers.join(", "))]
     NotRevocable {
         /// Name of the buffer.
         buffer: String,
         /// The importers that are attached without a callback.
         importers: Vec<String>,
     },
-    /// A move is under way whose copy waits for fences.
+    /// The copy of a move still waits for fences.
     #[error("'{buffer}' is being moved: revoke it when it is ready")]
     Moving {
         /// Name of the buffer.
         buffer: String,
     },
-    /// It was revoked before.
-    #[error("'{buffer}' is revoked already")]
+    /// The buffer was revoked before.
+    #[error("'{buffer}' is already revoked")]
     Revoked {
         /// Name of the buffer.
         buffer: String,
@@ -115,9 +114,10 @@ pub enum RevokeError {
         /// Name of the buffer.
         buffer: String,
     },
-    /// Importers did not let go in time. They are taken for dead, and the memory is kept for them.
+    /// Importers did not release the memory in time. They were declared dead, and the memory is kept
+    /// for them.
     #[error(
-        "'{buffer}' is still used: mapped by [{}], waiting for the fences of [{}]; its memory is kept",
+        "'{buffer}' is still in use: mapped by [{}], waiting for the fences of [{}]; its memory is kept",
         importers.join(", "),
         fences.join(", ")
     )]

@@ -1,11 +1,11 @@
 //! Moving a buffer, in two phases.
 //!
-//! First the new memory is made, while nothing is locked: whether there is room is known before
-//! anyone is disturbed. Then, under the reservation, pins are looked at again, the generation grows,
-//! mappings go stale, their importers are told, and the fences of all work in flight are noted. In
-//! the second phase the copy is submitted behind those fences; from then on the move is a fence that
-//! every later use waits for. The old memory lives until its fences have signalled and nobody maps it
-//! ([`crate::old_backing`]).
+//! The first phase allocates the new memory with nothing locked, so a lack of room is known before
+//! anything changes. Then, under the reservation, it checks the pins again, increments the generation,
+//! which makes the mappings stale, notifies their importers, and collects the fences of all work in
+//! flight. The second phase submits the copy behind those fences; from then on the move is a fence that
+//! every later use waits for. The old memory lives until its fences have signalled and no mapping of it
+//! is left ([`let_go`]).
 
 pub(crate) mod copy_phase;
 pub(crate) mod let_go;
@@ -38,9 +38,9 @@ use crate::memory::constraint::AccessConstraint;
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::ledger::Charge;
 
-/// A move of a buffer, from the moment at which its old mappings went stale.
+/// A move of a buffer whose old mappings are stale already.
 ///
-/// Dropping it changes nothing: the move goes on.
+/// Dropping this has no effect: the move goes on.
 #[derive(Clone, Debug)]
 pub struct Move {
     buffer: Arc<BufferInner>,
@@ -49,29 +49,29 @@ pub struct Move {
 }
 
 impl Move {
-    /// The generation that the buffer has moved to.
+    /// The buffer's generation after the move.
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// Signals when the content is in the new memory; `None` if the buffer was where it should be
-    /// already. It is in the buffer's reservation, so every use waits for it.
+    /// The fence that signals when the content is in the new memory; `None` if the buffer did not have
+    /// to move. It is in the buffer's reservation, so every use waits for it.
     pub fn fence(&self) -> Option<&Fence> {
         self.fence.as_ref()
     }
 
-    /// Whether the content is there (or will never be: see the fence). Submits the copy if that had
-    /// to wait for fences which are over now. Does not block.
+    /// Whether the copy has ended, or has failed (see the fence). Submits a copy that had to wait for
+    /// fences if they are over now. Does not block.
     pub fn is_over(&self) -> bool {
         self.buffer.advance();
         let fence = self.fence.as_ref();
         fence.is_none_or(|fence| fence.status().is_over())
     }
 
-    /// Waits until the content is there, for `timeout` at most.
+    /// Waits until the content is in the new memory, for `timeout` at most.
     ///
     /// # Errors
-    /// As [`Fence::wait`]: among others, the copy failed.
+    /// Those of [`Fence::wait`], among them the failure of the copy.
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         self.buffer.advance_within(timeout)?;
@@ -87,12 +87,12 @@ impl BufferInner {
         held_reservations::any().then(|| self.name().to_owned())
     }
 
-    /// Moves the buffer to memory that fits `wanted`, unless it is in such memory.
+    /// Moves the buffer to memory that fits `wanted`, unless its current memory does.
     pub(crate) fn move_to(self: &Arc<Self>, wanted: &AccessConstraint) -> Result<Move, MoveError> {
         self.move_with(wanted, Force::Firmly)
     }
 
-    /// Like `move_to`, with a choice of how hard room is made.
+    /// Like [`move_to`](Self::move_to), with a choice of which buffers may be moved to make room.
     pub(crate) fn move_with(
         self: &Arc<Self>,
         wanted: &AccessConstraint,
@@ -127,7 +127,7 @@ impl BufferInner {
                 return Err(self.refused(error));
             }
         }
-        // What others do with the memory that it leaves. Asked for before anyone is disturbed.
+        // Fences of foreign holders on the old memory. Read before anything changes.
         let implicit = self.implicit_fences(Access::Write)?;
         let (allocation, charge) = self.allocate(exporter, wanted, force)?;
         let started = self.change_backing(allocation, charge, implicit);
@@ -139,7 +139,7 @@ impl BufferInner {
         if self.has_foreign_holders()
             && let Err(error) = self.publish_reservation()
         {
-            tracing::warn!(buffer = self.name(), %error, "others do not see the move yet");
+            tracing::warn!(buffer = self.name(), %error, "foreign holders do not see the move yet");
         }
         Ok(Move {
             buffer: self.clone(),
@@ -169,7 +169,7 @@ impl BufferInner {
         error
     }
 
-    /// Makes memory for the move, within the budget of its place.
+    /// Allocates memory for the move, within the budget of its placement.
     fn allocate(
         &self,
         exporter: &Arc<dyn DynamicExporter>,
@@ -195,7 +195,7 @@ impl BufferInner {
         })
     }
 
-    /// The first phase, after the allocation. Gives the generation and the move's fence.
+    /// The first phase, after the allocation. Returns the new generation and the move's fence.
     fn change_backing(
         self: &Arc<Self>,
         mut allocation: Allocation,
@@ -205,14 +205,14 @@ impl BufferInner {
         let usable_after = allocation.usable_after.take();
         let fence = MoveFence::new(format!("move of '{}'", self.name()));
         let locked = self.lock_reservation()?;
-        // The fence is added before the backing changes: a thread that finds the new memory, with
-        // any lock, finds that its content is on its way (I7).
+        // The fence is added before the backing changes: a thread that finds the new memory under
+        // any lock also finds the fence of its content (I7).
         let mut removed = self
             .reservation()
             .add(FenceUsage::Move, fence.fence(), None);
         let (old, new, told) = {
             let mut state = self.state();
-            // Things may have changed while the memory was made.
+            // The buffer may have been pinned, moved or revoked during the allocation.
             if let Some(error) = self.refusal(&state) {
                 drop(state);
                 removed.extend(self.reservation().remove(&fence.fence()));
@@ -227,7 +227,7 @@ impl BufferInner {
             let new = Backing::new(allocation, generation, charge);
             let old = self.replace_backing(&mut state, new.clone());
             let told = Told::mapping(&state, old.generation());
-            // No thread can begin the second phase before every importer was told.
+            // No thread can begin the second phase before every importer was notified.
             state.status = Status::Moving(None);
             (old, new, told)
         };

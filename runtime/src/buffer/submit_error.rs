@@ -1,4 +1,4 @@
-//! Why a piece of work could not begin.
+//! Errors of beginning a submission.
 
 use crate::box_error::BoxError;
 use crate::buffer::implicit_sync_error::ImplicitSyncError;
@@ -9,14 +9,14 @@ use crate::fence::usage::FenceUsage;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitError {
-    /// The mapping is of a backing that the buffer has left; map the attachment again.
+    /// The mapping is of memory that the buffer has left. Map the attachment again.
     #[error("the mapping of '{buffer}' is stale: map its attachment again")]
     Stale {
         /// Name of the buffer.
         buffer: String,
     },
-    /// The mapping's importer kept a stale mapping for too long, or its callback panicked: it is taken
-    /// for dead. Attach it again.
+    /// The mapping's importer kept a stale mapping for too long, or its callback panicked, so it
+    /// was declared dead. Attach it again.
     #[error(
         "'{buffer}' cannot be used: its importer did not react to a move in time; attach it again"
     )]
@@ -24,20 +24,19 @@ pub enum SubmitError {
         /// Name of the buffer.
         buffer: String,
     },
-    /// The mapping is another device's: its object is of no use here.
+    /// The mapping belongs to another device, so its object cannot be used here.
     #[error("the mapping of '{buffer}' belongs to another device")]
     ForeignMapping {
         /// Name of the buffer.
         buffer: String,
     },
-    /// The buffer is a shadow, which is kept like the buffer that it is a copy of: what is written into
-    /// it would be lost.
-    #[error("'{buffer}' is a copy of another buffer, for reading only: write to that one")]
+    /// The buffer is a shadow, which is refreshed from the original: a write would be lost.
+    #[error("'{buffer}' is a read-only copy of another buffer: write to the original")]
     WriteToShadow {
         /// Name of the buffer.
         buffer: String,
     },
-    /// This thread already holds the buffer's reservation: waiting for it would never end.
+    /// This thread already holds a reservation, so waiting for the buffer's might never end.
     #[error(
         "this thread has a submission that was neither committed nor dropped, or is in an invalidate callback: waiting for '{buffer}' might never end"
     )]
@@ -45,15 +44,15 @@ pub enum SubmitError {
         /// Name of the buffer.
         buffer: String,
     },
-    /// A fence of this class is of a kind that the device cannot wait for by itself, and it has not
-    /// signalled. Wait for [`SharedBuffer::ready`](crate::SharedBuffer::ready) first.
+    /// A fence of this class has not signalled, and the device cannot wait for its kind of fence. Wait
+    /// for [`SharedBuffer::ready`](crate::SharedBuffer::ready) first.
     #[error(
         "'{buffer}' is still in use ({usage:?}) by '{producer}', whose fence the device cannot wait for: wait until it is ready, then submit"
     )]
     NotReady {
         /// Name of the buffer.
         buffer: String,
-        /// The class of the fence.
+        /// Class of the fence.
         usage: FenceUsage,
         /// The producer of the fence.
         producer: String,
@@ -61,15 +60,15 @@ pub enum SubmitError {
     /// A fence could not be converted for the device, or has failed.
     #[error(transparent)]
     Fence(#[from] FenceError),
-    /// The fences that a dma-buf carries itself could not be looked at.
+    /// The dma-buf's own fences could not be read.
     #[error(transparent)]
     ImplicitSync(#[from] ImplicitSyncError),
     /// An operation of the device failed.
     #[error("{operation} failed")]
     Device {
-        /// The device's operation.
+        /// Name of the operation.
         operation: &'static str,
-        /// The error of the backend.
+        /// Error of the operation.
         source: BoxError,
     },
 }

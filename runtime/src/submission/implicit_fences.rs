@@ -1,4 +1,4 @@
-//! The dma-bufs' own fences of one piece of work: read before it, and published after it.
+//! The exchange of fences between one piece of work and the dma-bufs that it uses.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 use crate::submission::used_mappings::UsedMappings;
 
-/// The dma-bufs' own fences that a piece of work must wait for: of those buffers among its uses that
-/// have foreign holders. A snapshot, taken before anything is locked.
+/// The dma-bufs' own fences that a piece of work must wait for, for the buffers with foreign holders
+/// among its uses. A snapshot, taken before anything is locked.
 ///
-/// [`Submission::begin`](crate::Submission::begin) takes one by itself. A backend that starts again
-/// while it turns fences into its own waits takes one first, and gives it to each
-/// [`Submission::try_begin_with`](crate::Submission::try_begin_with): otherwise each would be another
-/// fence.
+/// [`Submission::begin`](crate::Submission::begin) takes one by itself. A backend that begins several
+/// times while it turns fences into its own waits takes one snapshot first, and passes it to each
+/// [`Submission::try_begin_with`](crate::Submission::try_begin_with): each further snapshot would be of
+/// new sync_files, which it would have to turn into waits again.
 #[derive(Clone, Debug, Default)]
 pub struct ImplicitFences {
     fences: Vec<ImplicitFence>,
@@ -33,7 +33,7 @@ struct ImplicitFence {
 }
 
 impl ImplicitFences {
-    /// Asks the dma-bufs. For uses of buffers without foreign holders this is one atomic load each.
+    /// Reads the dma-bufs' fences. A use of a buffer without foreign holders costs one atomic load.
     ///
     /// # Errors
     /// [`ImplicitSyncError`] by cause.
@@ -53,12 +53,12 @@ impl ImplicitFences {
     fn add(&mut self, used: &MappingUse) -> Result<(), ImplicitSyncError> {
         let buffer = used.buffer();
         if held_reservations::any() {
-            // The submission that this is for will be refused, with a better reason.
+            // The submission will be refused, with a better error than this could give.
             return Ok(());
         }
         if let Err(error) = buffer.publish_owed() {
-            // The work at hand is not what the other side waits for.
-            tracing::debug!(buffer = buffer.name(), %error, "not told yet");
+            // No reason to fail: the owed fences are of earlier work.
+            tracing::debug!(buffer = buffer.name(), %error, "owed fences are still not published");
         }
         let fences = used.backing().dmabuf().fences(used.access);
         let fences = fences.map_err(|error| buffer.dmabuf_failed(error))?;
@@ -70,13 +70,14 @@ impl ImplicitFences {
         Ok(())
     }
 
-    /// Whether there is none to wait for.
+    /// Whether there is no fence to wait for.
     pub fn is_empty(&self) -> bool {
         self.fences.is_empty()
     }
 
-    /// Those of one buffer that have not signalled, with their class. What the dma-buf says to a writer
-    /// is of readers and writers; a writer that failed is of no interest to it.
+    /// Visits the fences of one buffer that have not signalled, with the class that the access waits
+    /// for. The dma-buf does not tell apart the reads and writes that a writer waits for; they all
+    /// count as reads, so a failed write does not concern a writer.
     pub(crate) fn visit(
         &self,
         buffer: &Arc<BufferInner>,
@@ -90,23 +91,23 @@ impl ImplicitFences {
     }
 }
 
-/// What a piece of work that was committed still has to put into the dma-bufs of buffers with foreign
-/// holders: its fence. Usually there are none, and this is nothing.
+/// The fences of committed work that are still to be added to the dma-bufs of buffers with foreign
+/// holders. Usually there are none.
 ///
-/// Made by [`Submission::commit_unpublished`](crate::Submission::commit_unpublished), for backends that
-/// hold a lock of their own at that moment.
+/// Returned by [`Submission::commit_unpublished`](crate::Submission::commit_unpublished), for backends
+/// that still hold a lock of their own. Dropping it keeps the fences for the next attempt.
 #[derive(Debug)]
-#[must_use = "call publish when nothing is locked: who holds the buffers' descriptors waits for nothing else"]
+#[must_use = "call `publish` when nothing is locked: foreign holders of the buffers see only published fences"]
 pub struct Unpublished {
     pub(crate) uses: UsedMappings,
-    /// That of all uses, if any of them is of a buffer with foreign holders.
+    /// The fence of all uses, if any of them is of a buffer with foreign holders.
     pub(crate) fence: Option<Fence>,
     /// Fences of single uses of such buffers.
     pub(crate) each: SmallVec<[(MappingUse, Fence); 2]>,
 }
 
 impl Unpublished {
-    /// One fence for all uses; `None` if none of them is of a buffer with foreign holders.
+    /// Keeps one fence for all uses; `None` if none of them is of a buffer with foreign holders.
     pub(crate) fn of_all(uses: UsedMappings, fence: Option<Fence>) -> Self {
         Self {
             uses,
@@ -115,10 +116,10 @@ impl Unpublished {
         }
     }
 
-    /// Puts the fences into the dma-bufs. A driver may take its time to make a sync_file, so this is
-    /// called when the backend's own locks are released. The work is on its way, so this cannot fail;
-    /// a fence that cannot be put there is kept and tried again at the next use, and
-    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) tells why.
+    /// Adds the fences to the dma-bufs. Call this with no lock of the backend held, because a driver may
+    /// block while it makes a sync_file. It returns no error, because the work is already submitted: a
+    /// fence that cannot be added is kept and tried again at the next use, and
+    /// [`SharedBuffer::publish_fences`](crate::SharedBuffer::publish_fences) returns the cause.
     pub fn publish(mut self) {
         if let Some(fence) = self.fence.take() {
             publish_all(&self.uses, &fence);
@@ -149,13 +150,13 @@ fn foreign(uses: &[MappingUse]) -> impl Iterator<Item = &MappingUse> {
 
 #[cold]
 fn publish_all(uses: &[MappingUse], fence: &Fence) {
-    // One sync_file for all: drivers make each with a submission of its own.
+    // One sync_file for all uses: a driver may need a submission for each one that it makes.
     let published = match fence {
         Fence::Point { .. } => match fence.export_sync_file() {
             Ok(file) => Fence::from(file),
             Err(_) if fence.status().is_over() => return,
             Err(error) => {
-                tracing::debug!(producer = fence.producer(), %error, "no sync_file for others yet");
+                tracing::debug!(producer = fence.producer(), %error, "no sync_file to publish yet");
                 for used in foreign(uses) {
                     used.buffer().owe(used.access, fence.clone());
                 }
@@ -167,7 +168,7 @@ fn publish_all(uses: &[MappingUse], fence: &Fence) {
     for used in foreign(uses) {
         if let Err(error) = used.backing().dmabuf().add_fence(used.access, &published) {
             let buffer = used.buffer();
-            tracing::warn!(buffer = buffer.name(), %error, "others do not see this use yet");
+            tracing::warn!(buffer = buffer.name(), %error, "foreign holders do not see this use yet");
             buffer.owe(used.access, published.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! Memory that a buffer has left: it lives until its fences have signalled and it is not mapped.
+//! Releases memory that a buffer has left, once its fences have signalled and no mapping is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::locks::Ordering;
 use crate::memory::backing::Backing;
 
 impl BufferInner {
-    /// Gives back memory that is no longer in use, and declares importers dead that have kept a stale
-    /// mapping for too long. Returns how many old backings were let go.
+    /// Releases old backings that are no longer in use, and declares importers dead that have kept a
+    /// stale mapping for too long. Returns how many backings it has released.
     pub(crate) fn collect(&self) -> usize {
         let mut free = SmallVec::<[OldBacking; 4]>::new();
         let mut late = SmallVec::<[(AttachmentId, Arc<str>); 4]>::new();
@@ -55,7 +55,7 @@ impl BufferInner {
                 buffer = self.name(),
                 importer = &*importer,
                 ?id,
-                "declared dead: it did not let go of a stale mapping in time; the memory is kept"
+                "declared dead: it did not release a stale mapping in time; the memory is kept"
             );
         }
         let count = free.len();
@@ -80,8 +80,8 @@ impl BufferInner {
         }
     }
 
-    /// The buffer goes: its memory goes back to the exporter, with the fences of work that still uses
-    /// it. It is not mapped: mappings keep the buffer.
+    /// Gives all memory of a buffer that is being dropped back to the exporter, with the fences of work
+    /// that still uses it. No mapping is left: mappings keep the buffer.
     pub(crate) fn release_memory(&mut self) {
         let after = self.reservation().fences(FenceUsage::Bookkeep);
         let (backing, status, old) = {
@@ -94,7 +94,7 @@ impl BufferInner {
             )
         };
         if let Status::Moving(Some(pending)) = status {
-            // No handle is left that could submit its copy.
+            // No handle is left through which the copy could be submitted.
             pending.fence.fail(Errno::EOWNERDEAD);
             self.recycle(&pending.old, pending.after.clone());
         }
@@ -106,7 +106,7 @@ impl BufferInner {
         self.recycle(&backing, after);
     }
 
-    /// How long importers may keep stale mappings.
+    /// Sets how long importers may keep stale mappings.
     pub(crate) fn set_stale_deadline(&self, deadline: Duration) {
         let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         self.stale_deadline.store(milliseconds, Ordering::Relaxed);

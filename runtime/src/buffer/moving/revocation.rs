@@ -1,4 +1,4 @@
-//! Taking memory away from its importers.
+//! Revoking a buffer's memory from its importers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::buffer::state::{Kind, OldBacking, Status};
 use crate::locks;
 use crate::memory::backing::Generation;
 
-/// How often a wait looks whether mappings were dropped.
+/// How often a wait checks whether mappings were dropped.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// A buffer that was taken away; see [`SharedBuffer::revoke`](crate::SharedBuffer::revoke). Dropping
-/// this changes nothing.
+/// The revocation of a buffer; see [`SharedBuffer::revoke`](crate::SharedBuffer::revoke). Dropping this
+/// has no effect.
 #[derive(Clone, Debug)]
 pub struct Revocation {
     buffer: Arc<BufferInner>,
-    /// The last generation that anyone could map.
+    /// The last generation that importers could map.
     generation: Generation,
 }
 
@@ -35,11 +35,11 @@ impl Revocation {
             .any(|old| old.backing.generation() <= self.generation)
     }
 
-    /// Waits until the memory is no longer in use. Importers that have not let go by `deadline` are
-    /// declared dead, and the memory stays theirs: it is kept, not freed under them.
+    /// Waits until the memory is no longer in use. Importers that still map it after
+    /// `deadline` are declared dead, and the memory is kept, not freed under them.
     ///
     /// # Errors
-    /// [`RevokeError::Timeout`], which names them; [`RevokeError::WouldDeadlock`].
+    /// [`RevokeError::Timeout`], which names those importers; [`RevokeError::WouldDeadlock`].
     pub fn wait(&self, deadline: Duration) -> Result<(), RevokeError> {
         if let Some(buffer) = self.buffer.would_deadlock() {
             return Err(RevokeError::WouldDeadlock { buffer });
@@ -74,7 +74,7 @@ impl Revocation {
         tracing::error!(
             buffer = self.buffer.name(),
             ?importers,
-            "declared dead: they did not let go"
+            "declared dead: they did not release a revoked buffer in time"
         );
         RevokeError::Timeout {
             buffer: self.buffer.name().to_owned(),
@@ -147,7 +147,7 @@ impl BufferInner {
 
     pub(crate) fn unrevoke(&self) -> Result<(), RevokeError> {
         let buffer = || self.name().to_owned();
-        // Not while a revocation still tells importers.
+        // Waits for a revocation that still notifies importers.
         let Some(locked) = self.reservation().lock_alone() else {
             return Err(RevokeError::WouldDeadlock { buffer: buffer() });
         };
