@@ -4,12 +4,13 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use dmashare::route::{Route, RoutePolicy, Routes};
+use dmashare::host::HostMemory;
+use dmashare::route::{CpuRows, Detour, Route, RoutePolicy, Routes};
 use dmashare::{
     Access, AccessConstraint, Backing, BufferDesc, CpuMapping, Extent, FenceSet, Fourcc,
     ImportError, Importer, Mapping, Modifier, SharedBuffer, Usage,
 };
-use dmashare_drm::{Card, Output, PlaneCommit};
+use dmashare_drm::{Card, DumbBuffers, Output, PlaneCommit};
 use dmashare_lab_probe::{Vgem, VgemBuffer};
 use dmashare_samples::capture::Capture;
 use dmashare_samples::frame_pixels::{FramePixels, near};
@@ -223,4 +224,15 @@ fn is_attached_to_vgem(buffer: &SharedBuffer) -> bool {
     let exporter = buffer.exporter().map(|exporter| exporter.name().to_owned());
     let is_own = exporter.is_some_and(|name| name.contains("vgem"));
     is_own || entry.attached.iter().any(|name| name == "vgem")
+}
+
+/// Host memory with any strides; else dumb buffers, whose planes lie one right after the other.
+pub(crate) fn routes() -> Routes {
+    let dumb = DumbBuffers::of_driver("vgem").unwrap();
+    let packed = Detour::fixed(&dumb, CpuRows::default());
+    let routes = Routes::new().with_detour(Detour::moving(
+        &HostMemory::open().unwrap(),
+        CpuRows::default(),
+    ));
+    routes.with_detour(packed)
 }

@@ -10,27 +10,14 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use dmashare::host::HostMemory;
-use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
-use dmashare::{AccessConstraint, Extent, FormatInfo, Fourcc, Placements};
-use dmashare_drm::DumbBuffers;
+use dmashare::route::RoutePolicy;
+use dmashare::{Extent, FormatInfo, Fourcc};
 use exporters::Maker;
-use importers::{Came, User};
+use importers::{Came, User, routes};
 use support::displays;
 use support::loopback::Loopback;
 
 const EXTENT: Extent = Extent::new(640, 480);
-
-/// Host memory with any strides; else dumb buffers, whose planes lie one right after the other.
-fn routes() -> Routes {
-    let dumb = DumbBuffers::of_driver("vgem").unwrap();
-    let packed = Detour::fixed(&dumb, CpuRows::default());
-    let routes = Routes::new().with_detour(Detour::moving(
-        &HostMemory::open().unwrap(),
-        CpuRows::default(),
-    ));
-    routes.with_detour(packed)
-}
 
 /// Progress, and the table, on standard error.
 fn say(text: &str) {
@@ -108,54 +95,4 @@ fn every_pair_shares_every_format_and_the_pixels_are_right() {
         }
     }
     compare(&table);
-}
-
-/// With a display's constraint, or a copy that is asked for, all pixels come by a shadow.
-#[test]
-fn shadows_that_are_forced_show_the_right_pixels() {
-    let _displays = displays();
-    let users = User::all();
-    let mut strides = AccessConstraint::default();
-    // No exporter's rows of 640 pixels are so by chance.
-    strides.stride_alignment = 640 * 12;
-    let places = AccessConstraint::placements(Placements::SHMEM);
-    let routes = routes();
-    for maker in Maker::all() {
-        let extent = maker.extent(EXTENT);
-        for format in [Fourcc::XRGB8888, Fourcc::NV12] {
-            let Some(made) = maker.make(format, extent) else {
-                continue;
-            };
-            let demands = [
-                (Some(&strides), RoutePolicy::Automatic, "multiple of 7680"),
-                (Some(&places), RoutePolicy::Automatic, "must be in"),
-                (None, RoutePolicy::ShadowOnly, "a copy was requested"),
-            ];
-            for (demand, policy, why) in demands {
-                for user in &users {
-                    let (User::Vulkan(_) | User::Display("vkms", ..)) = user else {
-                        continue;
-                    };
-                    match (demand, user) {
-                        (Some(demand), User::Display(_, card, _)) => {
-                            card.set_scanout_constraint(demand.clone());
-                        }
-                        // Vulkan demands nothing.
-                        (Some(_), _) => continue,
-                        (None, _) => {}
-                    }
-                    let came = user.look(&made, &routes, policy);
-                    if let User::Display(_, card, _) = user {
-                        card.set_scanout_constraint(AccessConstraint::default());
-                    }
-                    let is_in_place = maker.name() == "udmabuf" && why == "must be in";
-                    match came {
-                        Came::ByShadow(reason) => assert!(reason.contains(why), "{reason}"),
-                        Came::Directly if is_in_place => {}
-                        other => panic!("{} {format} {}: {other:?}", maker.name(), user.name()),
-                    }
-                }
-            }
-        }
-    }
 }
