@@ -59,9 +59,8 @@ fn run(suite: Suite) -> Result<()> {
         .nresamples(10_000)
         .without_plots()
         .configure_from_args();
-    let kinds = OperationKind::ALL
-        .into_iter()
-        .filter(|kind| kind.suite() == suite);
+    let kinds = OperationKind::all().iter().copied();
+    let kinds = kinds.filter(|kind| kind.suite() == suite);
     for kind in kinds {
         measure(kind, &machine, &results, &mut criterion)
             .with_context(|| format!("operation {kind}"))?;

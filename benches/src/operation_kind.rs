@@ -3,11 +3,12 @@
 use std::fmt;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 use crate::{Machine, Opened, Parameter, Size, floor, library, peers};
 
 /// By whom an operation is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum By {
     /// By the library.
@@ -31,19 +32,19 @@ impl By {
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dmashare => "dmashare",
-            Self::Floor => "floor",
-            Self::CheckedFloor => "checked_floor",
-            Self::Smithay => "smithay",
-            Self::Gbm => "gbm",
-            Self::Wgpu => "wgpu",
-        })
+        f.write_str(&name(self))
     }
 }
 
+/// The name by which a value is given on the command line, and stored.
+fn name(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 /// What is measured together, by one bench program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum Suite {
     /// What the library does at an export, a first import and a first use beyond its floor, each by
     /// itself.
@@ -62,115 +63,139 @@ pub enum Suite {
 
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Safeties => "safeties",
-            Self::ExportImport => "export_import",
-            Self::Eviction => "eviction",
-            Self::Handoff => "handoff",
-            Self::Copy => "copy",
-            Self::Fences => "fences",
-        })
+        f.write_str(&name(self))
     }
 }
 
-/// What is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// What is done. The report shows the operations in this order, and says of each the first sentence of
+/// its documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum OperationKind {
-    /// A Vulkan image is made, exported as a dma-buf, and freed.
+    /// A Vulkan image is made, exported as a dma-buf with its modifier and planes, and freed.
     Export,
-    /// An image that was exported just now is mapped for the first time, by the device that made it: it
-    /// leaves layout `UNDEFINED` and is released to everyone. The floor submits that. The end of the
-    /// work is not waited for.
+    /// An image that was just exported is mapped by its own device, which moves it out of layout
+    /// `UNDEFINED` and releases it to everyone; the end of that work is not waited for.
     FirstUse,
-    /// A descriptor is looked at, whether it can be a dma-buf, and which one, with how many bytes: fstat.
+    /// `fstat`: whether a descriptor is a dma-buf (drivers import a memfd, and answer questions about a
+    /// pipe), which one, by which it is recognized when it comes again, and how large it is, against
+    /// which every plane is checked. Once for each export and each first import.
     CheckDescriptor,
-    /// A descriptor is duplicated, and closed: fcntl, close.
+    /// `fcntl` and `close`: Vulkan takes the descriptor that it imports away, so a second device, a
+    /// display or another process gets one that was kept. Once for each first import.
     KeepDescriptor,
-    /// A dma-buf is given a name: DMA_BUF_SET_NAME.
+    /// `DMA_BUF_SET_NAME`: the name under which the kernel lists the memory, by which a leak is found.
+    /// Once for each export.
     NameDmabuf,
-    /// A dma-buf is imported into a second Vulkan device for the first time, and freed.
+    /// A received dma-buf becomes an image of a second Vulkan device, with a view, and is freed.
     Import,
-    /// A dma-buf that the device knows is asked for once more, as an image.
+    /// The device is asked once more for the image of a dma-buf that it has seen before.
     KnownImport,
-    /// A dma-buf becomes a framebuffer (PRIME import and ADDFB2), and goes.
+    /// A dma-buf becomes a framebuffer of a display (PRIME import, ADDFB2 with modifiers), and goes.
     Framebuffer,
-    /// A dma-buf that the card knows is asked for once more, as a framebuffer.
+    /// The display is asked once more for the framebuffer of a dma-buf that it has seen before.
     KnownFramebuffer,
-    /// A display that is on shows another of three framebuffers: the commit, without waiting for it.
+    /// The commit of a steady flip with a fence, by a display that has three framebuffers; waiting for
+    /// the display is not timed.
     Flip,
-    /// A buffer that the device knows is used once more: map, submission, vkQueueSubmit2, commit. The
-    /// floor is a bare vkQueueSubmit2.
+    /// Map, submission, an empty vkQueueSubmit2, commit, of a buffer that the device knows; the floor is
+    /// the bare vkQueueSubmit2.
     KnownBuffer,
-    /// A buffer is moved out of the device's memory and back, into memory from the pool. The floor is
-    /// a memcpy of its bytes, out and back.
-    Eviction,
-    /// The same into memory that is made for each move.
-    FreshEviction,
-    /// One of three buffers goes from a Vulkan device to another of the same process: the one submits
-    /// commands with the barriers of a write, the other those of a read that waits for the first, and
-    /// the end of the reading is waited for. No pixel is touched. So a run is a frame's whole latency,
-    /// and frames in a second are 1 divided by its time.
+    /// One Vulkan device draws a frame and another reads it, in one process.
+    ///
+    /// One of three buffers goes from the first device to the second: the first submits commands with
+    /// the barriers of a write, the second those of a read that waits for it, and the end of the read is
+    /// waited for. No pixel is touched. So a run is a frame's whole latency, and 1 divided by its time
+    /// is the number of frames in a second.
     Handoff,
-    /// The same to a device of another process, through a socket: the memory was sent once, and with
-    /// each frame a sync_file goes there and one comes back.
+    /// One Vulkan device draws a frame, and another reads it in another process.
+    ///
+    /// The memory was sent once; with each frame a sync_file goes through a socket and one comes back.
     HandoffProcesses,
-    /// The same to a display: the submission and the commit; the flip's event is waited for, but not
-    /// timed, because a display flips at its own rate.
+    /// A Vulkan device draws a frame and a display shows it.
+    ///
+    /// The flip's event is waited for, but not timed, because a display flips at its own rate.
     HandoffDisplay,
-    /// The other device copies the shared image into one of its own, and that is waited for.
-    CopyGpu,
-    /// A frame goes between devices that share nothing: a device copies its image to host memory, a
-    /// memcpy brings that into the other's host memory, and the other device copies it to its image.
-    CopyStaging,
-    /// A memcpy of a frame's bytes.
-    CopyMemcpy,
-    /// A frame's bytes go through a Unix stream socket to another thread, which acknowledges them.
-    CopySocket,
     /// A point of a queue's timeline that has signalled becomes a sync_file.
     FenceCreate,
-    /// So many sync_files become one. They are pending where there is sw_sync, else they have
-    /// signalled.
+    /// Several sync_files become one; the size is how many.
+    ///
+    /// They are pending where there is sw_sync, else they have signalled.
     FenceMerge,
-    /// A sync_file that has signalled is waited for.
+    /// A sync_file that has signalled is waited for the first time.
     FenceWait,
-    /// A sync_file is waited for that another thread signals when it is asked to: a run begins with
-    /// asking.
+    /// A thread is asked to signal a fence, which is waited for.
     FenceWaitPending,
-    /// A device's work becomes what another device waits for: an empty submission, its sync_file, that
-    /// as a semaphore, an empty submission that waits for it; the end is waited for.
+    /// A fence becomes one of another kind: a semaphore's point and a sync_file.
+    ///
+    /// An empty submission, its sync_file, that as a semaphore, an empty submission on another device
+    /// that waits for it; the end is waited for.
     FenceConvert,
+    /// A buffer is moved out of the device's memory and back, into memory from the pool; the floor is a
+    /// memcpy of its bytes, out and back.
+    Eviction,
+    /// A buffer is moved out and back into memory that is made for each move; the floor is the same
+    /// memcpy.
+    FreshEviction,
+    /// A queue copies the shared image into an image of its own device, and is waited for.
+    CopyGpu,
+    /// A queue copies the image to host memory, a memcpy brings it into the other device's host memory,
+    /// and a queue of that device copies it into its image.
+    CopyStaging,
+    /// A memcpy of the image's bytes.
+    CopyMemcpy,
+    /// The image's bytes go to another thread through a Unix stream socket, and are acknowledged.
+    CopySocket,
 }
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 25] = [
-        Self::Export,
-        Self::FirstUse,
-        Self::CheckDescriptor,
-        Self::KeepDescriptor,
-        Self::NameDmabuf,
-        Self::Import,
-        Self::KnownImport,
-        Self::Framebuffer,
-        Self::KnownFramebuffer,
-        Self::Flip,
-        Self::KnownBuffer,
-        Self::Eviction,
-        Self::FreshEviction,
-        Self::Handoff,
-        Self::HandoffProcesses,
-        Self::HandoffDisplay,
-        Self::CopyGpu,
-        Self::CopyStaging,
-        Self::CopyMemcpy,
-        Self::CopySocket,
-        Self::FenceCreate,
-        Self::FenceMerge,
-        Self::FenceWait,
-        Self::FenceWaitPending,
-        Self::FenceConvert,
-    ];
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// The operation of this name, as in `known_import`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+
+    /// What is done, as a sentence without its full stop.
+    pub fn meaning(self) -> String {
+        let value = self.to_possible_value();
+        let help = value.as_ref().and_then(|value| value.get_help());
+        help.map_or_else(String::new, ToString::to_string)
+    }
+
+    /// The title under which people see it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::FirstUse => "first use",
+            Self::CheckDescriptor => "check",
+            Self::KeepDescriptor => "keep",
+            Self::NameDmabuf => "name",
+            Self::Import => "first import",
+            Self::KnownImport => "known import",
+            Self::Framebuffer => "framebuffer",
+            Self::KnownFramebuffer => "known framebuffer",
+            Self::Flip => "flip",
+            Self::KnownBuffer => "use of a known buffer",
+            Self::Handoff => "handoff",
+            Self::HandoffProcesses => "handoff between processes",
+            Self::HandoffDisplay => "handoff to a display",
+            Self::FenceCreate => "fence: create",
+            Self::FenceMerge => "fence: merge",
+            Self::FenceWait => "fence: wait",
+            Self::FenceWaitPending => "fence: wait for another thread",
+            Self::FenceConvert => "fence: convert",
+            Self::Eviction => "move out and back",
+            Self::FreshEviction => "move into fresh memory",
+            Self::CopyGpu => "copy by the GPU",
+            Self::CopyStaging => "copy through staging memory",
+            Self::CopyMemcpy => "copy by the CPU",
+            Self::CopySocket => "copy through a socket",
+        }
+    }
 
     /// The suite in which it is measured.
     pub fn suite(self) -> Suite {
@@ -324,32 +349,6 @@ impl OperationKind {
 
 impl fmt::Display for OperationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Export => "export",
-            Self::FirstUse => "first_use",
-            Self::CheckDescriptor => "check_descriptor",
-            Self::KeepDescriptor => "keep_descriptor",
-            Self::NameDmabuf => "name_dmabuf",
-            Self::Import => "import",
-            Self::KnownImport => "known_import",
-            Self::Framebuffer => "framebuffer",
-            Self::KnownFramebuffer => "known_framebuffer",
-            Self::Flip => "flip",
-            Self::KnownBuffer => "known_buffer",
-            Self::Eviction => "eviction",
-            Self::FreshEviction => "fresh_eviction",
-            Self::Handoff => "handoff",
-            Self::HandoffProcesses => "handoff_processes",
-            Self::HandoffDisplay => "handoff_display",
-            Self::CopyGpu => "copy_gpu",
-            Self::CopyStaging => "copy_staging",
-            Self::CopyMemcpy => "copy_memcpy",
-            Self::CopySocket => "copy_socket",
-            Self::FenceCreate => "fence_create",
-            Self::FenceMerge => "fence_merge",
-            Self::FenceWait => "fence_wait",
-            Self::FenceWaitPending => "fence_wait_pending",
-            Self::FenceConvert => "fence_convert",
-        })
+        f.write_str(&name(self))
     }
 }

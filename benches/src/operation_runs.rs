@@ -91,7 +91,7 @@ pub fn run_operations(
 ) -> Result<()> {
     let machine = Machine::open()?;
     let operations = match arguments.operations.as_slice() {
-        [] => &OperationKind::ALL,
+        [] => OperationKind::all(),
         asked => asked,
     };
     let (mut done, mut absent) = (Vec::new(), Vec::new());

@@ -3,9 +3,9 @@
 //! [`Data::read`] collects what criterion and the benches have left in a folder; [`Data`] is also a
 //! file, `benchmarks.json`, of which a report can be made again. [`document`] is the report: what is
 //! compared, which targets are met ([`Verdict`]), where the library is slower than others ([`Loss`],
-//! explained in [`explanations`]), what sharing replaces ([`Crossing`]). It is written as a page of HTML,
-//! as Markdown and as plain text, all of the same [`Document`]; [`front_page`] is the few rows of it that
-//! the README shows.
+//! explained in [`explanations`]), what sharing replaces ([`Crossing`]). It is Markdown with pictures
+//! ([`Report`]), of which [`html`] makes a page; [`front_page`] is the few rows of it that the README
+//! shows.
 
 mod criterion_results;
 mod crossing;
@@ -17,12 +17,10 @@ pub mod files;
 pub mod front_page;
 pub mod html;
 mod loss;
-pub mod markdown;
+mod markdown;
 mod names;
-mod page;
 mod paired_ratio;
 mod peer_versions;
-pub mod plain_text;
 mod plot;
 mod quantities;
 mod sections;
@@ -32,8 +30,8 @@ pub use crossing::Crossing;
 pub use data::{
     Counted, Data, Estimate, Growth, IdleMemory, LibraryOnly, Measured, Ratio, ThreadsRanOn,
 };
-pub use document::{Block, Cell, Document, Figure, Section, Table, Tone};
+pub use document::document;
 pub use loss::{Loss, losses};
-pub use page::document;
+pub use markdown::{Picture, Report};
 pub use peer_versions::{PeerVersion, peer_versions};
 pub use target::{Verdict, verdicts};

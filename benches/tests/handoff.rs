@@ -50,9 +50,8 @@ fn sides(kind: OperationKind) -> &'static [By] {
 
 fn kinds() -> impl Iterator<Item = OperationKind> {
     let suites = [Suite::Handoff, Suite::Copy, Suite::Fences];
-    OperationKind::ALL
-        .into_iter()
-        .filter(move |kind| suites.contains(&kind.suite()))
+    let all = OperationKind::all().iter().copied();
+    all.filter(move |kind| suites.contains(&kind.suite()))
 }
 
 /// How many there are when the drivers' threads have closed what they are done with.

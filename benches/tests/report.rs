@@ -38,7 +38,7 @@ fn the_front_page_shows_what_comes_of_the_data() {
         replaced == readme,
         "the figures in README.md are of other data; {AGAIN}"
     );
-    assert!(section.contains("| first import |"), "{section}");
+    assert!(section.contains("| first import "), "{section}");
 }
 
 /// Every picture in docs belongs to the report: one that is no longer made is removed.

@@ -11,14 +11,14 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, bail};
 use clap::Parser;
 use dmashare_bench::exit_code;
-use dmashare_bench::report::{Data, document, files, losses, peer_versions, plain_text, verdicts};
+use dmashare_bench::report::{Data, document, files, losses, peer_versions, verdicts};
 
 /// This workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The report of what criterion and the benches have measured
 ///
-/// Without options, prints it as plain text.
+/// Without options, prints it as Markdown.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -71,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         println!("{object}");
     } else {
-        print!("{}", plain_text::text(&document(&data)?));
+        print!("{}", document(&data)?.text);
         if let Some(folder) = &arguments.out {
             println!("\nThe report is {}", folder.join(files::PAGE).display());
         }

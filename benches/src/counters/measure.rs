@@ -1,7 +1,6 @@
 //! Everything is counted, in two runs of the program `operation`: starting a driver takes longer than
 //! the operations.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::Command;
 
@@ -79,18 +78,10 @@ pub fn measure(operation: &[OsString]) -> Result<Vec<Counters>> {
             });
         }
     }
-    let order: BTreeMap<_, _> = OperationKind::ALL
-        .iter()
-        .enumerate()
-        .map(|(index, kind)| (kind.to_string(), index))
-        .collect();
     let place = |one: &Counters| {
-        let kind = if one.operation == FLIP_EVENT {
-            "flip"
-        } else {
-            &one.operation
-        };
-        (order.get(kind).copied(), one.operation == FLIP_EVENT)
+        let is_event = one.operation == FLIP_EVENT;
+        let operation = if is_event { "flip" } else { &*one.operation };
+        (OperationKind::named(operation), is_event)
     };
     all.sort_by_key(place);
     Ok(all)

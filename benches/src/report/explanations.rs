@@ -145,14 +145,15 @@ pub fn explanation(loss: &Loss) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::{is_side, known};
+    use super::super::names::is_side;
     use super::*;
+    use crate::OperationKind;
 
     #[test]
     fn every_explanation_is_of_something_that_is_measured_and_there_is_one_for_each() {
         for (index, one) in EXPLANATIONS.iter().enumerate() {
             let (operation, beside) = (one.operation, one.beside);
-            assert!(known(operation).is_some(), "{operation}");
+            assert!(OperationKind::named(operation).is_some(), "{operation}");
             assert!(is_side(beside), "{beside}");
             assert!(one.text.ends_with('.'), "{operation} beside {beside}");
             let mut later = EXPLANATIONS[index + 1..].iter();

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::data::amount;
 use super::plot::{Curve, Plot};
-use super::{Data, Figure, names, quantities};
+use super::{Data, Picture, names, quantities};
 
 /// What is drawn of cost against size: the copies, and what replaces them.
 const AGAINST_SIZE: [(&str, &str); 8] = [
@@ -21,7 +21,7 @@ const AGAINST_SIZE: [(&str, &str); 8] = [
 const MOST_CURVES: usize = 7;
 
 /// Cost against size; `None` if too little was measured.
-pub(super) fn against_size(data: &Data) -> Result<Option<Figure>> {
+pub(super) fn against_size(data: &Data) -> Result<Option<Picture>> {
     let mut ticks: Vec<(f64, String)> = Vec::new();
     let mut curves = Vec::new();
     for (operation, by) in AGAINST_SIZE {
@@ -50,7 +50,7 @@ pub(super) fn against_size(data: &Data) -> Result<Option<Figure>> {
         y_format: quantities::time_on_axis,
         curves,
     };
-    Ok(Some(Figure {
+    Ok(Some(Picture {
         name: "benchmarks-size".to_owned(),
         alternative: "Time against the size of the image, both logarithmic".to_owned(),
         caption: "Cost against size. What copies goes up with the size; what shares stays flat."
@@ -60,7 +60,7 @@ pub(super) fn against_size(data: &Data) -> Result<Option<Figure>> {
 }
 
 /// Cost against the number of buffers or threads of a bench; `None` if it was not measured.
-pub(super) fn against_count(data: &Data, bench: &str, of_what: &str) -> Result<Option<Figure>> {
+pub(super) fn against_count(data: &Data, bench: &str, of_what: &str) -> Result<Option<Picture>> {
     let mut ticks: Vec<u64> = Vec::new();
     let mut curves = Vec::new();
     for operation in operations(data, bench) {
@@ -87,7 +87,7 @@ pub(super) fn against_count(data: &Data, bench: &str, of_what: &str) -> Result<O
         y_format: quantities::time_on_axis,
         curves,
     };
-    Ok(Some(Figure {
+    Ok(Some(Picture {
         name: format!("benchmarks-{}", bench.replace('_', "-")),
         alternative: format!("Time against the number of {of_what}, both logarithmic"),
         caption: format!("`{bench}`: cost against the number of {of_what}. Flat is good."),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Data, document, front_page, html, markdown};
+use super::{Data, document, front_page, html};
 
 /// The file of all data.
 pub const DATA: &str = "benchmarks.json";
@@ -22,11 +22,11 @@ pub type File = (String, String);
 /// # Errors
 /// When a picture cannot be drawn.
 pub fn markdown_files(data: &Data) -> Result<Vec<File>> {
-    let document = document(data)?;
-    let pictures = document.figures();
-    let pictures = pictures.map(|figure| (format!("{}.svg", figure.name), figure.svg.clone()));
+    let report = document(data)?;
+    let pictures = report.pictures.into_iter();
+    let pictures = pictures.map(|picture| (format!("{}.svg", picture.name), picture.svg));
     let mut files: Vec<File> = pictures.collect();
-    files.push((MARKDOWN.to_owned(), markdown::file(&document)));
+    files.push((MARKDOWN.to_owned(), report.text));
     let mut json = serde_json::to_string_pretty(data)?;
     json.push('\n');
     files.push((DATA.to_owned(), json));

@@ -2,8 +2,9 @@
 
 use anyhow::{Result, ensure};
 
+use super::markdown::{NOTHING, Table};
 use super::sections::machine_in_words;
-use super::{Cell, Data, Table, markdown, names, quantities};
+use super::{Data, names, quantities};
 
 /// Where the rows begin in a file.
 pub const BEGIN: &str = "<!-- benchmarks -->";
@@ -25,7 +26,7 @@ const SIZE: &str = "1920x1080";
 
 /// The rows as Markdown, with what a reader must know; they lead to the report at `report`.
 pub fn section(data: &Data, report: &str) -> String {
-    let mut text = markdown::table(&table(data));
+    let mut text = table(data).to_string();
     if let Some(machine) = machine_in_words(data) {
         text.push('\n');
         text.push_str(&machine);
@@ -52,14 +53,15 @@ fn table(data: &Data) -> Table {
         let floor = samples
             .map(|samples| samples.theirs)
             .or(floor.map(|floor| floor.value));
-        table.rows.push(vec![
-            Cell::from(names::operation(operation)),
-            Cell::from(names::size(&one.size)),
-            Cell::from(quantities::time(one.time.value)),
-            floor.map_or_else(Cell::empty, |floor| Cell::from(quantities::time(floor))),
-            samples.map_or_else(Cell::empty, |samples| {
-                Cell::from(quantities::ratio(samples.ratio))
-            }),
+        table.push([
+            names::operation(operation),
+            names::size(&one.size),
+            quantities::time(one.time.value),
+            floor.map_or_else(|| NOTHING.to_owned(), quantities::time),
+            samples.map_or_else(
+                || NOTHING.to_owned(),
+                |samples| quantities::ratio(samples.ratio),
+            ),
         ]);
     }
     table
@@ -127,10 +129,13 @@ mod tests {
         ]);
         data.ratios = vec![ratio_of("import", "floor", "1920x1080", [1.4, 1.5, 1.6])];
         let section = section(&data, "docs/benchmarks.md");
-        let import = "| first import | 1920×1080 | 150 ns | 100 ns | 1.500× (1.400–1.600) |";
+        let import =
+            "| first import | 1920×1080 |   150 ns |          100 ns | 1.500× (1.400–1.600) |";
         assert!(section.contains(import), "{section}");
         assert!(
-            section.contains("| flip | 1024×768 | 7.00 ns | – | – |"),
+            section.contains(
+                "| flip         | 1024×768  |  7.00 ns |               – |                    – |"
+            ),
             "{section}"
         );
         assert!(section.contains("(docs/benchmarks.md)"));

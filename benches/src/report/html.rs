@@ -1,172 +1,133 @@
 //! The report as one page of HTML, which needs no other file.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
-use super::document::pieces;
+use super::Report;
 use super::plot::{INK, PAPER};
-use super::{Block, Cell, Document, Figure, Table, Tone};
 
 const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
-pub fn page(document: &Document) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (document.title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    h1 { (document.title) }
-                    @for part in &document.lead { (block(part)) }
-                    nav {
-                        @for (index, section) in document.sections.iter().enumerate() {
-                            a href=(format!("#part-{index}")) { (section.title) }
-                        }
-                    }
-                    @for (index, section) in document.sections.iter().enumerate() {
-                        section id=(format!("part-{index}")) {
-                            h2 { (section.title) }
-                            @for part in &section.blocks { (block(part)) }
-                        }
-                    }
+pub fn page(report: &Report) -> String {
+    let events: Vec<Event<'_>> = Parser::new_ext(&report.text, Options::ENABLE_TABLES).collect();
+    let titles = |level| titles(&events, level);
+    let title = titles(HeadingLevel::H1).concat();
+    let title = written([Event::Text(title.into())]);
+    let mut parts = 0;
+    let mut body = Vec::new();
+    for event in &events {
+        match event {
+            Event::Start(Tag::Heading {
+                level: HeadingLevel::H2,
+                ..
+            }) => {
+                if parts == 0 {
+                    body.extend(contents(&titles(HeadingLevel::H2)));
                 }
+                body.push(markup(format!("<h2 id=\"part-{parts}\">")));
+                parts += 1;
             }
-        }
-    };
-    page.into_string()
-}
-
-fn block(block: &Block) -> Markup {
-    html! {
-        @match block {
-            Block::Paragraph(text) => p { (inline(text)) },
-            Block::List(items) => ul { @for item in items { li { (inline(item)) } } },
-            Block::Table(table) => (rows(table)),
-            Block::Figure(figure) => (picture(figure)),
-            Block::Commands(commands) => pre { code { (commands) } },
-        }
-    }
-}
-
-fn rows(table: &Table) -> Markup {
-    let class = |column: usize| (column >= table.names).then_some("figure");
-    let headed = table.heads.iter().any(|head| !head.is_empty());
-    html! {
-        div class="table" {
-            table {
-                @if headed {
-                    thead {
-                        tr {
-                            @for (column, head) in table.heads.iter().enumerate() {
-                                th class=[class(column)] { (inline(head)) }
-                            }
-                        }
-                    }
-                }
-                tbody {
-                    @for row in &table.rows {
-                        tr class=[starts(table, row)] {
-                            @for (column, cell) in row.iter().enumerate() {
-                                td class=[class(column)] {
-                                    @match tone(cell) {
-                                        Some(tone) => span class=(tone) { (inline(&cell.text)) },
-                                        None => (inline(&cell.text)),
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
+            Event::Start(Tag::Table(_)) => {
+                body.extend([markup("<div class=\"table\">"), event.clone()]);
             }
+            Event::End(TagEnd::Table) => body.extend([event.clone(), markup("</div>")]),
+            // What the picture shows is text for those who do not see it.
+            Event::Start(Tag::Image { dest_url, .. }) => {
+                let svg = svg(report, dest_url);
+                body.push(markup(format!(
+                    "<span class=\"picture\">{svg}<span class=\"alternative\">"
+                )));
+            }
+            Event::End(TagEnd::Image) => body.push(markup("</span></span>")),
+            other => body.push(other.clone()),
         }
     }
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
+        written(body)
+    )
 }
 
-/// Rows whose first cell is empty belong to the row above.
-fn starts(table: &Table, row: &[Cell]) -> Option<&'static str> {
-    let grouped = table
-        .rows
-        .iter()
-        .any(|row| row.first().is_some_and(|cell| cell.text.is_empty()));
-    (grouped && row.first().is_some_and(|cell| !cell.text.is_empty())).then_some("starts")
+/// Links to the parts.
+fn contents<'a>(titles: &[String]) -> Vec<Event<'a>> {
+    let links = titles.iter().enumerate().flat_map(|(index, title)| {
+        let link = markup(format!("<a href=\"#part-{index}\">"));
+        [link, Event::Text(title.clone().into()), markup("</a>\n")]
+    });
+    let mut nav = vec![markup("<nav>\n")];
+    nav.extend(links);
+    nav.push(markup("</nav>\n"));
+    nav
 }
 
-fn tone(cell: &Cell) -> Option<&'static str> {
-    match cell.tone {
-        Tone::Plain => None,
-        Tone::Good => Some("good"),
-        Tone::Bad => Some("bad"),
-        Tone::Quiet => Some("quiet"),
-    }
+/// The headings of a level.
+fn titles(events: &[Event<'_>], wanted: HeadingLevel) -> Vec<String> {
+    let headings = events.split(|event| matches!(event, Event::End(TagEnd::Heading(_))));
+    let headings = headings.filter_map(|events| {
+        let is_start = |event: &Event<'_>| {
+            matches!(event, Event::Start(Tag::Heading { level, .. }) if *level == wanted)
+        };
+        let start = events.iter().position(is_start)?;
+        let texts = events[start..].iter().filter_map(|event| match event {
+            Event::Text(text) | Event::Code(text) => Some(&**text),
+            _ => None,
+        });
+        Some(texts.collect())
+    });
+    headings.collect()
 }
 
-fn picture(picture: &Figure) -> Markup {
-    // The page's own colors, light or dark.
-    let svg = picture
-        .svg
-        .replace(INK, "currentColor")
-        .replace(PAPER, "none");
-    html! {
-        figure {
-            div role="img" aria-label=(picture.alternative) { (PreEscaped(svg)) }
-            figcaption { (inline(&picture.caption)) }
-        }
-    }
+/// The picture of this file, in the page's own colors, light or dark.
+fn svg(report: &Report, file: &str) -> String {
+    let mut pictures = report.pictures.iter();
+    let picture = pictures.find(|picture| file.strip_suffix(".svg") == Some(&*picture.name));
+    let svg = picture.map_or("", |picture| &*picture.svg);
+    svg.replace(INK, "currentColor").replace(PAPER, "none")
 }
 
-fn inline(text: &str) -> Markup {
-    html! {
-        @for (piece, is_code) in pieces(text) {
-            @if is_code { code { (piece) } } @else { (emphasis(piece)) }
-        }
-    }
+fn markup<'a>(text: impl Into<String>) -> Event<'a> {
+    Event::InlineHtml(text.into().into())
 }
 
-/// Text with `*emphasis*`.
-fn emphasis(text: &str) -> Markup {
-    html! {
-        @for (index, piece) in text.split('*').enumerate() {
-            @if index % 2 == 1 { em { (piece) } } @else { (piece) }
-        }
-    }
+fn written<'a>(events: impl IntoIterator<Item = Event<'a>>) -> String {
+    let mut text = String::new();
+    html::push_html(&mut text, events.into_iter());
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Section;
+    use super::super::Picture;
+    use super::super::markdown::{Table, bad};
     use super::*;
 
     #[test]
     fn texts_are_escaped_and_pictures_take_the_pages_colors() {
         let mut table = Table::new(1, ["what", "time"]);
-        table
-            .rows
-            .push(vec![Cell::from("a < b"), Cell::new("1 ms", Tone::Bad)]);
-        let figure = Figure {
+        table.push(["a < b".to_owned(), bad("1 ms")]);
+        let mut report = Report::new("Costs & more");
+        report.paragraph("An *operation* by `a<b>`.");
+        report.section("Part");
+        report.table(&table);
+        report.picture(Picture {
             name: "picture".to_owned(),
             alternative: "curves \"of\" cost".to_owned(),
             caption: "Flat is good.".to_owned(),
             svg: format!("<svg><path fill=\"{INK}\"/></svg>"),
-        };
-        let section = Section::new("Part", vec![Block::Table(table), Block::Figure(figure)]);
-        let page = page(&Document {
-            title: "Costs & more".to_owned(),
-            lead: vec![Block::Paragraph("An *operation* by `a<b>`.".to_owned())],
-            sections: vec![section],
         });
+        let page = page(&report);
         for part in [
+            "<title>Costs &amp; more</title>",
             "<h1>Costs &amp; more</h1>",
+            "<a href=\"#part-0\">Part</a>",
             "An <em>operation</em> by <code>a&lt;b&gt;</code>.",
-            "<td>a &lt; b</td><td class=\"figure\"><span class=\"bad\">1 ms</span></td>",
-            "aria-label=\"curves &quot;of&quot; cost\"",
+            "<td>a &lt; b</td><td style=\"text-align: right\"><strong>1 ms</strong></td>",
+            "<span class=\"alternative\">curves \"of\" cost</span>",
             "<path fill=\"currentColor\"/>",
-            "<h2>Part</h2>",
+            "<h2 id=\"part-0\">Part</h2>",
         ] {
             assert!(page.contains(part), "{part} is not in {page}");
         }

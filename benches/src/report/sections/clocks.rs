@@ -2,60 +2,53 @@
 
 use std::collections::BTreeMap;
 
+use super::super::markdown::{NOTHING, Table, bad, good};
 use super::super::names::{self, PEERS, Topic};
-use super::super::{Block, Cell, Data, Loss, Ratio, Section, Table, Tone, losses, quantities};
+use super::super::{Data, Loss, Ratio, Report, losses, quantities};
+use crate::OperationKind;
 
 /// Topics whose operations are compared here; handoffs and copies have sections of their own.
 const TOPICS: [Topic; 4] = [Topic::Sharing, Topic::Fences, Topic::Moves, Topic::Other];
 
 /// The tables of what was measured, and who could not do it.
-pub(in super::super) fn clocks(data: &Data) -> Option<Section> {
+pub(in super::super) fn clocks(data: &Data, report: &mut Report) {
     let shown: Vec<&str> = of_topics(data, &TOPICS);
     if shown.is_empty() {
-        return None;
+        return;
     }
-    let mut blocks = vec![Block::Paragraph(
+    report.section("How long it takes");
+    report.paragraph(
         "Medians. A ratio says how the library's time compares with that column's, of samples taken in \
-         turns: below 1 the library is faster."
-            .to_owned(),
-    )];
-    blocks.push(Block::Table(comparison_table(data, &shown)));
-    blocks.extend(with_peers(data, &shown));
+         turns: below 1 the library is faster.",
+    );
+    report.table(&comparison_table(data, &shown));
+    with_peers(data, &shown, report);
     let meanings = shown.iter().filter_map(|operation| {
-        let known = names::known(operation)?;
-        Some(format!("{}: {}.", known.title, known.what))
+        let kind = OperationKind::named(operation)?;
+        Some(format!("{}: {}.", kind.title(), kind.meaning()))
     });
-    blocks.push(Block::Paragraph("What is timed:".to_owned()));
-    blocks.push(Block::List(meanings.collect()));
+    report.paragraph("What is timed:");
+    report.list(&meanings.collect::<Vec<_>>());
     let absences = absences(data, &shown);
     if !absences.is_empty() {
-        blocks.push(Block::Paragraph("Who has no figure, and why:".to_owned()));
-        blocks.push(Block::List(absences));
+        report.paragraph("Who has no figure, and why:");
+        report.list(&absences);
     }
-    Some(Section::new("How long it takes", blocks))
 }
 
 /// The floor, and the floor with the library's safety checks.
 const FLOORS: [&str; 2] = ["floor", "checked_floor"];
 
 /// The operations that other libraries can do, beside them.
-pub(super) fn with_peers(data: &Data, operations: &[&str]) -> Vec<Block> {
-    let has_peer = |operation: &&str| {
-        let mut peers = PEERS.iter();
-        peers.any(|peer| data.of(operation, peer).next().is_some())
-    };
-    let operations: Vec<&str> = operations.iter().copied().filter(has_peer).collect();
-    if operations.is_empty() {
-        return Vec::new();
-    }
-    vec![
-        Block::Paragraph(
+pub(super) fn with_peers(data: &Data, operations: &[&str], report: &mut Report) {
+    let table = peers_table(data, operations);
+    if !table.is_empty() {
+        report.paragraph(
             "The same beside other libraries. Each was measured in turns with the library, at a moment of \
-             its own, so the library's times differ a little from those above."
-                .to_owned(),
-        ),
-        Block::Table(peers_table(data, &operations)),
-    ]
+             its own, so the library's times differ a little from those above.",
+        );
+        report.table(&table);
+    }
 }
 
 /// The library beside each of the peers, by the samples that they took in turns.
@@ -71,14 +64,14 @@ fn peers_table(data: &Data, operations: &[&str]) -> Table {
                 let Some(samples) = data.ratio(operation, peer, size) else {
                     continue;
                 };
-                table.rows.push(vec![
+                table.push([
                     // Each once, before what belongs to it.
-                    Cell::from(std::mem::take(&mut name)),
-                    Cell::from(std::mem::take(&mut beside)),
-                    Cell::from(names::size(size)),
-                    Cell::from(quantities::time(samples.ours)),
-                    Cell::from(quantities::time(samples.theirs)),
-                    ratio_cell(samples, &losses),
+                    std::mem::take(&mut name),
+                    std::mem::take(&mut beside),
+                    names::size(size),
+                    quantities::time(samples.ours),
+                    quantities::time(samples.theirs),
+                    ratio(samples, &losses),
                 ]);
             }
         }
@@ -87,17 +80,17 @@ fn peers_table(data: &Data, operations: &[&str]) -> Table {
 }
 
 /// A ratio, which stands out where the library loses or wins.
-fn ratio_cell(samples: &Ratio, losses: &[Loss]) -> Cell {
+fn ratio(samples: &Ratio, losses: &[Loss]) -> String {
     let lost = losses.iter().any(|loss| {
         let is_same = loss.operation == samples.operation && loss.beside == samples.beside;
         is_same && loss.at.iter().any(|(at, _)| *at == samples.size)
     });
-    let tone = match samples.ratio {
-        _ if lost => Tone::Bad,
-        ratio if ratio.high < 0.95 => Tone::Good,
-        _ => Tone::Plain,
-    };
-    Cell::new(quantities::ratio(samples.ratio), tone)
+    let text = quantities::ratio(samples.ratio);
+    match samples.ratio {
+        _ if lost => bad(&text),
+        ratio if ratio.high < 0.95 => good(&text),
+        _ => text,
+    }
 }
 
 /// What was measured of some topics, in the order of the report.
@@ -130,32 +123,21 @@ pub(super) fn comparison_table(data: &Data, operations: &[&str]) -> Table {
     for operation in operations {
         for (index, size) in data.sizes(operation).into_iter().enumerate() {
             let time = |by| match data.time(operation, by, size) {
-                Some(time) => Cell::from(quantities::time(time.value)),
-                None => Cell::empty(),
+                Some(time) => quantities::time(time.value),
+                None => NOTHING.to_owned(),
             };
-            // The name once, before its sizes.
-            let name = if index == 0 {
-                names::operation(operation)
-            } else {
-                String::new()
-            };
-            let mut row = vec![
-                Cell::from(name),
-                Cell::from(names::size(size)),
-                time("dmashare"),
-            ];
+            let name = names::first(index == 0, operation);
+            let mut row = vec![name, names::size(size), time("dmashare")];
             for by in &floors {
-                let samples = data.ratio(operation, by, size);
-                // The samples taken in turns with those of the library's own time.
-                let theirs = match samples {
-                    Some(samples) => Cell::from(quantities::time(samples.theirs)),
-                    None => time(by),
-                };
-                let ratio =
-                    samples.map_or_else(Cell::empty, |samples| ratio_cell(samples, &losses));
-                row.extend([theirs, ratio]);
+                match data.ratio(operation, by, size) {
+                    // The samples taken in turns with those of the library's own time.
+                    Some(samples) => {
+                        row.extend([quantities::time(samples.theirs), ratio(samples, &losses)]);
+                    }
+                    None => row.extend([time(by), NOTHING.to_owned()]),
+                }
             }
-            table.rows.push(row);
+            table.push(row);
         }
     }
     table
@@ -198,20 +180,23 @@ mod tests {
         ];
         let table = comparison_table(&data, &["import"]);
         let heads = ["operation", "size", "dmashare", "floor", "ratio"];
-        assert_eq!(table.heads, heads);
-        let first: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();
-        assert_eq!(&first[..3], ["first import", "256×256", "150 ns"]);
-        assert_eq!(table.rows[0][4].tone, Tone::Bad);
-        let second: Vec<_> = table.rows[1].iter().map(|cell| &*cell.text).collect();
-        assert_eq!(second, ["", "1920×1080", "150 ns", "–", "–"]);
-        let [_, Block::Table(table)] = &with_peers(&data, &["export", "import"])[..] else {
-            panic!("a peer was measured");
+        assert_eq!(table.heads(), heads);
+        let [first, second] = table.rows() else {
+            panic!("{table:?}");
         };
-        let row: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();
+        assert_eq!(&first[..3], ["first import", "256×256", "150 ns"]);
+        assert_eq!(first[4], bad("1.500× (1.400–1.600)"));
+        assert_eq!(second[..], ["", "1920×1080", "150 ns", "–", "–"]);
+        let table = peers_table(&data, &["export", "import"]);
+        // One row: nobody was beside at the other size.
+        let [row] = table.rows() else {
+            panic!("{table:?}");
+        };
         assert_eq!(row[..3], ["first import", "GBM", "256×256"]);
-        assert_eq!(table.rows[0][5].tone, Tone::Good);
-        assert_eq!(table.rows.len(), 1, "a size at which nobody was beside");
-        assert_eq!(with_peers(&data, &["export"]), []);
+        assert_eq!(row[5], good("0.500× (0.400–0.600)"));
+        let mut report = Report::default();
+        with_peers(&data, &["export"], &mut report);
+        assert_eq!(report.text, "");
     }
 
     #[test]

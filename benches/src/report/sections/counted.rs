@@ -2,29 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Block, Cell, Counted, Data, Section, Table, names, quantities};
+use super::super::markdown::{NOTHING, Table};
+use super::super::{Counted, Data, Report, names, quantities};
 
 /// The counters, and what the library's extra calls are good for.
-pub(in super::super) fn counted(data: &Data) -> Option<Section> {
+pub(in super::super) fn counted(data: &Data, report: &mut Report) {
     if data.counters.is_empty() {
-        return None;
+        return;
     }
     let mut counters: Vec<&Counted> = data.counters.iter().collect();
     counters.sort_by_key(|one| (names::position(&one.operation), one.operation.clone()));
-    let mut blocks = vec![
-        Block::Paragraph(
-            "Clocks are noisy, counts are not. This is what one run of an operation does."
-                .to_owned(),
-        ),
-        Block::Table(table(&counters)),
-    ];
+    report.section("What is counted");
+    report
+        .paragraph("Clocks are noisy, counts are not. This is what one run of an operation does.");
+    report.table(&table(&counters));
     let bought = bought(&counters);
     if !bought.is_empty() {
-        let text = "Calls that only the library makes, and what they buy:";
-        blocks.push(Block::Paragraph(text.to_owned()));
-        blocks.push(Block::List(bought));
+        report.paragraph("Calls that only the library makes, and what they buy:");
+        report.list(&bought);
     }
-    Some(Section::new("What is counted", blocks))
 }
 
 fn table(counters: &[&Counted]) -> Table {
@@ -42,18 +38,12 @@ fn table(counters: &[&Counted]) -> Table {
     for one in counters {
         let is_first = last != one.operation;
         last = &one.operation;
-        let name = if is_first {
-            names::operation(last)
-        } else {
-            String::new()
-        };
-        let number = |number: Option<u64>| {
-            number.map_or_else(Cell::empty, |number| Cell::from(quantities::count(number)))
-        };
+        let number =
+            |number: Option<u64>| number.map_or_else(|| NOTHING.to_owned(), quantities::count);
         let calls = one.system_calls.as_ref();
-        table.rows.push(vec![
-            Cell::from(name),
-            Cell::from(names::side(&one.by)),
+        table.push([
+            names::first(is_first, last),
+            names::side(&one.by).to_owned(),
             number(calls.map(sum)),
             number(calls.map(ioctls)),
             number(one.vulkan_calls.as_ref().map(sum)),
@@ -116,26 +106,21 @@ mod tests {
             counters: serde_json::from_str(text).unwrap(),
             ..Data::default()
         };
-        let section = counted(&data).unwrap();
-        let [_, Block::Table(table), _, Block::List(bought)] = &section.blocks[..] else {
-            panic!("{section:?}");
-        };
-        let row = |index: usize| -> Vec<&str> {
-            table.rows[index].iter().map(|cell| &*cell.text).collect()
-        };
-        assert_eq!(row(0), ["export", "floor", "–", "–", "–", "0", "–"]);
+        let mut report = Report::default();
+        counted(&Data::default(), &mut report);
+        assert_eq!(report.text, "");
+        counted(&data, &mut report);
+        let counters: Vec<_> = data.counters.iter().collect();
+        let table = table(&counters);
+        let rows = table.rows();
         assert_eq!(
-            row(1),
+            rows[0],
             ["first import", "dmashare", "4", "3", "1", "1,200", "0"]
         );
-        assert_eq!(row(2)[0], "");
-        assert_eq!(
-            bought[..],
-            [
-                "first import, `fstat`: whether it is a dma-buf.",
-                "first import, `fcntl`, `close` 2 times: one for the next device."
-            ]
-        );
-        assert_eq!(counted(&Data::default()), None);
+        assert_eq!(rows[1][0], "");
+        assert_eq!(rows[2], ["export", "floor", "–", "–", "–", "0", "–"]);
+        let bought = "\n- first import, `fstat`: whether it is a dma-buf.\n\
+                      - first import, `fcntl`, `close` 2 times: one for the next device.\n";
+        assert!(report.text.ends_with(bought), "{}", report.text);
     }
 }

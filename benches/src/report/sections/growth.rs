@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::super::{Block, Cell, Data, Section, Table, Tone, figures, quantities};
+use super::super::markdown::{NOTHING, Table};
+use super::super::{Data, Report, figures, quantities};
 
 /// Benches that grow, with what of.
 const BENCHES: [(&str, &str, &str); 3] = [
@@ -26,35 +27,37 @@ const BENCHES: [(&str, &str, &str); 3] = [
 ];
 
 /// Tables and pictures of the contract's benches.
-pub(in super::super) fn growth(data: &Data) -> Result<Option<Section>> {
-    let mut blocks = Vec::new();
+pub(in super::super) fn growth(data: &Data, report: &mut Report) -> Result<()> {
+    if data.growths.is_empty() {
+        return Ok(());
+    }
     let mut benches: Vec<(&str, &str, &str)> = BENCHES.to_vec();
     for one in &data.growths {
         if !benches.iter().any(|(bench, ..)| *bench == one.bench) {
             benches.push((&one.bench, "buffers", ""));
         }
     }
+    report.section("How it grows with buffers and threads");
     for (bench, of_what, what) in benches {
         let table = growth_table(data, bench, of_what);
-        if table.rows.is_empty() {
+        if table.is_empty() {
             continue;
         }
         let colon = if what.is_empty() { "" } else { ": " };
         let mut text = format!("`{bench}`{colon}{what}");
         if let Some(threads) = data.threads.filter(|_| of_what == "threads") {
+            let processors = threads.processors;
             text.push_str(&format!(
-                " There are {} processors: more threads take turns.",
-                threads.processors
+                " There are {processors} processors: more threads take turns."
             ));
         }
-        blocks.push(Block::Paragraph(text));
-        if let Some(figure) = figures::against_count(data, bench, of_what)? {
-            blocks.push(Block::Figure(figure));
+        report.paragraph(text);
+        if let Some(picture) = figures::against_count(data, bench, of_what)? {
+            report.picture(picture);
         }
-        blocks.push(Block::Table(table));
+        report.table(&table);
     }
-    let title = "How it grows with buffers and threads";
-    Ok((!blocks.is_empty()).then(|| Section::new(title, blocks)))
+    Ok(())
 }
 
 fn growth_table(data: &Data, bench: &str, of_what: &str) -> Table {
@@ -65,32 +68,28 @@ fn growth_table(data: &Data, bench: &str, of_what: &str) -> Table {
     let mut counts: Vec<u64> = all.map(|one| one.count).collect();
     counts.sort_unstable();
     counts.dedup();
-    let heads = counts
-        .iter()
-        .map(|&count| format!("{} {of_what}", quantities::count(count)));
-    let mut table = Table::new(
-        1,
-        ["operation".to_owned()]
-            .into_iter()
-            .chain(heads)
-            .chain(["most over fewest".to_owned()]),
-    );
+    let mut heads = vec!["operation".to_owned()];
+    let count = |&count| format!("{} {of_what}", quantities::count(count));
+    heads.extend(counts.iter().map(count));
+    heads.push("most over fewest".to_owned());
+    let mut table = Table::new(1, heads);
     for operation in operations {
-        let mut row = vec![Cell::from(operation.replace('_', " "))];
+        let mut row = vec![operation.replace('_', " ")];
         let costs: Vec<_> = data.growth(bench, operation).collect();
         row.extend(counts.iter().map(|count| {
             let cost = costs.iter().find(|cost| cost.count == *count);
-            cost.map_or_else(Cell::empty, |cost| {
-                Cell::from(quantities::time(cost.time.value))
-            })
+            cost.map_or_else(
+                || NOTHING.to_owned(),
+                |cost| quantities::time(cost.time.value),
+            )
         }));
         row.push(match (costs.first(), costs.last()) {
             (Some(fewest), Some(most)) if fewest.count != most.count => {
-                Cell::from(quantities::times(most.time.value / fewest.time.value))
+                quantities::times(most.time.value / fewest.time.value)
             }
-            _ => Cell::new("–", Tone::Quiet),
+            _ => NOTHING.to_owned(),
         });
-        table.rows.push(row);
+        table.push(row);
     }
     table
 }
@@ -118,15 +117,19 @@ mod tests {
             ..Data::default()
         };
         let table = growth_table(&data, "contract", "buffers");
-        let row: Vec<_> = table.rows[0].iter().map(|cell| &*cell.text).collect();
-        assert_eq!(
-            row,
-            ["map unmap", "60.0 ns", "70.0 ns", "90.0 ns", "1.500×"]
+        let row = ["map unmap", "60.0 ns", "70.0 ns", "90.0 ns", "1.500×"];
+        assert_eq!(table.rows()[0], row);
+        assert_eq!(table.heads()[3], "100,000 buffers");
+        let mut report = Report::default();
+        growth(&Data::default(), &mut report).unwrap();
+        assert_eq!(report.text, "");
+        growth(&data, &mut report).unwrap();
+        let text = report.text;
+        // The other bench has one count: there is no picture of it.
+        assert_eq!(text.matches("![").count(), 1, "{text}");
+        assert!(
+            text.contains("\n`another`\n\n| operation | 1 buffers |"),
+            "{text}"
         );
-        assert_eq!(table.heads[3], "100,000 buffers");
-        let section = growth(&data).unwrap().unwrap();
-        // Text, picture and table; of the other bench, text and table.
-        assert_eq!(section.blocks.len(), 5);
-        assert_eq!(growth(&Data::default()).unwrap(), None);
     }
 }

@@ -1,25 +1,23 @@
 //! Where the library is slower than others, and why.
 
-use super::super::{Block, Data, Loss, Section, losses, names, quantities};
+use super::super::{Data, Loss, Report, losses, names, quantities};
 
 /// Every loss in words.
-pub(in super::super) fn where_we_lose(data: &Data) -> Section {
+pub(in super::super) fn where_we_lose(data: &Data, report: &mut Report) {
     let losses = losses(data);
-    let rule = "An operation is listed here if its ratio lies with its whole interval above 1.05 of a \
-                floor, or above 1 of another library.";
-    let mut blocks = vec![Block::Paragraph(rule.to_owned())];
+    report.section("Where we lose");
+    report.paragraph(
+        "An operation is listed here if its ratio lies with its whole interval above 1.05 of a floor, or \
+         above 1 of another library.",
+    );
     if data.ratios.is_empty() {
-        blocks.push(Block::Paragraph("Nothing was compared.".to_owned()));
+        report.paragraph("Nothing was compared.");
     } else if losses.is_empty() {
-        blocks.push(Block::Paragraph(
-            "Nowhere, of what was measured.".to_owned(),
-        ));
+        report.paragraph("Nowhere, of what was measured.");
     } else {
-        blocks.push(Block::List(
-            losses.iter().map(|loss| in_words(data, loss)).collect(),
-        ));
+        let losses: Vec<_> = losses.iter().map(|loss| in_words(data, loss)).collect();
+        report.list(&losses);
     }
-    Section::new("Where we lose", blocks)
 }
 
 fn in_words(data: &Data, loss: &Loss) -> String {
@@ -50,7 +48,9 @@ mod tests {
     use super::*;
 
     fn text(data: &Data) -> String {
-        format!("{:?}", where_we_lose(data))
+        let mut report = Report::default();
+        where_we_lose(data, &mut report);
+        report.text
     }
 
     #[test]

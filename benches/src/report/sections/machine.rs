@@ -1,9 +1,10 @@
 //! Where it was measured.
 
-use super::super::{Block, Cell, Data, Section, Table, figures, quantities};
+use super::super::markdown::Table;
+use super::super::{Data, Report, figures, quantities};
 use crate::MachineFacts;
 
-/// The machine in a sentence or two; nothing if nobody has noted it.
+/// The machine in a sentence or two; `None` if it was not noted.
 pub(in super::super) fn machine_in_words(data: &Data) -> Option<String> {
     let machine = data.machine.as_ref()?;
     let mut text = format!(
@@ -27,28 +28,22 @@ pub(in super::super) fn machine_in_words(data: &Data) -> Option<String> {
 }
 
 /// The machine as a table.
-pub(in super::super) fn machine(data: &Data) -> Option<Section> {
-    let machine = data.machine.as_ref()?;
+pub(in super::super) fn machine(data: &Data, report: &mut Report) {
+    let Some(machine) = &data.machine else {
+        return;
+    };
     let mut table = Table::new(2, ["", ""]);
     for (name, value) in facts(machine) {
-        table.rows.push(vec![Cell::from(name), Cell::from(value)]);
+        table.push([name.to_owned(), value]);
     }
     if let Some(commit) = &data.commit {
-        let commit = format!("`{commit}`");
-        table
-            .rows
-            .push(vec![Cell::from("commit"), Cell::from(commit)]);
+        table.push(["commit".to_owned(), format!("`{commit}`")]);
     }
     for peer in &data.peers {
-        let name = format!("crate `{}`", peer.name);
-        table
-            .rows
-            .push(vec![Cell::from(name), Cell::from(&*peer.version)]);
+        table.push([format!("crate `{}`", peer.name), peer.version.clone()]);
     }
-    Some(Section::new(
-        "Where it was measured",
-        vec![Block::Table(table)],
-    ))
+    report.section("Where it was measured");
+    report.table(&table);
 }
 
 fn facts(machine: &MachineFacts) -> Vec<(&'static str, String)> {
@@ -118,14 +113,15 @@ pub(in super::super) mod tests {
     fn a_reader_is_told_what_the_lab_is() {
         let mut data = Data::default();
         assert_eq!(machine_in_words(&data), None);
-        assert_eq!(machine(&data), None);
         data.machine = Some(lab());
         let text = machine_in_words(&data).unwrap();
         assert!(
             text.contains("llvmpipe") && text.contains("user-mode Linux"),
             "{text}"
         );
-        let table = format!("{:?}", machine(&data).unwrap());
+        let mut report = Report::default();
+        machine(&data, &mut report);
+        let table = report.text;
         for fact in ["A Processor", "2.00 GiB", "driver `vkms`", "Mesa 25"] {
             assert!(table.contains(fact), "{table}");
         }

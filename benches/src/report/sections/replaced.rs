@@ -3,37 +3,32 @@
 use anyhow::Result;
 
 use super::super::crossing::{Crossing, crossing};
+use super::super::markdown::{NOTHING, Table};
 use super::super::names::{self, Topic};
-use super::super::{Block, Cell, Data, Section, Table, figures, quantities};
+use super::super::{Data, Report, figures, quantities};
 use super::clocks::of_topics;
 
 /// What takes the place of a copy.
 const INSTEAD: [&str; 2] = ["handoff", "import"];
 
 /// Copies beside sharing; only if both were measured, or the picture has something to show.
-pub(in super::super) fn replaced(data: &Data) -> Result<Option<Section>> {
-    let Some(figure) = figures::against_size(data)? else {
-        return Ok(None);
+pub(in super::super) fn replaced(data: &Data, report: &mut Report) -> Result<()> {
+    let Some(picture) = figures::against_size(data)? else {
+        return Ok(());
     };
     let copies = of_topics(data, &[Topic::Copies]);
-    let mut blocks = Vec::new();
-    if copies.is_empty() {
-        blocks.push(Block::Paragraph(
-            "No copies were measured in this run.".to_owned(),
-        ));
+    report.section("What sharing replaces");
+    report.paragraph(if copies.is_empty() {
+        "No copies were measured in this run."
     } else {
-        blocks.push(Block::Paragraph(
-            "Without sharing, each frame is copied. This is what copies cost, beside what takes their \
-             place."
-                .to_owned(),
-        ));
-    }
-    blocks.push(Block::Figure(figure));
+        "Without sharing, each frame is copied. This is what copies cost, beside what takes their place."
+    });
+    report.picture(picture);
     if !copies.is_empty() {
-        blocks.push(Block::Table(table(data, &copies)));
-        blocks.push(Block::List(crossings(data, &copies)));
+        report.table(&table(data, &copies));
+        report.list(&crossings(data, &copies));
     }
-    Ok(Some(Section::new("What sharing replaces", blocks)))
+    Ok(())
 }
 
 /// One row a size, one column for each way.
@@ -44,28 +39,20 @@ fn table(data: &Data, copies: &[&str]) -> Table {
         .chain(instead)
         .filter(|(operation, by)| data.of(operation, by).next().is_some())
         .collect();
-    let heads = ["size".to_owned(), "bytes".to_owned()].into_iter();
-    let mut table = Table::new(
-        1,
-        heads.chain(
-            ways.iter()
-                .map(|(operation, _)| names::operation(operation)),
-        ),
-    );
+    let mut heads = vec!["size".to_owned(), "bytes".to_owned()];
+    heads.extend(ways.iter().map(|(way, _)| names::operation(way)));
+    let mut table = Table::new(1, heads);
     let mut sizes: Vec<&str> = copies.iter().flat_map(|copy| data.sizes(copy)).collect();
     sizes.sort_by_key(|size| super::super::data::amount(size));
     sizes.dedup();
     for size in sizes {
         let bytes = quantities::bytes(figures::bytes(size));
-        let mut row = vec![Cell::from(names::size(size)), Cell::from(bytes)];
-        row.extend(
-            ways.iter()
-                .map(|(operation, by)| match data.time(operation, by, size) {
-                    Some(time) => Cell::from(quantities::time(time.value)),
-                    None => Cell::empty(),
-                }),
-        );
-        table.rows.push(row);
+        let mut row = vec![names::size(size), bytes];
+        row.extend(ways.iter().map(|(operation, by)| {
+            let time = data.time(operation, by, size);
+            time.map_or_else(|| NOTHING.to_owned(), |time| quantities::time(time.value))
+        }));
+        table.push(row);
     }
     table
 }
@@ -134,18 +121,16 @@ mod tests {
             ("handoff", "dmashare", "256x256", 400.0),
             ("handoff", "dmashare", "1024x1024", 400.0),
         ]);
-        let section = replaced(&data).unwrap().unwrap();
-        let text = format!("{:?}", section.blocks);
+        let mut report = Report::default();
+        replaced(&data, &mut report).unwrap();
+        let text = report.text;
         for sentence in [
             "A copy by the GPU costs as much as a handoff at 1.00 MiB (about 512×512 pixels): less below",
             "A copy through a socket costs more than a handoff at all sizes that were measured.",
+            "](benchmarks-size.svg)",
         ] {
             assert!(text.contains(sentence), "{text}");
         }
-        let table = section.blocks.iter().find_map(|block| match block {
-            Block::Table(table) => Some(table),
-            _ => None,
-        });
         let heads = [
             "size",
             "bytes",
@@ -153,11 +138,13 @@ mod tests {
             "copy through a socket",
             "handoff",
         ];
-        assert_eq!(table.unwrap().heads, heads);
+        assert_eq!(table(&data, &["copy_gpu", "copy_socket"]).heads(), heads);
     }
 
     #[test]
     fn nothing_makes_no_section() {
-        assert_eq!(replaced(&Data::default()).unwrap(), None);
+        let mut report = Report::default();
+        replaced(&Data::default(), &mut report).unwrap();
+        assert_eq!(report, Report::default());
     }
 }

@@ -1,8 +1,10 @@
 //! What is done beyond a floor, and what each of it costs.
 
+use super::super::markdown::{NOTHING, Table};
 use super::super::names::{self, Topic};
-use super::super::{Block, Cell, Data, Section, Table, quantities};
+use super::super::{Data, Report, quantities};
 use super::clocks::of_topics;
+use crate::OperationKind;
 
 /// The safeties of a first import.
 const OF_IMPORTS: [&str; 2] = ["check_descriptor", "keep_descriptor"];
@@ -10,38 +12,34 @@ const OF_IMPORTS: [&str; 2] = ["check_descriptor", "keep_descriptor"];
 const OF_EXPORTS: [&str; 2] = ["check_descriptor", "name_dmabuf"];
 
 /// The library's safeties, each with its time, and what they add up to.
-pub(in super::super) fn safeties(data: &Data) -> Option<Section> {
+pub(in super::super) fn safeties(data: &Data, report: &mut Report) {
     let shown = of_topics(data, &[Topic::Safeties]);
     if shown.is_empty() {
-        return None;
+        return;
     }
-    let mut table = Table::new(2, ["safety", "what it is", "time"]);
+    let mut table = Table::new(3, ["safety", "time", "what it is"]);
     for operation in &shown {
-        let what = names::known(operation).map_or("", |name| name.what);
-        table.rows.push(vec![
-            Cell::from(names::operation(operation)),
-            Cell::from(format!("{what}.")),
-            time(data, operation)
-                .map_or_else(Cell::empty, |time| Cell::from(quantities::time(time))),
+        let what = OperationKind::named(operation).map(|kind| format!("{}.", kind.meaning()));
+        table.push([
+            names::operation(operation),
+            time(data, operation).map_or_else(|| NOTHING.to_owned(), quantities::time),
+            what.unwrap_or_default(),
         ]);
     }
-    let mut blocks = vec![
-        Block::Paragraph(
-            "Where the library makes system calls that its floor does not, each buys something that \
-             drivers and kernel do not give. This is what they cost, each by itself."
-                .to_owned(),
-        ),
-        Block::Table(table),
-    ];
+    report.section("What the safeties cost");
+    report.paragraph(
+        "Where the library makes system calls that its floor does not, each buys something that drivers \
+         and kernel do not give. This is what they cost, each by itself.",
+    );
+    report.table(&table);
     let sums = [
         sum(data, "import", &OF_IMPORTS),
         sum(data, "export", &OF_EXPORTS),
     ];
     let sums: Vec<_> = sums.into_iter().flatten().collect();
     if !sums.is_empty() {
-        blocks.push(Block::List(sums));
+        report.list(&sums);
     }
-    Some(Section::new("What the safeties cost", blocks))
 }
 
 /// The time of an operation that has one size only.
@@ -79,24 +77,24 @@ mod tests {
             ("check_descriptor", "floor", "256x256", 10_000.0),
             ("keep_descriptor", "floor", "256x256", 20_000.0),
         ]);
-        let section = safeties(&data).unwrap();
-        let [_, Block::Table(table), Block::List(sums)] = &section.blocks[..] else {
-            panic!("{section:?}");
+        let text = |data: &Data| {
+            let mut report = Report::default();
+            safeties(data, &mut report);
+            report.text
         };
-        assert_eq!(table.rows.len(), 2);
-        assert_eq!(table.rows[0][0].text, "check");
-        assert_eq!(table.rows[1][2].text, quantities::time(20_000.0));
-        // Without the time of a name, nothing can be said of exports.
-        let [sum] = &sums[..] else {
-            panic!("{sums:?}");
-        };
+        let told = text(&data);
         let (part, whole) = (quantities::time(30_000.0), quantities::time(100_000.0));
-        assert_eq!(
-            *sum,
-            format!(
-                "first import: check and keep are {part} of the {whole} that it takes at 256×256."
-            )
-        );
-        assert_eq!(safeties(&Data::default()), None);
+        for expected in [
+            "\n| check  | 10.0 µs | `fstat`: whether",
+            "\n| keep   | 20.0 µs | `fcntl` and `close`: Vulkan",
+            &format!(
+                "\n- first import: check and keep are {part} of the {whole} that it takes at 256×256.\n"
+            ),
+        ] {
+            assert!(told.contains(expected), "{expected} is not in {told}");
+        }
+        // Without the time of a name, nothing can be said of exports.
+        assert!(!told.contains("\n- export"), "{told}");
+        assert_eq!(text(&Data::default()), "");
     }
 }

@@ -1,40 +1,35 @@
 //! What was promised, and whether it holds.
 
-use super::super::{Block, Cell, Data, Section, Table, Tone, verdicts};
+use super::super::markdown::{Table, bad, good};
+use super::super::{Data, Report, verdicts};
 
 /// Each target with its figure.
-pub(in super::super) fn targets(data: &Data) -> Section {
+pub(in super::super) fn targets(data: &Data, report: &mut Report) {
     let verdicts = verdicts(data);
     let count = |met| verdicts.iter().filter(|verdict| verdict.met == met).count();
     let (met, missed) = (count(Some(true)), count(Some(false)));
-    let mut blocks = vec![Block::Paragraph(format!("{met} met, {missed} not met."))];
+    report.section("Targets");
+    report.paragraph(format_args!("{met} met, {missed} not met."));
     let mut table = Table::new(3, ["target", "measured", ""]);
     let mut left_out = Vec::new();
     for verdict in verdicts {
-        let (word, tone) = match verdict.met {
-            Some(true) => ("met", Tone::Good),
-            Some(false) => ("not met", Tone::Bad),
+        let word = match verdict.met {
+            Some(true) => good("met"),
+            Some(false) => bad("not met"),
             None => {
                 left_out.push(verdict.target);
                 continue;
             }
         };
-        table.rows.push(vec![
-            Cell::from(verdict.target),
-            Cell::from(verdict.figure),
-            Cell::new(word, tone),
-        ]);
+        table.push([verdict.target, verdict.figure, word]);
     }
-    if !table.rows.is_empty() {
-        blocks.push(Block::Table(table));
+    if !table.is_empty() {
+        report.table(&table);
     }
     if !left_out.is_empty() {
         let left_out = left_out.join("; ");
-        blocks.push(Block::Paragraph(format!(
-            "Not measured in this run: {left_out}."
-        )));
+        report.paragraph(format_args!("Not measured in this run: {left_out}."));
     }
-    Section::new("Targets", blocks)
 }
 
 #[cfg(test)]
@@ -51,21 +46,16 @@ mod tests {
             ],
             ..Data::default()
         };
-        let section = targets(&data);
-        let [
-            Block::Paragraph(summary),
-            Block::Table(table),
-            Block::Paragraph(left_out),
-        ] = &section.blocks[..]
-        else {
-            panic!("{section:?}");
-        };
-        assert_eq!(summary, "1 met, 1 not met.");
-        let words: Vec<_> = table.rows.iter().map(|row| &*row[2].text).collect();
-        assert_eq!(words, ["met", "not met"]);
-        assert!(
-            left_out.contains("; known import: at least 20× "),
-            "{left_out}"
-        );
+        let mut report = Report::default();
+        targets(&data, &mut report);
+        let text = report.text;
+        for part in [
+            "\n1 met, 1 not met.\n",
+            "| *met* |\n",
+            "| **not met** |\n",
+            "; known import: at least 20× ",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
     }
 }
