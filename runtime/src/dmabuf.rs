@@ -134,6 +134,12 @@ impl DmaBuf {
         self.memories[0].id()
     }
 
+    /// Whether both images have a dma-buf in common, so that a copy from one to the other might overlap.
+    pub fn shares_memory_with(&self, other: &Self) -> bool {
+        let mut memories = self.memories.iter();
+        memories.any(|memory| other.memories.iter().any(|it| it.id() == memory.id()))
+    }
+
     /// Sets the name of every memory in the kernel's lists; see [`DmaBufMemory::set_name`].
     ///
     /// # Errors

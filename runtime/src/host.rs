@@ -4,6 +4,7 @@
 pub(crate) mod dma_heap;
 pub(crate) mod host_memory;
 pub(crate) mod linear;
+pub(crate) mod mapped_image;
 pub(crate) mod udmabuf;
 
 pub use dma_heap::DmaHeap;

@@ -91,7 +91,7 @@ pub(crate) mod routed_attachment;
 pub(crate) mod routes;
 pub(crate) mod shadow;
 
-pub use copy_engine::{Copier, CopyEngine};
+pub use copy_engine::{Copier, CopyEngine, check_alike};
 pub use cpu_rows::CpuRows;
 pub use detour::Detour;
 pub use error::{RefusedDetour, RoutedMapError};

@@ -72,8 +72,10 @@ pub enum TransferError {
         /// Bytes given.
         given: u64,
     },
-    /// The two images differ in format or size.
-    #[error("'{source_buffer}' and '{destination_buffer}' differ in format or extent")]
+    /// The two images differ in format or extent, or share memory.
+    #[error(
+        "'{source_buffer}' and '{destination_buffer}' differ in format or extent, or share memory"
+    )]
     Mismatch {
         /// The buffer to read.
         source_buffer: String,

@@ -50,6 +50,34 @@ pub(crate) fn allocate(
     Err(refused.unwrap_or(NoMemory::NoPlacement { offered }))
 }
 
+/// Checks that an exporter has made the memory that it was asked for, and sets the memory's name.
+pub(crate) fn accept(
+    exporter: &str,
+    desc: &BufferDesc,
+    wanted: &AccessConstraint,
+    made: &Allocation,
+) -> Result<(), ExportError> {
+    let is_other = (made.dmabuf.format(), made.dmabuf.extent()) != (desc.format, desc.extent);
+    let wrong = is_other.then(|| {
+        format!(
+            "it is {} of {}, but was to be {} of {}",
+            made.dmabuf.format(),
+            made.dmabuf.extent(),
+            desc.format,
+            desc.extent
+        )
+    });
+    if let Some(reason) = wrong.or_else(|| wanted.objection_to(made)) {
+        return Err(ExportError::WrongMemory {
+            exporter: exporter.to_owned(),
+            name: desc.name.clone(),
+            reason,
+        });
+    }
+    made.dmabuf.set_name(&desc.name)?;
+    Ok(())
+}
+
 fn allocate_in(
     exporter: &Arc<dyn DynamicExporter>,
     desc: &BufferDesc,
@@ -67,10 +95,9 @@ fn allocate_in(
         .allocate_in(desc, here)
         .map_err(NoMemory::Exporter)?;
     let charge = charge.map(|charge| charge.resized(allocation.bytes()));
-    let named = allocation.dmabuf.set_name(&desc.name);
-    let named = named.map_err(|error| NoMemory::Exporter(error.into()));
+    let taken = accept(exporter.name(), desc, here, &allocation).map_err(NoMemory::Exporter);
     let is_padded = allocation.bytes() > bytes;
-    let fits = named.and_then(|()| match is_padded {
+    let fits = taken.and_then(|()| match is_padded {
         // The charge includes the padding now, which may be more than there is room for.
         true => make_room(0).map(drop),
         false => Ok(()),

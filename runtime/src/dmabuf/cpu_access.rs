@@ -41,7 +41,7 @@ impl Mapped<'_> {
         }
     }
 
-    fn get_mut(&mut self) -> &mut CpuMapping {
+    pub(crate) fn get_mut(&mut self) -> &mut CpuMapping {
         match self {
             Self::Own(mapping) => mapping,
             Self::Kept(mapping) => mapping,

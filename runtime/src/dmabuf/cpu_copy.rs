@@ -34,10 +34,9 @@ impl CpuAccess<'_> {
                 for row in samples.y.unsigned_abs()..samples.lower_edge() {
                     let (from, from_offset) = self.locate(plane, row, skipped, bytes)?;
                     let (to, to_offset) = target.locate(plane, row, skipped, bytes)?;
-                    let (source, target) = (self.mapping.get(), target.mapping.get());
-                    source
-                        .memory(from)
-                        .copy_to(from_offset, target.memory(to), to_offset, bytes);
+                    let source = self.mapping.get().memory(from);
+                    let target = target.mapping.get_mut().memory_mut(to);
+                    source.copy_to(from_offset, target, to_offset, bytes);
                     copied += bytes as u64;
                 }
             }

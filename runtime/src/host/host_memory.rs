@@ -2,17 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use crate::access::Access;
-use crate::dmabuf::dmabuf_memory::DmaBufMemory;
 use crate::fence::set::FenceSet;
 use crate::fence::software_timeline::SoftwareTimeline;
 use crate::fence::status::FenceStatus;
 use crate::host::dma_heap::DmaHeap;
 use crate::host::linear::{LinearPlan, promised, require_linear};
+use crate::host::mapped_image::MappedImage;
 use crate::host::udmabuf::Udmabuf;
 use crate::image::buffer_desc::{BufferDesc, Usage};
 use crate::image::format_info::FormatInfo;
@@ -29,8 +26,6 @@ use crate::negotiation::format_support::FormatSupport;
 use crate::negotiation::layout_demands::LayoutControl;
 use crate::negotiation::memory_kinds::MemoryKinds;
 use crate::negotiation::party::Party;
-use crate::sys;
-use crate::sys::mapping::SharedMapping;
 
 const NAME: &str = "host memory";
 /// Maximum bytes in the pool.
@@ -54,13 +49,6 @@ struct Shared {
 #[derive(Clone)]
 pub struct HostMemory {
     shared: Arc<Shared>,
-}
-
-/// A memory's mapping for the CPU. It is made at the first copy and kept, because faulting pages in takes
-/// longer than copying them.
-#[derive(Debug, Default)]
-struct Origin {
-    mapping: OnceLock<SharedMapping>,
 }
 
 impl HostMemory {
@@ -122,7 +110,7 @@ impl HostMemory {
             _ => return Err(self.no_placement(placement.into())),
         };
         let mut allocation = plan.allocation(desc, memory, placement)?;
-        allocation.origin = Arc::new(Origin::default());
+        allocation.origin = Arc::new(MappedImage::new(&allocation.dmabuf));
         Ok(allocation)
     }
 
@@ -131,50 +119,6 @@ impl HostMemory {
             exporter: NAME.to_owned(),
             wanted,
             offered: self.all_placements(),
-        }
-    }
-
-    fn mapping<'a>(
-        backing: &Backing,
-        origin: &'a Origin,
-        memory: &DmaBufMemory,
-    ) -> Result<&'a SharedMapping, ExportError> {
-        let failed = |source: io::Error| ExportError::Device {
-            exporter: NAME.to_owned(),
-            operation: "mmap",
-            source: source.into(),
-        };
-        if let Some(mapping) = origin.mapping.get() {
-            return Ok(mapping);
-        }
-        let length = usize::try_from(backing.bytes()).ok();
-        let length = length.and_then(NonZeroUsize::new);
-        let length = length.ok_or_else(|| failed(nix::Error::ENOMEM.into()))?;
-        let mapping = SharedMapping::new(memory.as_fd(), length, true).map_err(failed)?;
-        Ok(origin.mapping.get_or_init(|| mapping))
-    }
-}
-
-/// Guard of `DMA_BUF_IOCTL_SYNC`: begins an access, and ends it when dropped.
-struct Synced<'a>(&'a DmaBufMemory, Access);
-
-impl<'a> Synced<'a> {
-    fn begin(memory: &'a DmaBufMemory, access: Access) -> Result<Self, ExportError> {
-        match sys::dma_buf::sync(memory.as_fd(), access, false) {
-            Ok(()) => Ok(Self(memory, access)),
-            Err(source) => Err(ExportError::Device {
-                exporter: NAME.to_owned(),
-                operation: "DMA_BUF_IOCTL_SYNC (start)",
-                source: source.into(),
-            }),
-        }
-    }
-}
-
-impl Drop for Synced<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = sys::dma_buf::sync(self.0.as_fd(), self.1, true) {
-            tracing::error!(%error, "DMA_BUF_IOCTL_SYNC (end) failed");
         }
     }
 }
@@ -243,43 +187,16 @@ impl DynamicExporter for HostMemory {
         if after.status() == FenceStatus::Pending {
             return Ok(Copied::NotYet);
         }
-        let (Some(source), Some(target)) = (from.origin::<Origin>(), to.origin::<Origin>()) else {
+        let (Some(source), Some(target)) =
+            (from.origin::<MappedImage>(), to.origin::<MappedImage>())
+        else {
             return Err(ExportError::Device {
                 exporter: NAME.to_owned(),
                 operation: "copying",
                 source: "the memory is another exporter's".into(),
             });
         };
-        let (from_memory, to_memory) = (&from.dmabuf().memories()[0], &to.dmabuf().memories()[0]);
-        let source = Self::mapping(from, &source, from_memory)?;
-        let target = Self::mapping(to, &target, to_memory)?;
-        let _reading = Synced::begin(from_memory, Access::Read)?;
-        let _writing = Synced::begin(to_memory, Access::Write)?;
-        let infos = desc.format.info().map_or(&[][..], |info| info.planes);
-        let planes = from.dmabuf().layout().planes().iter();
-        for ((source_plane, target_plane), info) in
-            planes.zip(to.dmabuf().layout().planes()).zip(infos)
-        {
-            let rows = u64::from(info.rows(desc.extent.height));
-            let row = info.row_bytes(desc.extent.width);
-            // Planes of the same stride are copied in one piece, with their padding.
-            let (rows, row) = if source_plane.stride == target_plane.stride {
-                (1, (rows - 1) * u64::from(source_plane.stride) + row)
-            } else {
-                (rows, row)
-            };
-            for index in 0..rows {
-                let at = |offset: u64, stride: u32| {
-                    usize::try_from(offset + index * u64::from(stride)).unwrap_or(usize::MAX)
-                };
-                source.copy_to(
-                    at(source_plane.offset, source_plane.stride),
-                    target,
-                    at(target_plane.offset, target_plane.stride),
-                    usize::try_from(row).unwrap_or(usize::MAX),
-                );
-            }
-        }
+        source.copy_to(&target, desc, NAME)?;
         let point = self.shared.last_copy.fetch_add(1, Ordering::AcqRel) + 1;
         self.shared.copies.signal(point);
         Ok(Copied::By(self.shared.copies.fence(point)))

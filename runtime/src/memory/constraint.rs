@@ -65,7 +65,8 @@ impl AccessConstraint {
             && self.stride.is_none_or(|exact| exact == stride)
     }
 
-    fn objection_to(&self, allocation: &Allocation) -> Option<String> {
+    /// Why the device cannot use this memory; `None` if it can.
+    pub(crate) fn objection_to(&self, allocation: &Allocation) -> Option<String> {
         let objection = self.bare_objection_to(allocation)?;
         Some(match &self.because {
             Some(because) => format!("{objection}: {because}"),

@@ -83,6 +83,16 @@ pub enum ExportError {
         /// Name of the buffer.
         name: String,
     },
+    /// The exporter made memory that is not what was requested. The memory was given back.
+    #[error("{exporter} made wrong memory for '{name}': {reason}")]
+    WrongMemory {
+        /// Name of the exporter.
+        exporter: String,
+        /// Name of the buffer.
+        name: String,
+        /// What is wrong: the format, the extent, the placement, the modifier or a stride.
+        reason: String,
+    },
     /// The device exported a dma-buf that is smaller than its image.
     #[error("{exporter} exported a dma-buf of {actual} bytes for an image that needs {required}")]
     MemoryTooSmall {

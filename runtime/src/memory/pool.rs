@@ -80,14 +80,18 @@ impl BackingPool {
     }
 
     /// Adds memory to the pool, for reuse once `after` is over. Returns the memory that exceeds the
-    /// limit; the caller frees it when its fences are over.
-    #[must_use = "memory that exceeds the limit must be freed after its fences"]
+    /// limit, or that is not of this description; the caller frees it when its fences are over.
+    #[must_use = "memory that is not pooled must be freed after its fences"]
     pub fn put(
         &self,
         desc: &BufferDesc,
         allocation: Allocation,
         after: FenceSet,
     ) -> Vec<(Allocation, FenceSet)> {
+        let dmabuf = &allocation.dmabuf;
+        if (dmabuf.format(), dmabuf.extent()) != (desc.format, desc.extent) {
+            return vec![(allocation, after)];
+        }
         let mut idle = lock(&self.idle);
         idle.push_back(Idle {
             shape: Shape::of(desc),

@@ -16,8 +16,8 @@ pub trait CopyEngine: Send + Sync + fmt::Debug {
     /// The usage that the shadow's description must have so that the engine can write it.
     fn shadow_usage(&self) -> Usage;
 
-    /// Attaches the engine to both buffers, which have the same format and extent. The engine follows
-    /// them when they move.
+    /// Attaches the engine to both buffers, if they are two images of the same format and extent
+    /// ([`check_alike`]). The engine follows them when they move.
     ///
     /// # Errors
     /// [`CopyError`] by cause. Nothing stays attached then.
@@ -26,6 +26,22 @@ pub trait CopyEngine: Send + Sync + fmt::Debug {
         source: &SharedBuffer,
         shadow: &SharedBuffer,
     ) -> Result<Box<dyn Copier>, CopyError>;
+}
+
+/// Checks that two buffers can be connected by a [`CopyEngine`].
+///
+/// # Errors
+/// [`CopyError::Mismatch`]: they differ in format or extent, or share memory.
+pub fn check_alike(source: &SharedBuffer, shadow: &SharedBuffer) -> Result<(), CopyError> {
+    let image = |buffer: &SharedBuffer| (buffer.desc().format, buffer.desc().extent);
+    let (from, to) = (source.backing(), shadow.backing());
+    if image(source) == image(shadow) && !from.dmabuf().shares_memory_with(to.dmabuf()) {
+        return Ok(());
+    }
+    Err(CopyError::Mismatch {
+        buffer: source.desc().name.clone(),
+        shadow: shadow.desc().name.clone(),
+    })
 }
 
 /// An engine that is attached to a buffer and its shadow.

@@ -21,7 +21,7 @@ use crate::locks::{Mutex, lock};
 use crate::memory::backing::Backing;
 use crate::memory::import_error::ImportError;
 use crate::memory::importer::Importer;
-use crate::route::copy_engine::{Copier, CopyEngine};
+use crate::route::copy_engine::{Copier, CopyEngine, check_alike};
 use crate::route::error::CopyError;
 use crate::shared_buffer::SharedBuffer;
 use crate::submission::Submission;
@@ -65,6 +65,7 @@ impl CopyEngine for CpuRows {
         source: &SharedBuffer,
         shadow: &SharedBuffer,
     ) -> Result<Box<dyn Copier>, CopyError> {
+        check_alike(source, shadow)?;
         // Mappings carry their generation, so no notification is needed.
         let attach = |buffer: &SharedBuffer, access| {
             let never_read = Arc::new(AtomicBool::new(false));

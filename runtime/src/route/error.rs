@@ -132,6 +132,16 @@ pub enum CopyError {
         /// The missing usage.
         usage: Usage,
     },
+    /// The buffers differ in format or extent, or share memory.
+    #[error(
+        "'{shadow}' cannot be a copy of '{buffer}': they differ in format or extent, or share memory"
+    )]
+    Mismatch {
+        /// Name of the buffer.
+        buffer: String,
+        /// Name of the buffer that was to become its copy.
+        shadow: String,
+    },
     /// The copy's memory is not what the device takes.
     #[error("the copy does not suit the device: {reason}")]
     Unfit {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::buffer::BufferInner;
-use crate::buffer::allocation::{NoMemory, allocate};
+use crate::buffer::allocation::{NoMemory, accept, allocate};
 use crate::buffer::keeper::{Force, Keeper};
 use crate::dmabuf::DmaBuf;
 use crate::fence::held_reservations;
@@ -23,7 +23,7 @@ use crate::shared_buffer::SharedBuffer;
 
 impl SharedBuffer {
     /// Creates a buffer in memory of `exporter` with one of `modifiers`, and sets its dma-bufs' name
-    /// (`DMA_BUF_SET_NAME`).
+    /// (`DMA_BUF_SET_NAME`). Memory of another format, extent or modifier is refused.
     ///
     /// # Errors
     /// [`ExportError`] by cause; nothing is left allocated.
@@ -35,7 +35,11 @@ impl SharedBuffer {
         may_allocate(&desc)?;
         check(&desc)?;
         let allocation = exporter.allocate(&desc, modifiers)?;
-        allocation.dmabuf.set_name(&desc.name)?;
+        let wanted = AccessConstraint {
+            modifiers: Some(modifiers.to_vec()),
+            ..AccessConstraint::default()
+        };
+        accept(exporter.name(), &desc, &wanted, &allocation)?;
         Ok(Self::from_allocation(
             desc,
             Some(Arc::new(exporter.clone())),

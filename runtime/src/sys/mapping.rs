@@ -17,8 +17,9 @@ pub(crate) struct SharedMapping {
 
 // SAFETY: the mapping belongs to the process, and nothing in it depends on a thread.
 unsafe impl Send for SharedMapping {}
-// SAFETY: bytes are copied only through raw pointers, and no Rust value lives in the memory. A race with
-// another thread, another mapping or a device can change pixels, but never a Rust value.
+// SAFETY: bytes are copied only through raw pointers, no Rust value lives in the memory, and writing takes
+// an exclusive reference. A race with another mapping, another process or a device can change pixels, but
+// never a Rust value.
 unsafe impl Sync for SharedMapping {}
 
 impl SharedMapping {
@@ -79,7 +80,13 @@ impl SharedMapping {
     ///
     /// # Panics
     /// If a range is not inside its mapping.
-    pub(crate) fn copy_to(&self, offset: usize, target: &Self, target_offset: usize, bytes: usize) {
+    pub(crate) fn copy_to(
+        &self,
+        offset: usize,
+        target: &mut Self,
+        target_offset: usize,
+        bytes: usize,
+    ) {
         self.check(offset, bytes);
         target.check(target_offset, bytes);
         // SAFETY: `check` has just shown that the offset lies inside the mapping.

@@ -3,6 +3,7 @@
 
 pub mod device;
 pub mod fake_exporter;
+pub mod liar;
 
 use std::sync::{Arc, Mutex};
 

@@ -10,12 +10,12 @@ use crate::image::Image;
 use crate::image::shared_image::SharedImage;
 
 impl Device {
-    /// The device's image for a backing: the image it exported if it made the memory, otherwise an
-    /// import.
+    /// The device's image for a backing: the image it exported if it made the memory for such a
+    /// description, otherwise an import.
     fn import_image(&self, desc: &BufferDesc, backing: &Backing) -> Result<Image, ImportError> {
         let own = backing
             .origin::<SharedImage>()
-            .filter(|image| Arc::ptr_eq(&image.core, self.core()));
+            .filter(|image| Arc::ptr_eq(&image.core, self.core()) && image.serves(desc));
         if let Some(inner) = own {
             return Ok(Image { inner });
         }

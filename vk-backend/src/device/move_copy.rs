@@ -9,14 +9,15 @@ use smallvec::SmallVec;
 use crate::device::Device;
 use crate::device::retired::{InFlight, Retired};
 use crate::failure::Failure;
+use crate::image::Image;
+use crate::image::copy_image::CopyPair;
 use crate::image::shared_image::SharedImage;
-use crate::image::{Image, copy_image};
 use crate::queue::foreign_fence::{Resolved, Waits, hold_used};
 use crate::queue::submit_failure::SubmitFailure;
 use crate::queue::timeline::QueueTimeline;
 
 /// Copies an image's content to another of the same format and extent on this device, once `after`
-/// is over. Does nothing while a fence is pending that the queue cannot wait for.
+/// is over. Refuses any other pair of images. Does nothing while a fence is pending that the queue cannot wait for.
 pub(crate) fn copy(
     device: &Device,
     from: Arc<SharedImage>,
@@ -25,6 +26,12 @@ pub(crate) fn copy(
     buffer: &str,
 ) -> Result<Copied, ExportError> {
     let core = device.core();
+    let (source, target) = (Image { inner: from }, Image { inner: to });
+    let pair = CopyPair::new(core, &source, &target).map_err(|error| ExportError::Device {
+        exporter: core.name.clone(),
+        operation: "vkCmdCopyImage",
+        source: error.into(),
+    })?;
     let Some(resolved) =
         resolve(device.timeline(), after, buffer).map_err(|failure| failure.export(&core.name))?
     else {
@@ -32,8 +39,7 @@ pub(crate) fn copy(
     };
     let failed = |failure: Failure| failure.export(&core.name);
     let commands = device.commands().begin().map_err(failed)?;
-    let (source, target) = (Image { inner: from }, Image { inner: to });
-    copy_image::record(&core.raw, &commands, &source, &target);
+    pair.record(&commands);
     commands.finish().map_err(failed)?;
     let flight = InFlight::new(commands, device.commands(), [source.inner, target.inner]);
     match submit(device.timeline(), &flight, resolved, after, buffer) {

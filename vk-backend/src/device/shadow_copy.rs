@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use dmashare::route::{Copier, CopyEngine};
+use dmashare::route::{Copier, CopyEngine, check_alike};
 use dmashare::{
     Access, AttachmentId, CopyError, Damage, DynamicAttachment, SharedBuffer, SubmitError, Usage,
 };
@@ -14,7 +14,7 @@ use dmashare::{
 use crate::device::Device;
 use crate::device::retired::{InFlight, Retired};
 use crate::failure::Failure;
-use crate::image::copy_image;
+use crate::image::copy_image::{self, CopyPair};
 
 /// How long a copy waits on the CPU for fences that the queue cannot wait for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,6 +37,7 @@ impl CopyEngine for Device {
         source: &SharedBuffer,
         shadow: &SharedBuffer,
     ) -> Result<Box<dyn Copier>, CopyError> {
+        check_alike(source, shadow)?;
         let usage = Usage::TRANSFER_SOURCE;
         if !source.desc().usage.contains(usage) {
             return Err(CopyError::Usage {
@@ -80,13 +81,18 @@ impl Connected {
         let core = self.device.core();
         let (from, to) = (self.source.map()?, self.shadow.map()?);
         let (source, target) = (from.object(), to.object());
+        let pair = CopyPair::new(core, source, target).map_err(|error| CopyError::Device {
+            device: core.name.clone(),
+            operation: "vkCmdCopyImage",
+            source: error.into(),
+        })?;
         let bytes = copy_image::damaged_bytes(source.format(), source.extent(), damage);
         let commands = self
             .device
             .commands()
             .begin()
             .map_err(|it| self.failed(it))?;
-        copy_image::record_damage(&core.raw, &commands, source, target, damage);
+        pair.record_damage(&commands, damage);
         commands.finish().map_err(|it| self.failed(it))?;
         let images = [source.inner.clone(), target.inner.clone()];
         let flight = InFlight::new(commands, self.device.commands(), images);

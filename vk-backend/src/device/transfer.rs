@@ -12,7 +12,8 @@ use crate::core::staging::StagingBuffer;
 use crate::device::Device;
 use crate::device::retired::Retired;
 use crate::error::TransferError;
-use crate::image::{Image, copy_image};
+use crate::image::Image;
+use crate::image::copy_image::{self, CopyPair};
 use crate::physical_device::format::plane_aspect;
 
 /// How long a transfer waits for its copy, including the work before it.
@@ -262,7 +263,7 @@ impl Transfer<'_> {
         Ok(pixels)
     }
 
-    /// Copies one image to another of the same format and extent on this device.
+    /// Copies one image to another of the same format and extent, in other memory, on this device.
     ///
     /// # Errors
     /// As [`upload`](Self::upload), and [`TransferError::Mismatch`].
@@ -274,15 +275,18 @@ impl Transfer<'_> {
         self.check(source, vk::ImageUsageFlags::TRANSFER_SRC)?;
         self.check(destination, vk::ImageUsageFlags::TRANSFER_DST)?;
         let (from, to) = (source.object(), destination.object());
-        if from.format() != to.format() || from.extent() != to.extent() || from.raw() == to.raw() {
-            return Err(TransferError::Mismatch {
-                source_buffer: source.buffer_name().to_owned(),
-                destination_buffer: destination.buffer_name().to_owned(),
-            });
-        }
         let core = self.device.core();
+        let mismatch = || TransferError::Mismatch {
+            source_buffer: source.buffer_name().to_owned(),
+            destination_buffer: destination.buffer_name().to_owned(),
+        };
+        let (old, new) = (source.backing().dmabuf(), destination.backing().dmabuf());
+        if old.shares_memory_with(new) {
+            return Err(mismatch());
+        }
+        let pair = CopyPair::new(core, from, to).map_err(|_| mismatch())?;
         let commands = OneTimeCommands::begin(core)?;
-        copy_image::record(&core.raw, &commands, from, to);
+        pair.record(&commands);
         let bytes = copy_image::pixel_bytes(from.format(), from.extent());
         let uses = [source.read(), destination.write()];
         self.run(commands, None, uses, bytes)?;

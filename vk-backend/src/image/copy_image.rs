@@ -5,6 +5,7 @@ use dmashare::{Damage, Extent, Fourcc};
 use smallvec::SmallVec;
 
 use crate::core::commands::OneTimeCommands;
+use crate::core::device_core::DeviceCore;
 use crate::image::Image;
 use crate::physical_device::format::plane_aspect;
 
@@ -59,41 +60,88 @@ pub(crate) fn damaged_bytes(format: Fourcc, extent: Extent, damage: &Damage) -> 
         .sum()
 }
 
-/// Records a copy of all of `from` to `to`, like [`record_damage`].
-pub(crate) fn record(device: &ash::Device, commands: &OneTimeCommands, from: &Image, to: &Image) {
-    record_damage(device, commands, from, to, &Damage::whole());
+/// Why one image cannot be copied to another.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotCopyable {
+    #[error("the images belong to another device")]
+    ForeignImage,
+    #[error("the source is {from:?} and the target {to:?}")]
+    Unlike {
+        from: (Fourcc, Extent),
+        to: (Fourcc, Extent),
+    },
+    #[error("the source is the target")]
+    SameImage,
+    #[error("the source or the target was created without the usage for copies")]
+    Usage,
 }
 
-/// Records a copy of the damaged parts of `from` to `to`, two images of the same format and extent.
-/// Acquires both from the foreign queue family and releases them afterwards.
-pub(crate) fn record_damage(
-    device: &ash::Device,
-    commands: &OneTimeCommands,
-    from: &Image,
-    to: &Image,
-    damage: &Damage,
-) {
-    let regions = regions(from.format(), from.extent(), damage);
-    // VUID-vkCmdCopyImage-regionCount-arraylength
-    if regions.is_empty() {
-        return;
+/// Two images of which the first can be copied to the second.
+pub(crate) struct CopyPair<'a> {
+    from: &'a Image,
+    to: &'a Image,
+}
+
+impl<'a> CopyPair<'a> {
+    pub(crate) fn new(
+        core: &DeviceCore,
+        from: &'a Image,
+        to: &'a Image,
+    ) -> Result<Self, NotCopyable> {
+        let is_foreign = |image: &Image| !std::ptr::eq(&*image.inner.core, core);
+        let image = |image: &Image| (image.format(), image.extent());
+        if is_foreign(from) || is_foreign(to) {
+            return Err(NotCopyable::ForeignImage);
+        }
+        if image(from) != image(to) {
+            return Err(NotCopyable::Unlike {
+                from: image(from),
+                to: image(to),
+            });
+        }
+        if from.raw() == to.raw() {
+            return Err(NotCopyable::SameImage);
+        }
+        let usable = from.usage().contains(vk::ImageUsageFlags::TRANSFER_SRC)
+            && to.usage().contains(vk::ImageUsageFlags::TRANSFER_DST);
+        if !usable {
+            return Err(NotCopyable::Usage);
+        }
+        Ok(Self { from, to })
     }
-    let (read, write) = (
-        vk::AccessFlags2::TRANSFER_READ,
-        vk::AccessFlags2::TRANSFER_WRITE,
-    );
-    commands.image_barriers(&[from.acquire(COPY, read), to.acquire(COPY, write)]);
-    // SAFETY: the command buffer is recording; both images are of this device, have the same format
-    // and extent, and are in layout GENERAL after the barriers; the regions are inside both.
-    unsafe {
-        device.cmd_copy_image(
-            commands.raw(),
-            from.raw(),
-            vk::ImageLayout::GENERAL,
-            to.raw(),
-            vk::ImageLayout::GENERAL,
-            &regions,
+
+    /// Records a copy of the whole image, like [`record_damage`](Self::record_damage).
+    pub(crate) fn record(&self, commands: &OneTimeCommands) {
+        self.record_damage(commands, &Damage::whole());
+    }
+
+    /// Records a copy of the damaged parts. Acquires both images from the foreign queue family and
+    /// releases them afterwards.
+    pub(crate) fn record_damage(&self, commands: &OneTimeCommands, damage: &Damage) {
+        let Self { from, to } = self;
+        let regions = regions(from.format(), from.extent(), damage);
+        // VUID-vkCmdCopyImage-regionCount-arraylength
+        if regions.is_empty() {
+            return;
+        }
+        let (read, write) = (
+            vk::AccessFlags2::TRANSFER_READ,
+            vk::AccessFlags2::TRANSFER_WRITE,
         );
+        commands.image_barriers(&[from.acquire(COPY, read), to.acquire(COPY, write)]);
+        // SAFETY: the command buffer is recording and of the images' device. `new` has checked that the
+        // two images differ, have the same format and extent, and can be copied; the regions are
+        // inside them, and both are in layout GENERAL after the barriers.
+        unsafe {
+            from.inner.core.raw.cmd_copy_image(
+                commands.raw(),
+                from.raw(),
+                vk::ImageLayout::GENERAL,
+                to.raw(),
+                vk::ImageLayout::GENERAL,
+                &regions,
+            );
+        }
+        commands.image_barriers(&[from.release(COPY, read), to.release(COPY, write)]);
     }
-    commands.image_barriers(&[from.release(COPY, read), to.release(COPY, write)]);
 }

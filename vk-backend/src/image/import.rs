@@ -74,7 +74,14 @@ impl DeviceCore {
                     missing,
                 })?;
         }
-        let format = dmabuf.format();
+        let (format, extent) = (dmabuf.format(), dmabuf.extent());
+        if (format, extent) != (desc.format, desc.extent) {
+            return Err(LayoutError::DescMismatch {
+                asked: (desc.format, desc.extent),
+                given: (format, extent),
+            }
+            .into());
+        }
         let layout = dmabuf.layout();
         let unsupported = || ImportError::UnsupportedFormat {
             importer: importer(),

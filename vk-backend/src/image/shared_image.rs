@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ash::vk;
-use dmashare::{Modifier, PlaneLayout};
+use dmashare::{BufferDesc, Modifier, PlaneLayout};
 use smallvec::SmallVec;
 
 use crate::core::barrier::WHOLE_IMAGE;
@@ -151,6 +151,17 @@ impl SharedImage {
                 .get_image_memory_requirements2(&info, &mut requirements);
         }
         requirements.memory_requirements
+    }
+
+    /// Whether the image can be used as `desc` says. The exporter may have created it for more.
+    pub(crate) fn serves(&self, desc: &BufferDesc) -> bool {
+        ImagePlan::new(desc).is_some_and(|wanted| {
+            let plan = &self.plan;
+            let mut views = wanted.view_formats.iter();
+            (plan.fourcc, plan.extent) == (wanted.fourcc, wanted.extent)
+                && plan.usage.contains(wanted.usage)
+                && views.all(|format| plan.view_formats.contains(format))
+        })
     }
 
     /// Memory for this image is dedicated to this.
