@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dmashare::host::DmaHeap;
-use dmashare::{Access, Fence, FenceError, FenceStatus, Fourcc, SyncFile, Timeline, TimelineId};
+use dmashare::{Access, Fence, FenceError, FenceStatus, Fourcc, SyncFile, Timeline};
 use nix::errno::Errno;
 
 #[allow(dead_code, reason = "every test executable uses a part of it")]
@@ -17,7 +17,6 @@ use support::*;
 /// A producer whose work fails between a look at its fence and the wish for a sync_file of it.
 #[derive(Debug)]
 struct FailsWhenAsked {
-    id: TimelineId,
     asked: AtomicBool,
 }
 
@@ -31,10 +30,6 @@ impl FailsWhenAsked {
 }
 
 impl Timeline for FailsWhenAsked {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         "crashing renderer"
     }
@@ -70,7 +65,6 @@ fn a_writer_that_fails_while_its_fence_is_asked_for_does_not_fail_the_commit() {
     let (first, second) = (picture("first"), picture("second"));
     screen.show(screen.showing(&map(&first, &screen.card)));
     let crashing = Arc::new(FailsWhenAsked {
-        id: TimelineId::unique(),
         asked: AtomicBool::new(false),
     });
     let fence = Fence::Point {

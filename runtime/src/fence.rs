@@ -17,7 +17,6 @@ use std::any::Any;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -27,24 +26,12 @@ use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
 
-/// Identity of a timeline, unique in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TimelineId(u64);
-
-impl TimelineId {
-    /// Returns an identity that no other timeline has.
-    pub fn unique() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 /// A counter that only increases. Point `n` has signalled when the counter has reached `n`. Examples are
 /// a Vulkan timeline semaphore, a display's count of flips, and a counter in software.
+///
+/// A timeline is identified by its address: two fences are on the same timeline if they hold the same
+/// [`Arc`].
 pub trait Timeline: Send + Sync + fmt::Debug {
-    /// Identity of the timeline.
-    fn id(&self) -> TimelineId;
-
     /// Name of the producer, for reports: "Vulkan llvmpipe", "display Virtual-1".
     fn producer(&self) -> &str;
 
@@ -74,7 +61,7 @@ pub trait Timeline: Send + Sync + fmt::Debug {
         self.export_sync_file(point).map(SyncFile::into_fd)
     }
 
-    /// For downcasting, by which a backend recognises its own timelines.
+    /// Returns `self`, for [`Fence::point_on`], by which a backend recognises its own timelines.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -175,6 +162,16 @@ impl Fence {
         Ok(())
     }
 
+    /// The timeline and the point, if the fence is a point on a `T`. A timeline that wraps a `T` is none,
+    /// even if its [`as_any`](Timeline::as_any) returns the `T`: its points may mean something else.
+    pub fn point_on<T: Timeline + 'static>(&self) -> Option<(&T, u64)> {
+        let Self::Point { timeline, point } = self else {
+            return None;
+        };
+        let found = timeline.as_any().downcast_ref::<T>()?;
+        std::ptr::addr_eq(found, Arc::as_ptr(timeline)).then_some((found, *point))
+    }
+
     /// Whether both are the same point or the same sync_file.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.supersedes(other) && other.supersedes(self)
@@ -190,11 +187,16 @@ impl Fence {
                     timeline: other_timeline,
                     point: other_point,
                 },
-            ) => timeline.id() == other_timeline.id() && point >= other_point,
+            ) => is_same_object(timeline, other_timeline) && point >= other_point,
             (Self::SyncFile(file), Self::SyncFile(other)) => Arc::ptr_eq(file, other),
             _ => false,
         }
     }
+}
+
+/// Whether both are the same timeline. Their vtables may differ, so only the addresses count.
+fn is_same_object(timeline: &Arc<dyn Timeline>, other: &Arc<dyn Timeline>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(timeline), Arc::as_ptr(other))
 }
 
 /// Makes an eventfd, which is readable if `value` is not 0.

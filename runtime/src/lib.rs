@@ -280,7 +280,7 @@ pub use fence::status::FenceStatus;
 pub use fence::sync_file::SyncFile;
 pub use fence::sync_file_info::{SyncFileFence, SyncFileInfo};
 pub use fence::usage::FenceUsage;
-pub use fence::{Fence, Timeline, TimelineId};
+pub use fence::{Fence, Timeline};
 pub use ids::AttachmentId;
 pub use image::buffer_desc::{
     AlphaMode, BufferDesc, ChromaSiting, Color, ColorRange, MatrixCoefficients, Primaries,

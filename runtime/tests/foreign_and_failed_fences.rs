@@ -94,15 +94,10 @@ fn a_fence_from_outside_is_waited_for() {
 /// A producer whose end takes the buffer's reservation, as an application's destructor may.
 #[derive(Debug)]
 struct Owner {
-    id: dmashare::TimelineId,
     buffer: SharedBuffer,
 }
 
 impl dmashare::Timeline for Owner {
-    fn id(&self) -> dmashare::TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         "owner"
     }
@@ -138,7 +133,6 @@ fn i16_a_producers_end_runs_when_nothing_is_locked() {
     let (buffer, attachment, _) = attached("last fence");
     let mapping = attachment.map().unwrap();
     let owner = Owner {
-        id: dmashare::TimelineId::unique(),
         buffer: buffer.clone(),
     };
     let fence = dmashare::Fence::Point {

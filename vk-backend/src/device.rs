@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ash::vk;
-use dmashare::{Fence, FenceSet, FenceStatus, RetireQueue, SubmitError};
+use dmashare::{FenceSet, FenceStatus, RetireQueue, SubmitError};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::core::commands::CommandCache;
@@ -212,13 +212,12 @@ impl Shared {
     /// `deadline` for other timelines of the same `VkDevice`; this one has already finished.
     fn neighbours_let_go(&self, after: &FenceSet, deadline: Instant) -> bool {
         after.iter().all(|fence| {
-            if let Fence::Point { timeline, point } = fence
-                && let Some(timeline) = timeline.as_any().downcast_ref::<QueueTimeline>()
+            if let Some((timeline, point)) = fence.point_on::<QueueTimeline>()
                 && !std::ptr::eq(timeline, &*self.timeline)
                 && timeline.core().raw.handle() == self.core.raw.handle()
             {
                 let left = deadline.saturating_duration_since(Instant::now());
-                return timeline.lets_go(*point, left);
+                return timeline.lets_go(point, left);
             }
             true
         })

@@ -203,6 +203,7 @@ impl Operation for FenceConvert {
         let device = self.vulkan.device();
         // SAFETY: the submission holds the queue; the semaphores are of this device.
         unsafe { device.queue_submit2(submission.queue(), &submit, vk::Fence::null()) }?;
-        Ok(submission.commit().wait(PATIENCE)?)
+        // SAFETY: the work was submitted just now, with the signals; the submission has no waits.
+        Ok(unsafe { submission.commit() }.wait(PATIENCE)?)
     }
 }

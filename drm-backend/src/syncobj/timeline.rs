@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dmashare::{Fence, FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
+use dmashare::{Fence, FenceError, FenceStatus, SyncFile, Timeline};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::error::SyncobjError;
@@ -26,7 +26,6 @@ pub struct SyncobjTimeline {
 
 #[derive(Debug)]
 struct Shared {
-    id: TimelineId,
     producer: String,
     syncobj: Syncobj,
     /// The highest point that was observed as signalled. The value of a timeline decreases only when
@@ -50,7 +49,6 @@ impl SyncobjTimeline {
     pub fn new(syncobj: Syncobj, producer: impl Into<String>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                id: TimelineId::unique(),
                 producer: producer.into(),
                 syncobj,
                 reached: AtomicU64::new(0),
@@ -106,10 +104,6 @@ impl Shared {
 }
 
 impl Timeline for Shared {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         &self.producer
     }

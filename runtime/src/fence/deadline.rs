@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, Timeline, TimelineId};
+use crate::fence::{Fence, Timeline};
 
 /// The only point of the timeline.
 const POINT: u64 = 1;
@@ -25,7 +25,6 @@ const EXPIRED: u8 = 2;
 /// signalled by then. Once signalled or expired it does not change, like a fence of the kernel.
 #[derive(Debug)]
 struct DeadlineFence {
-    id: TimelineId,
     fence: Fence,
     deadline: Instant,
     outcome: AtomicU8,
@@ -48,7 +47,6 @@ impl Fence {
         let century = Duration::from_secs(3_155_760_000);
         Self::Point {
             timeline: Arc::new(DeadlineFence {
-                id: TimelineId::unique(),
                 fence: self.clone(),
                 deadline: now + time.min(century),
                 outcome: AtomicU8::new(OPEN),
@@ -78,10 +76,6 @@ impl DeadlineFence {
 }
 
 impl Timeline for DeadlineFence {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         self.fence.producer()
     }

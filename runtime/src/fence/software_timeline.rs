@@ -11,7 +11,7 @@ use nix::sys::eventfd::EventFd;
 use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, Timeline, TimelineId, eventfd};
+use crate::fence::{Fence, Timeline, eventfd};
 use crate::locks::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 #[derive(Debug)]
@@ -27,7 +27,6 @@ struct State {
 
 #[derive(Debug)]
 struct Shared {
-    id: TimelineId,
     producer: String,
     /// A copy of `signalled` that can be read without the lock.
     reached: AtomicU64,
@@ -51,7 +50,6 @@ impl SoftwareTimeline {
     pub fn new(producer: impl Into<String>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                id: TimelineId::unique(),
                 producer: producer.into(),
                 reached: AtomicU64::new(0),
                 state: Mutex::new(State {
@@ -123,10 +121,6 @@ impl Shared {
 }
 
 impl Timeline for Shared {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         &self.producer
     }

@@ -14,7 +14,7 @@ use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::sys;
 
-/// A descriptor that was checked to be a sync_file. It becomes readable (poll) when its fences have
+/// The descriptor of a sync_file. It becomes readable (poll) when its fences have
 /// signalled, and stays readable. An event loop or an async runtime can wait for it through [`AsFd`], as
 /// for a socket.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct SyncFile {
     fd: OwnedFd,
     /// Whether it was seen signalled. That is permanent, so the kernel is not queried again.
     signalled: AtomicBool,
+    /// Whether the kernel has once answered that it is a sync_file.
+    checked: AtomicBool,
 }
 
 impl SyncFile {
@@ -47,17 +49,35 @@ impl SyncFile {
     }
 
     /// Takes ownership of `fd`, which an ioctl has just returned as a sync_file, such as `OUT_FENCE_PTR`
-    /// of a display. It is not checked, so this cannot fail after the work was submitted. Use
-    /// [`SyncFile::new`] for a descriptor from elsewhere.
+    /// of a display. It is not checked here, so this cannot fail after the work was submitted, but before
+    /// a driver gets it that would not check it ([`check`](Self::check)). Use [`SyncFile::new`] for a
+    /// descriptor from elsewhere.
     pub fn from_kernel(fd: OwnedFd) -> Self {
         Self {
             fd,
             signalled: AtomicBool::new(false),
+            checked: AtomicBool::new(false),
         }
     }
 
+    /// Checks that the descriptor is a sync_file, unless the kernel has confirmed that before. Vulkan
+    /// drivers do not check it: one of them waits for ever for a pipe.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn check(&self) -> Result<(), SyncFileError> {
+        if !self.checked.load(Ordering::Relaxed) {
+            self.raw_info()?;
+        }
+        Ok(())
+    }
+
     fn raw_info(&self) -> Result<sys::sync_file::FileInfo, SyncFileError> {
-        sys::sync_file::info(self.fd.as_fd()).map_err(|source| match source.raw_os_error() {
+        let info = sys::sync_file::info(self.fd.as_fd());
+        if info.is_ok() {
+            self.checked.store(true, Ordering::Relaxed);
+        }
+        info.map_err(|source| match source.raw_os_error() {
             // Files without ioctls return ENOTTY. Some device files return EINVAL or EPERM for ioctls
             // that they do not know.
             Some(nix::libc::ENOTTY | nix::libc::EINVAL | nix::libc::EPERM) => {
@@ -168,6 +188,7 @@ impl SyncFile {
         Ok(Self {
             fd,
             signalled: AtomicBool::new(self.signalled.load(Ordering::Relaxed)),
+            checked: AtomicBool::new(self.checked.load(Ordering::Relaxed)),
         })
     }
 

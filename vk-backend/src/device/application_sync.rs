@@ -103,6 +103,7 @@ impl Device {
     /// - [`FenceError::NoSyncFile`]: the fence has no sync_file, or the device cannot import one.
     /// - [`FenceError::Failed`]: the fence has ended in an error, which Vulkan would take for a
     ///   signal.
+    /// - [`FenceError::SyncFile`]: its descriptor is not a sync_file.
     /// - [`FenceError::Device`]: the command failed.
     /// - The other errors of [`Fence::export_sync_file`].
     pub unsafe fn import_into_semaphore(
@@ -121,7 +122,7 @@ impl Device {
             .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD)
             .fd(raw(fd.as_ref()));
         // SAFETY: the caller vouches for the semaphore; the descriptor is -1 or that of a
-        // sync_file, checked when `SyncFile` was made.
+        // sync_file, checked by `sync_fd`.
         let result = unsafe { functions.import_semaphore_fd(&info) };
         self.given("vkImportSemaphoreFdKHR", result, fd)
     }
@@ -186,7 +187,10 @@ fn sync_fd(fence: &Fence) -> Result<Option<OwnedFd>, FenceError> {
         return Ok(None);
     }
     match fence.export_sync_file() {
-        Ok(file) => Ok(Some(file.into_fd())),
+        Ok(file) => {
+            file.check()?;
+            Ok(Some(file.into_fd()))
+        }
         // It has signalled in the meantime.
         Err(FenceError::NoSyncFile { .. }) if over()? => Ok(None),
         Err(error) => Err(error),

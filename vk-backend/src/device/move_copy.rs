@@ -72,7 +72,7 @@ fn resolve(
     // Those that most likely cannot be converted come first, so that no other conversion is wasted.
     unresolved.sort_by_key(|fence| match fence.fence() {
         Fence::SyncFile(_) => 2,
-        Fence::Point { timeline, .. } if timeline.as_any().is::<QueueTimeline>() => 1,
+        fence if fence.point_on::<QueueTimeline>().is_some() => 1,
         _ => 0,
     });
     let mut resolved = SmallVec::new();

@@ -211,16 +211,25 @@ impl Submission {
     }
 
     /// Commits after the work was submitted with [`waits`](Self::waits) and
-    /// [`signals`](Self::signals): adds its fence to every buffer's reservation, and unlocks them
-    /// and the queue. The fence signals with the work, so committing work that was not submitted
-    /// leaves the buffers' other users waiting until this device submits something else. If the
-    /// submit failed, drop the submission instead, and call
-    /// [`Device::mark_lost`](crate::Device::mark_lost) if the result was `ERROR_DEVICE_LOST`.
+    /// [`signals`](Self::signals): adds its fence, which signals with the work, to every buffer's
+    /// reservation, and unlocks them and the queue. If the submit failed, drop the submission instead,
+    /// and call [`Device::mark_lost`](crate::Device::mark_lost) if the result was
+    /// `ERROR_DEVICE_LOST`.
     ///
     /// For buffers with foreign holders ([`SyncMode::Implicit`](dmashare::SyncMode::Implicit)), the
     /// fence is also added to the dma-buf, as a sync_file. Some drivers create one only when the
     /// work is done: then this call takes that long, with nothing locked.
-    pub fn commit(self) -> Fence {
+    ///
+    /// # Safety
+    /// The work was submitted to [`queue`](Self::queue) by `vkQueueSubmit2`, which succeeded: all
+    /// [`waits`](Self::waits) in its first batch, all [`signals`](Self::signals) in its last. Otherwise the
+    /// fence never signals, and its sync_file would be made of a semaphore without a signal operation
+    /// (VUID-VkSemaphoreGetFdInfoKHR-handleType-03254).
+    pub unsafe fn commit(self) -> Fence {
+        self.commit_submitted()
+    }
+
+    fn commit_submitted(self) -> Fence {
         self.timeline.submitted(self.point);
         // Before any other thread can get the fence.
         if let Some(export) = self.export {
@@ -252,7 +261,7 @@ impl Submission {
             .command_buffer_infos(commands)
             .signal_semaphore_infos(&self.signals);
         self.timeline.queue_submit(&self.queue, &submit)?;
-        Ok(self.commit())
+        Ok(self.commit_submitted())
     }
 }
 

@@ -140,6 +140,13 @@ impl DeviceMemory {
         // SAFETY: the memory was allocated for export with this handle type.
         let result = unsafe { functions.get_memory_fd(&info) };
         let fd = self.core.check("vkGetMemoryFdKHR", result)?;
+        if fd < 0 {
+            // lavapipe succeeds without a descriptor if the process has none left.
+            return Err(Failure {
+                operation: "vkGetMemoryFdKHR",
+                source: vk::Result::ERROR_TOO_MANY_OBJECTS,
+            });
+        }
         // SAFETY: the driver has just created the descriptor and gives it to the caller.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }

@@ -132,6 +132,11 @@ impl DeviceCore {
                 offered: PhysicalDevice::modifier_values(supports),
             })?;
         let planes = exported_planes::reported(&image, support.plane_count);
+        let planes = planes.ok_or_else(|| ExportError::Device {
+            exporter: self.name.clone(),
+            operation: "vkGetImageSubresourceLayout",
+            source: "the driver reports no valid stride".into(),
+        })?;
         match exported_planes::overlap(plan, &planes) {
             None => Ok((image, planes)),
             Some(_) if image.modifier.is_linear() => {

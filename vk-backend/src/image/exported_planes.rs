@@ -11,17 +11,17 @@ use crate::physical_device::image_plan::ImagePlan;
 /// requirement is known.
 const STRIDE_ALIGNMENT: u64 = 256;
 
-/// The planes as reported by the driver.
-pub(crate) fn reported(image: &SharedImage, count: u32) -> SmallVec<[PlaneLayout; 4]> {
+/// The planes as reported by the driver; `None` if a stride is 0 or exceeds 4 GiB.
+pub(crate) fn reported(image: &SharedImage, count: u32) -> Option<SmallVec<[PlaneLayout; 4]>> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(4);
     let planes = (0..count).map(|plane| {
         let layout = image.memory_plane(plane);
-        PlaneLayout {
+        let stride = u32::try_from(layout.row_pitch).ok();
+        Some(PlaneLayout {
             memory: 0,
             offset: layout.offset,
-            // A stride above 4 GiB fits no image; 0 is refused as too small.
-            stride: u32::try_from(layout.row_pitch).unwrap_or(0),
-        }
+            stride: stride.filter(|stride| *stride > 0)?,
+        })
     });
     planes.collect()
 }

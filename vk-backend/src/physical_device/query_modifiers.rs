@@ -12,6 +12,9 @@ use crate::physical_device::format::fourccs;
 use crate::physical_device::image_plan::ImagePlan;
 use crate::physical_device::modifier_support::{MOST_ANSWERS, ModifierSupport, Question};
 
+/// How many modifiers of a format are looked at.
+const MOST_MODIFIERS: usize = 4096;
+
 /// One answer of `vkGetPhysicalDeviceImageFormatProperties2`.
 struct Answer {
     features: vk::ExternalMemoryFeatureFlags,
@@ -76,7 +79,9 @@ impl PhysicalDevice {
         unsafe {
             functions.get_physical_device_format_properties2(self.raw(), format, &mut properties);
         }
+        // No driver has that many; an absurd answer costs no memory.
         let count = usize::try_from(list.drm_format_modifier_count).unwrap_or(0);
+        let count = count.min(MOST_MODIFIERS);
         let mut modifiers = vec![vk::DrmFormatModifierPropertiesEXT::default(); count];
         let mut list = vk::DrmFormatModifierPropertiesListEXT::default()
             .drm_format_modifier_properties(&mut modifiers);

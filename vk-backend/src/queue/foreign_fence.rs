@@ -42,6 +42,10 @@ impl Unresolved {
     ) -> Result<Option<Resolved>, SubmitError> {
         let imported = match &self.fence {
             Fence::SyncFile(file) => pool.import(file),
+            // The driver of another device of this library has made it.
+            fence if fence.point_on::<QueueTimeline>().is_some() => fence
+                .export_sync_file()
+                .and_then(|file| pool.import_checked(&file)),
             fence => fence.export_sync_file().and_then(|file| pool.import(&file)),
         };
         match imported {
@@ -117,11 +121,12 @@ impl<'a> Waits<'a> {
                 .into()),
             };
         }
-        if let Fence::Point { timeline, point } = fence
-            && let Some(timeline) = timeline.as_any().downcast_ref::<QueueTimeline>()
+        // A point that was not submitted may never be reached: only its owner could wait for it.
+        if let Some((timeline, point)) = fence.point_on::<QueueTimeline>()
+            && point <= timeline.last_submitted()
         {
             if std::ptr::eq(timeline, self.timeline) {
-                self.own_point = self.own_point.max(*point);
+                self.own_point = self.own_point.max(point);
                 return Ok(());
             }
             if timeline.core().raw.handle() == self.timeline.core().raw.handle() {
@@ -177,10 +182,8 @@ impl<'a> Waits<'a> {
             infos.push(self.timeline.submit_info(self.own_point));
         }
         for fence in self.neighbours {
-            if let Fence::Point { timeline, point } = &fence
-                && let Some(timeline) = timeline.as_any().downcast_ref::<QueueTimeline>()
-            {
-                infos.push(timeline.submit_info(*point));
+            if let Some((timeline, point)) = fence.point_on::<QueueTimeline>() {
+                infos.push(timeline.submit_info(point));
             }
             self.timeline.pool().hold(point, Held::Fence(fence));
         }

@@ -103,6 +103,15 @@ impl SemaphorePool {
         self: &Arc<Self>,
         file: &SyncFile,
     ) -> Result<ImportedSemaphore, FenceError> {
+        file.check()?;
+        self.import_checked(file)
+    }
+
+    /// The same for a file that is known to be a sync_file.
+    pub(crate) fn import_checked(
+        self: &Arc<Self>,
+        file: &SyncFile,
+    ) -> Result<ImportedSemaphore, FenceError> {
         let (true, Some(functions)) = (self.core.sync_fd.import, &self.core.functions.semaphore_fd)
         else {
             return Err(FenceError::NoSyncFile {
@@ -124,7 +133,7 @@ impl SemaphorePool {
             .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD)
             .fd(fd.as_fd().as_raw_fd());
         // SAFETY: no pending work uses the semaphore: it is new, or its last work is over. The
-        // descriptor is a sync_file, checked when `SyncFile` was made.
+        // descriptor is a sync_file, as the caller has checked.
         let result = unsafe { functions.import_semaphore_fd(&info) };
         self.core
             .check("vkImportSemaphoreFdKHR", result)

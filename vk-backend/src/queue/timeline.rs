@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ash::vk;
-use dmashare::{Fence, FenceError, FenceStatus, MappingUse, Submission, SubmitError, TimelineId};
+use dmashare::{Fence, FenceError, FenceStatus, MappingUse, Submission, SubmitError};
 use nix::errno::Errno;
 
 use crate::core::device_core::DeviceCore;
@@ -29,7 +29,6 @@ const WAIT_SLICE: Duration = Duration::from_millis(200);
 /// only with the queue locked, and the lock is held until the work is submitted or given up. A
 /// point that was given up is never reused: a later one passes it.
 pub(crate) struct QueueTimeline {
-    pub(super) id: TimelineId,
     core: Arc<DeviceCore>,
     semaphore: vk::Semaphore,
     pool: Arc<SemaphorePool>,
@@ -53,7 +52,6 @@ impl QueueTimeline {
         let result = unsafe { core.raw.create_semaphore(&info, None) };
         let semaphore = core.check("vkCreateSemaphore", result)?;
         Ok(Self {
-            id: TimelineId::unique(),
             pool: Arc::new(SemaphorePool::new(core.clone())),
             core,
             semaphore,

@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use ash::vk;
-use dmashare::{FenceError, FenceStatus, SyncFile, Timeline, TimelineId};
+use dmashare::{FenceError, FenceStatus, SyncFile, Timeline};
 
 use crate::queue::semaphore_pool::Held;
 use crate::queue::submit_failure::SubmitFailure;
@@ -70,10 +70,6 @@ impl QueueTimeline {
 }
 
 impl Timeline for QueueTimeline {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         &self.core().name
     }

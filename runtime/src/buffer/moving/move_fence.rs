@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, Timeline, TimelineId};
+use crate::fence::{Fence, Timeline};
 use crate::locks::{Condvar, Mutex, lock};
 
 /// How long a consumer that needs a sync_file waits for the moving thread to submit the copy.
@@ -33,7 +33,6 @@ enum State {
 /// own fence, which it forwards to.
 #[derive(Debug)]
 pub(crate) struct MoveFence {
-    id: TimelineId,
     producer: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -45,7 +44,6 @@ const POINT: u64 = 1;
 impl MoveFence {
     pub(crate) fn new(producer: String) -> Arc<Self> {
         Arc::new(Self {
-            id: TimelineId::unique(),
             producer,
             state: Mutex::new(State::Submitting),
             changed: Condvar::new(),
@@ -98,18 +96,11 @@ impl MoveFence {
 /// Whether a fence belongs to a move whose copy was not done. A caller that waits for the buffer
 /// rather than for this move reads the buffer's reservation again.
 pub(crate) fn was_undone(fence: &Fence) -> bool {
-    let Fence::Point { timeline, .. } = fence else {
-        return false;
-    };
-    let own = timeline.as_any().downcast_ref::<MoveFence>();
-    own.is_some_and(|own| matches!(*lock(&own.state), State::Failed(_)))
+    let own = fence.point_on::<MoveFence>();
+    own.is_some_and(|(own, _)| matches!(*lock(&own.state), State::Failed(_)))
 }
 
 impl Timeline for MoveFence {
-    fn id(&self) -> TimelineId {
-        self.id
-    }
-
     fn producer(&self) -> &str {
         &self.producer
     }
