@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             // Ground: numbers, locks, the kernel.
             "access",
             "box_error",
+            "caught_panic",
             "sys",
             "clock",
             "ids",

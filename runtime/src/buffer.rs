@@ -33,7 +33,7 @@ use crate::fence::usage::FenceUsage;
 use crate::ids::{AttachmentId, BufferKey};
 use crate::image::buffer_desc::BufferDesc;
 use crate::locks::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, lock};
-use crate::memory::backing::{Backing, Claim, Generation};
+use crate::memory::backing::{Backing, Generation};
 use crate::memory::dynamic_exporter::DynamicExporter;
 use crate::memory::export_error::ExportError;
 use crate::memory::exporter::Exporter;
@@ -47,17 +47,17 @@ pub(crate) struct BufferInner {
     exporter: Option<Arc<dyn Exporter>>,
     pub(crate) dynamic: Option<Arc<dyn DynamicExporter>>,
     reservation: Reservation,
-    /// Generation of the backing, for a thread that holds the reservation and not the state.
+    /// Generation of the backing, for threads that hold the reservation but not the lock of the state.
     generation: AtomicU64,
     pub(crate) foreign: ForeignHolders,
-    /// The residency moved the buffer out of the way and wants it back when it is used.
+    /// Whether the residency has evicted the buffer, to move it back when it is next used.
     pub(crate) displaced: AtomicBool,
     pub(crate) last_use: LastUse,
     /// The residency that the buffer was created in, if any.
     keeper: Option<Arc<dyn Keeper>>,
-    /// The copies that want to know what changes.
+    /// The shadows that are kept fresh, which collect the damage of each write.
     pub(crate) content: ContentWatch,
-    /// The number of the attachment that keeps a shadow fresh; 0 of other buffers.
+    /// If this buffer is a shadow, the number of the attachment that keeps it fresh; otherwise 0.
     only_writer: AtomicU64,
     pub(crate) moves: AtomicU32,
     pub(crate) refusals: AtomicU32,
@@ -111,15 +111,15 @@ impl BufferInner {
         &self.desc
     }
 
-    /// Of a shadow: the attachment that alone may write it.
+    /// If this buffer is a shadow, the only attachment that may write to it.
     pub(crate) fn only_writer(&self) -> Option<AttachmentId> {
         AttachmentId::from_number(self.only_writer.load(Ordering::Acquire))
     }
 
-    /// Lets only this attachment write from now on. The first call counts.
+    /// Lets only this attachment write from now on. Only the first call has an effect.
     pub(crate) fn restrict_writes(&self, writer: AttachmentId) {
         let (new, order) = (writer.as_number(), Ordering::AcqRel);
-        // A later call finds another number there.
+        // A later call finds a number other than 0, and changes nothing.
         let _ = (self.only_writer).compare_exchange(0, new, order, Ordering::Acquire);
     }
 
@@ -147,7 +147,7 @@ impl BufferInner {
         Generation::from_u64(self.generation.load(Ordering::Acquire))
     }
 
-    /// Replaces the backing and returns the old one. The reservation is locked.
+    /// Replaces the backing and returns the old one. The caller must hold the reservation.
     pub(crate) fn replace_backing(&self, state: &mut State, backing: Backing) -> Backing {
         self.generation
             .store(backing.generation().as_u64(), Ordering::Release);
@@ -158,14 +158,9 @@ impl BufferInner {
         self.state().backing.clone()
     }
 
-    /// The backing for an importer that is about to make its object of it. The memory is not given to
-    /// another buffer while the claim lasts.
-    pub(crate) fn claim(&self) -> Claim {
-        self.state().backing.claim()
-    }
-
-    /// Lets the exporter do what it has put off until the memory is used. Everyone who gets a mapping
-    /// or descriptors has come by here, so no use misses the fence.
+    /// Lets the exporter do the work that it has deferred until the memory is first used, and adds that
+    /// work's fence, if any, to the reservation. Every path that hands out a mapping or descriptors calls
+    /// this first, so no use misses the fence.
     pub(crate) fn prepare(&self, backing: &Backing) -> Result<(), Box<ExportError>> {
         let Some(exporter) = &self.exporter else {
             return Ok(());
@@ -236,7 +231,8 @@ pub(crate) fn unregister(key: BufferKey) {
 
 /// All buffers, in the order of creation.
 pub(crate) fn all_buffers() -> Vec<Arc<BufferInner>> {
-    // These may become the last references: none is dropped while the list is locked.
+    // Any of these may become the last reference to its buffer. None may be dropped while the list is
+    // locked, because dropping a buffer locks the list too.
     let all: Vec<_> = buffers().values().filter_map(Weak::upgrade).collect();
     all
 }

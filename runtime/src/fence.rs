@@ -22,6 +22,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::caught_panic::{caught, discard};
 use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
@@ -35,7 +36,8 @@ pub trait Timeline: Send + Sync + fmt::Debug {
     /// Name of the producer, for reports: "Vulkan llvmpipe", "display Virtual-1".
     fn producer(&self) -> &str;
 
-    /// Whether `point` has signalled. Must not block.
+    /// Whether `point` has signalled. Must not block. Called from many places, some of which hold a
+    /// reservation: whatever would wait there gives a `WouldDeadlock` error.
     fn status(&self, point: u64) -> FenceStatus;
 
     /// Waits until `point` has signalled, for at most `timeout`.
@@ -81,10 +83,16 @@ pub enum Fence {
 }
 
 impl Fence {
-    /// Whether the fence has signalled. Does not block.
+    /// Whether the fence has signalled. Does not block. A fence whose timeline panics has failed
+    /// (`ENOTRECOVERABLE`).
     pub fn status(&self) -> FenceStatus {
         match self {
-            Self::Point { timeline, point } => timeline.status(*point),
+            Self::Point { timeline, point } => {
+                caught(|| timeline.status(*point)).unwrap_or_else(|payload| {
+                    discard(payload);
+                    FenceStatus::Failed(Errno::ENOTRECOVERABLE)
+                })
+            }
             Self::SyncFile(file) => file.status().unwrap_or_else(|error| {
                 tracing::error!(%error, "a sync_file cannot be read");
                 FenceStatus::Failed(Errno::EIO)

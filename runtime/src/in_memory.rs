@@ -1,5 +1,5 @@
-//! An exporter without memory, to measure the cost of the contract itself with any number of buffers
-//! (feature `in-memory`).
+//! An exporter whose buffers have no real memory behind them, for measuring the cost of the contract
+//! itself with any number of buffers (feature `in-memory`).
 
 use std::fmt;
 use std::io;
@@ -26,25 +26,25 @@ use crate::memory::placement::{Placement, Placements};
 const NAME: &str = "in memory";
 
 struct Shared {
-    /// The file that stands for the memory of every buffer.
+    /// The file that stands in for the memory of every buffer.
     memory: DmaBufMemory,
     done: Fence,
     inode: AtomicU64,
 }
 
-/// An exporter whose buffers all share one file, which is not a dma-buf. There is nothing to import, and
-/// a move copies nothing; otherwise it behaves like a real exporter. Use it only to benchmark
-/// bookkeeping.
+/// An exporter whose buffers all share one file, which is not a dma-buf. The buffers cannot be imported
+/// by a device, and moving one copies nothing; otherwise the exporter behaves like a real one. Use it
+/// only to benchmark bookkeeping.
 #[derive(Clone)]
 pub struct InMemory {
     shared: Arc<Shared>,
 }
 
 impl InMemory {
-    /// Makes an exporter over a new memfd.
+    /// Creates an exporter backed by a new memfd.
     ///
     /// # Errors
-    /// The errors of memfd_create(2) and ftruncate(2).
+    /// Any error from memfd_create(2) or ftruncate(2).
     pub fn new() -> io::Result<Self> {
         let file = memfd_create(c"dmashare in memory", MFdFlags::MFD_CLOEXEC)?;
         ftruncate(&file, i64::MAX)?;

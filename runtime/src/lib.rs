@@ -230,6 +230,7 @@ mod access;
 mod attachment;
 mod box_error;
 mod buffer;
+mod caught_panic;
 mod clock;
 mod dmabuf;
 mod fence;

@@ -115,7 +115,7 @@ fn a_copy_that_waits_for_software_is_submitted_by_dispatch() {
     let refused = device.submission([mapping.read()]).map(drop);
     match refused {
         Err(SubmitError::NotReady { producer, .. }) => {
-            assert_eq!(producer, "move of 'software'");
+            assert_eq!(producer, "move of software");
         }
         other => panic!("{other:?}"),
     }

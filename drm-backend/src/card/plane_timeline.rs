@@ -1,9 +1,9 @@
-//! Tracks which buffers a plane shows or may still read, and when each is free.
+//! Tracks the buffers that a plane shows or that are still being read, and when each becomes free.
 //!
-//! A buffer is free when the flip event of a later commit has arrived and every writeback of the
-//! commits that showed the buffer has signalled. The flip event alone is not enough: drawing into a
-//! buffer at that point, while a writeback of it was pending, was observed to corrupt most of the
-//! captured pixels.
+//! A buffer is free once the flip event of the commit that replaced it has arrived (or that of a later
+//! commit), and every writeback that captured it has completed. The flip event alone is not enough: when
+//! a buffer was redrawn at that point with a writeback still pending, most of the captured pixels were
+//! corrupted.
 
 use std::collections::VecDeque;
 
@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 
 use crate::card::event::CommitId;
 
-/// One buffer on one plane, from the commit that shows it until the buffer is free. `M` keeps the
-/// buffer alive, like a mapping.
+/// One buffer on one plane, from the commit that shows it until the buffer is free. `M` is whatever
+/// keeps the buffer alive, such as a mapping.
 #[derive(Debug)]
 struct PlaneUse<M> {
     mapping: M,
@@ -21,18 +21,18 @@ struct PlaneUse<M> {
     point: u64,
     /// The commit that shows the buffer.
     shown_by: CommitId,
-    /// `shown_by` is on the screen.
+    /// Whether `shown_by` has reached the screen.
     on_screen: bool,
     /// The commit that replaces the buffer.
     replaced_by: Option<CommitId>,
-    /// `replaced_by` is on the screen.
+    /// Whether the plane no longer reads the buffer: `replaced_by` is on the screen, or the CRTC is off.
     ended: bool,
     /// Captures that may still read the buffer.
     captures: SmallVec<[u64; 2]>,
 }
 
-/// The buffers of one plane. Point `n` of the timeline is the `n`-th buffer that the plane shows.
-/// Points signal in order, so a buffer also waits for its predecessors, which were replaced earlier.
+/// The buffers of one plane. Point `n` of the timeline belongs to the `n`-th buffer that the plane shows.
+/// Points signal in order, so a buffer's fence also waits for all earlier buffers to be free.
 #[derive(Debug)]
 pub(crate) struct PlaneTimeline<M> {
     timeline: SoftwareTimeline,
@@ -63,13 +63,13 @@ impl<M> PlaneTimeline<M> {
         self.uses.iter().map(|used| &used.mapping)
     }
 
-    /// The fence that the next shown buffer gets.
+    /// The fence for the next buffer that the plane shows.
     pub(crate) fn next_fence(&self) -> Fence {
         self.timeline.fence(self.last_point + 1)
     }
 
-    /// Records that `commit` shows `mapping`. Its fence is the one that
-    /// [`next_fence`](Self::next_fence) returned. `flips` is the same as for [`hide`](Self::hide).
+    /// Records that `commit` shows `mapping`. The buffer's fence is the one that
+    /// [`next_fence`](Self::next_fence) returned. `flips` is as for [`hide`](Self::hide).
     pub(crate) fn show(
         &mut self,
         mapping: M,
@@ -117,8 +117,8 @@ impl<M> PlaneTimeline<M> {
         }
     }
 
-    /// Records that `commit` is on the screen of a CRTC, so that the buffers which it replaced there are
-    /// no longer read. Calls `appeared` for each buffer that appeared with it.
+    /// Records that `commit` is on the screen of a CRTC. The plane no longer reads the buffers that this or
+    /// an earlier commit replaced there. Calls `appeared` for each buffer that is newly on the screen.
     pub(crate) fn flipped(&mut self, crtc: usize, commit: CommitId, mut appeared: impl FnMut(&M)) {
         for used in self.uses.iter_mut().filter(|used| used.crtc == crtc) {
             if used.replaced_by.is_some_and(|by| by <= commit) {
@@ -225,14 +225,15 @@ mod tests {
         let fence = plane.next_fence();
         plane.show(1, 1, commit(1), FLIPS);
         plane.show(2, 1, commit(2), FLIPS);
-        // The next buffer is on another CRTC, whose events do not cover this one.
+        // Buffer 3 is on another CRTC, whose flip events do not release buffer 2.
         plane.show(3, 0, commit(3), off);
-        // The flip of the second commit may still come; points signal in order.
+        // Buffer 1 still waits for the flip of commit 2, and buffer 2 cannot signal before buffer 1.
         assert!(released(&mut plane).is_empty());
         assert_eq!(fence.status(), FenceStatus::Pending);
         plane.flipped(1, commit(2), |_| {});
         assert_eq!(released(&mut plane), [1, 2]);
-        // A buffer that was hidden before keeps waiting for its own event.
+        // A second `hide` changes nothing: the buffer still waits for the flip of the commit that hid it
+        // first.
         plane.hide(commit(4), FLIPS);
         plane.hide(commit(5), |_| false);
         assert!(released(&mut plane).is_empty());
@@ -270,8 +271,8 @@ mod tests {
     }
 
     proptest! {
-        /// In any order of events, a buffer's fence signals exactly when the rule in the module
-        /// documentation allows it.
+        /// Whatever the order of events, a buffer's fence signals exactly when the buffer and all earlier
+        /// ones are free by the rule in the module documentation.
         #[test]
         fn no_buffer_is_freed_early_and_none_is_kept(steps in proptest::collection::vec(step(), 0..60)) {
             let mut plane = PlaneTimeline::new("plane".to_owned());

@@ -33,8 +33,8 @@ pub type OutFences = SmallVec<[(OutputId, SyncFile); 2]>;
 pub(crate) enum Outcome {
     /// The kernel accepted the commit. `None` if there was nothing to do.
     Done(CommitId, Option<Unpublished>),
-    /// Fences in the buffers' reservations that the display would not wait for, with the buffers'
-    /// names.
+    /// The buffers' reservations hold pending fences that the display would not wait for. Each fence
+    /// comes with the name of its buffer.
     Uncovered(SmallVec<[(Fence, String); 4]>),
     /// The driver does not accept in-fences.
     RefusesInFences,
@@ -120,7 +120,7 @@ impl<'a> Attempt<'a> {
         if !uncovered.is_empty() {
             return Ok(Outcome::Uncovered(uncovered));
         }
-        // Each id is used once, even if the commit fails, because events carry it.
+        // An id is never reused, even if the commit fails, because events identify a commit by its id.
         let id = self.next_id();
         let flags = DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK | modeset;
         self.inner.restore.taint();
@@ -147,7 +147,7 @@ impl<'a> Attempt<'a> {
         Ok(Outcome::Done(id, Some(unpublished)))
     }
 
-    /// Completes a commit that needs no ioctl, or no further ioctl.
+    /// Completes a commit that has nothing (or nothing more) to submit.
     fn nothing_to_do(mut self) -> Outcome {
         let id = self.next_id();
         self.hide(id);
@@ -181,8 +181,8 @@ fn uncovered(submission: &Submission, fences: &InFences) -> SmallVec<[(Fence, St
         }
         match fence.status() {
             FenceStatus::Pending => uncovered.push((fence.clone(), buffer.to_owned())),
-            // Nothing is left to wait for. The kernel also completes a flip whose in-fence has
-            // failed.
+            // Nothing is left to wait for. The kernel does the same: a failed in-fence does not stop a
+            // flip from completing.
             FenceStatus::Failed(errno) => {
                 tracing::warn!(%errno, buffer, producer = fence.producer(), "showing a buffer whose writer failed");
             }

@@ -12,10 +12,10 @@ use crate::sys::retry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Framebuffers have explicit modifiers (`DRM_CAP_ADDFB2_MODIFIERS`). Without this capability, only
+    /// Framebuffers can have explicit modifiers (`DRM_CAP_ADDFB2_MODIFIERS`). Without this capability, only
     /// LINEAR can be imported.
     pub addfb2_modifiers: bool,
-    /// The driver can import dma-bufs of other devices (`DRM_PRIME_CAP_IMPORT`).
+    /// The driver can import dma-bufs from other devices (`DRM_PRIME_CAP_IMPORT`).
     pub prime_import: bool,
     /// The driver can export its buffers as dma-bufs (`DRM_PRIME_CAP_EXPORT`).
     pub prime_export: bool,
@@ -50,8 +50,8 @@ impl Capabilities {
 /// Enables the client capabilities for universal planes, atomic commits and writeback connectors.
 pub(crate) fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenError> {
     let enable = |capability| retry(|| device.set_client_capability(capability, true));
-    // Every mode-setting driver supports universal planes. A render node returns EACCES, a device
-    // without displays EOPNOTSUPP.
+    // Every mode-setting driver supports universal planes, so an error means that this is not one: a
+    // render node returns EACCES, and a device without displays returns EOPNOTSUPP.
     if enable(ClientCapability::UniversalPlanes).is_err() {
         return Err(OpenError::NoKms {
             card: device.name().to_owned(),
@@ -61,7 +61,7 @@ pub(crate) fn enable_client_capabilities(device: &DrmDevice) -> Result<(), OpenE
         card: device.name().to_owned(),
         source,
     })?;
-    // A kernel that does not know the capability has no writeback connectors.
+    // Not an error: a kernel without this capability has no writeback connectors either.
     if let Err(error) = enable(ClientCapability::WritebackConnectors) {
         tracing::debug!(%error, card = device.name(), "no writeback connectors");
     }

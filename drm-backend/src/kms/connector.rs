@@ -86,15 +86,15 @@ impl Connector {
         Ok((connector, properties))
     }
 
-    /// Reads the connection status. With `probe` the driver probes the connector, which takes as long
-    /// as reading a monitor's EDID; otherwise it returns its last known status.
+    /// Reads the connection status. With `probe`, the driver probes the connector, which can be slow
+    /// because it may read the monitor's EDID; without it, the driver returns the last known status.
     pub(crate) fn status(
         &self,
         device: &DrmDevice,
         probe: bool,
     ) -> Result<ConnectorStatus, DeviceError> {
         let Some(handle) = drm::control::from_u32(self.id) else {
-            unreachable!("a connector's id came from a handle, which is never 0");
+            unreachable!("a connector id comes from a handle, and a handle is never 0");
         };
         let info = device.call("MODE_GETCONNECTOR", || device.get_connector(handle, probe))?;
         Ok(ConnectorStatus {

@@ -2,8 +2,7 @@
 
 use dmashare::{Fourcc, Modifier};
 
-/// Format and modifier pairs, as `IN_FORMATS` lists them. The order is the driver's, which expresses
-/// its preference.
+/// Format and modifier pairs, as listed by `IN_FORMATS`. They are in the driver's order of preference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormatSet {
     entries: Vec<(Fourcc, Vec<Modifier>)>,

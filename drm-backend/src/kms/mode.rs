@@ -29,8 +29,8 @@ impl Mode {
         Extent::new(self.raw.hdisplay.into(), self.raw.vdisplay.into())
     }
 
-    /// Refresh rate in millihertz, computed from the timings (like `drm_mode_vrefresh`, which rounds to
-    /// hertz).
+    /// Refresh rate in millihertz, computed from the timings as in the kernel's `drm_mode_vrefresh`, but
+    /// not rounded to whole hertz.
     pub fn refresh_millihertz(&self) -> u32 {
         let mut clock = u64::from(self.raw.clock) * 1_000_000;
         let mut total = u64::from(self.raw.htotal) * u64::from(self.raw.vtotal);
@@ -81,7 +81,8 @@ impl fmt::Debug for Mode {
 }
 
 /// Finds the mode that `text` names: "preferred", "1920x1080" (the preferred mode of that size, or else
-/// the one with the highest refresh rate), or "1920x1080@60" (refresh rate rounded to whole hertz).
+/// the one with the highest refresh rate), or "1920x1080@60" (as before, among the modes whose refresh
+/// rate rounds to 60 Hz). A size never selects an interlaced mode.
 pub(crate) fn find(output: &str, modes: &[Mode], text: &str) -> Result<Mode, ModeError> {
     let none = || ModeError::NoSuchMode {
         output: output.to_owned(),

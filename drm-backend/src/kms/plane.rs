@@ -1,4 +1,4 @@
-//! Planes: the layers that a CRTC composes to the screen.
+//! Planes: the layers that a CRTC blends into the image on the screen.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -105,8 +105,8 @@ impl Plane {
                     .error("IN_FORMATS", std::io::Error::other(error))
                     .into());
             }
-            // Without IN_FORMATS the driver uses implicit modifiers. Only LINEAR has the same meaning
-            // for all devices.
+            // Without IN_FORMATS, the driver uses implicit modifiers. Report only LINEAR, the one modifier
+            // that means the same to every device.
             None => {
                 let mut formats = FormatSet::default();
                 for format in legacy_formats {
@@ -143,9 +143,9 @@ impl Plane {
         &self.inner.formats
     }
 
-    /// Whether the plane has a property. A commit that requests an effect of a missing property fails
-    /// with [`CommitError::PlaneProperty`](crate::CommitError::PlaneProperty), except for damage, which
-    /// is ignored.
+    /// Whether the plane has a property. A commit that needs a property that the plane lacks fails with
+    /// [`CommitError::PlaneProperty`](crate::CommitError::PlaneProperty), except for damage, which is
+    /// ignored.
     pub fn has(&self, property: PlaneProperty) -> bool {
         self.inner.properties.optional.get(property).is_some()
     }

@@ -1,4 +1,4 @@
-//! The arrays of an atomic commit. Commits reuse them, so that a steady flip allocates nothing.
+//! The arrays of an atomic commit. Commits reuse them, so flipping in a steady state does not allocate.
 
 use crate::sys::atomic::Arrays;
 
@@ -20,7 +20,7 @@ impl Request {
         self.values.clear();
     }
 
-    /// Begins an object. Subsequent calls of [`set`](Self::set) apply to it.
+    /// Begins an object. Subsequent calls to [`set`](Self::set) apply to it.
     pub(crate) fn object(&mut self, id: u32) {
         self.objects.push(id);
         self.property_counts.push(0);
@@ -28,7 +28,7 @@ impl Request {
 
     /// Sets a property of the current object.
     pub(crate) fn set(&mut self, property: u32, value: u64) {
-        debug_assert!(!self.objects.is_empty(), "no object was begun");
+        debug_assert!(!self.objects.is_empty(), "set() was called before object()");
         if let Some(count) = self.property_counts.last_mut() {
             *count += 1;
             self.properties.push(property);

@@ -144,7 +144,7 @@ impl<I: Importer> DynamicAttachment<I> {
         for _ in 0..ROUNDS {
             buffer.may_map(&self.core)?;
             buffer.bring_within_reach(&self.core)?;
-            let claim = buffer.claim();
+            let claim = buffer.claim(&self.core)?;
             let backing = claim.backing().clone();
             if let Some(mapping) = self.cached(&backing) {
                 buffer.touch();

@@ -28,10 +28,20 @@ struct Inner<I: Importer> {
 impl<I: Importer> Drop for Inner<I> {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
+            // Counted until the importer has the object, even if it panics then.
+            let _counted = Counted(&self.core, &self.backing);
             let after = self.core.buffer().reservation().fences_of(self.core.id());
             self.importer.retire(object, after);
-            self.core.buffer().unmapped(self.core.id(), &self.backing);
         }
+    }
+}
+
+/// Removes an object from the count of its memory when it is dropped.
+struct Counted<'a>(&'a AttachmentCore, &'a Backing);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.buffer().unmapped(self.0.id(), self.1);
     }
 }
 

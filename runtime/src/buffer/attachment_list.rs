@@ -11,7 +11,7 @@ use crate::buffer::callback_gate::CallbackGate;
 use crate::buffer::state::{Entry, Kind, MapCache, State, Status};
 use crate::clock::Moment;
 use crate::ids::{AttachmentId, PinId};
-use crate::memory::backing::Backing;
+use crate::memory::backing::{Backing, Claim};
 use crate::memory::constraint::AccessConstraint;
 use crate::memory::pins::{PinRecord, PinReport};
 
@@ -102,6 +102,7 @@ impl BufferInner {
             marks: core.marks(),
             maps: SmallVec::new(),
             revoked: false,
+            leaving: false,
         });
         core
     }
@@ -140,12 +141,30 @@ impl BufferInner {
         tracing::debug!(buffer = self.name(), ?id, "detached");
     }
 
+    /// Prevents an attachment from being mapped or pinned again, until it is detached.
+    pub(crate) fn begin_detach(&self, id: AttachmentId) {
+        if let Some(entry) = self.state().entry(id) {
+            entry.leaving = true;
+        }
+    }
+
     /// Checks that an attachment may map now.
     pub(crate) fn may_map(&self, core: &AttachmentCore) -> Result<(), MapError> {
+        self.check_map(&mut self.state(), core)
+    }
+
+    /// Checks that an attachment may map now, and claims the current backing for it. The memory is not
+    /// given to another buffer while the claim lasts, and a revocation is not over.
+    pub(crate) fn claim(&self, core: &AttachmentCore) -> Result<Claim, MapError> {
         let mut state = self.state();
+        self.check_map(&mut state, core)?;
+        Ok(state.backing.claim())
+    }
+
+    fn check_map(&self, state: &mut State, core: &AttachmentCore) -> Result<(), MapError> {
         let buffer = || self.name().to_owned();
         let is_revoked = matches!(state.status, Status::Revoked);
-        let Some(entry) = state.entry(core.id()) else {
+        let Some(entry) = state.entry(core.id()).filter(|entry| !entry.leaving) else {
             return Err(MapError::Detached { buffer: buffer() });
         };
         if core.is_dead() {

@@ -5,22 +5,51 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::image::damage::Damage;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
-/// The damage that a watcher has not taken yet.
+/// The damage that a watcher's copy lacks.
 #[derive(Debug)]
-pub(crate) struct UnseenDamage(Mutex<Damage>);
+pub(crate) struct UnseenDamage(Mutex<Unseen>);
+
+#[derive(Debug)]
+struct Unseen {
+    /// What no one has begun to copy.
+    damage: Damage,
+    /// Whether a thread has taken damage that is not in the copy yet.
+    is_being_copied: bool,
+}
 
 impl UnseenDamage {
+    fn new(damage: Damage) -> Self {
+        Self(Mutex::new(Unseen {
+            damage,
+            is_being_copied: false,
+        }))
+    }
+
     pub(crate) fn add(&self, damage: &Damage) {
-        lock(&self.0).merge(damage);
+        lock(&self.0).damage.merge(damage);
     }
 
+    /// Whether the copy has everything, or is to get it by work that is submitted.
     pub(crate) fn is_nothing(&self) -> bool {
-        lock(&self.0).is_nothing()
+        let unseen = lock(&self.0);
+        unseen.damage.is_nothing() && !unseen.is_being_copied
     }
 
-    /// Takes the damage and leaves none.
+    /// Takes the damage, to copy it. The copy lacks it until [`copied`](Self::copied) is called, by the
+    /// same thread.
     pub(crate) fn take(&self) -> Damage {
-        std::mem::take(&mut *lock(&self.0))
+        let mut unseen = lock(&self.0);
+        unseen.is_being_copied = true;
+        std::mem::take(&mut unseen.damage)
+    }
+
+    /// The copy of what was taken is submitted, or has failed: then `lacks` is what it still lacks.
+    pub(crate) fn copied(&self, lacks: Option<&Damage>) {
+        let mut unseen = lock(&self.0);
+        unseen.is_being_copied = false;
+        if let Some(damage) = lacks {
+            unseen.damage.merge(damage);
+        }
     }
 }
 
@@ -57,7 +86,7 @@ impl ContentWatch {
 
 impl Watchers {
     fn watch(&self) -> Arc<UnseenDamage> {
-        let unseen = Arc::new(UnseenDamage(Mutex::new(Damage::whole())));
+        let unseen = Arc::new(UnseenDamage::new(Damage::whole()));
         let mut watchers = lock(&self.watchers);
         watchers.retain(|watcher| watcher.strong_count() > 0);
         watchers.push(Arc::downgrade(&unseen));

@@ -1,8 +1,9 @@
 //! Foreign holders: users of a buffer that the library's fences do not reach.
 
+use smallvec::SmallVec;
+
 use crate::access::Access;
 use crate::fence::Fence;
-use crate::fence::set::FenceSet;
 use crate::locks::{AtomicUsize, Mutex, Ordering, lock};
 
 /// The number of a buffer's foreign holders, and the fences that could not be published to them yet.
@@ -25,11 +26,13 @@ impl ForeignHolders {
     }
 
     pub(crate) fn remove(&self) {
+        // Counted with the list locked: what a new holder is owed comes after its count.
+        let mut owed = lock(&self.owed);
         let before = self.count.fetch_sub(1, Ordering::SeqCst);
-        if before == 1 {
-            // The last holder is gone, so no one needs these fences.
-            drop(self.take_owed());
-        }
+        // If the last holder is gone, no one needs these fences.
+        let unneeded = if before == 1 { owed.take() } else { None };
+        drop(owed);
+        drop(unneeded);
     }
 
     /// Keeps a fence that could not be published, for the next attempt.
@@ -37,27 +40,38 @@ impl ForeignHolders {
         let mut owed = lock(&self.owed);
         // Checked with the list locked: the last holder is removed first and empties the list then.
         if self.any() {
-            owed.get_or_insert_default().of(access).insert(fence);
+            let fences = owed.get_or_insert_default();
+            if !fences
+                .iter()
+                .any(|(of, known)| *of == access && known.supersedes(&fence))
+            {
+                fences.push((access, fence));
+            }
         }
     }
 
-    pub(crate) fn take_owed(&self) -> Option<Box<Owed>> {
-        lock(&self.owed).take()
+    /// The fences that are still to be published. They stay in the list, so that another thread that
+    /// publishes meanwhile does not find it empty.
+    pub(crate) fn owed(&self) -> Owed {
+        lock(&self.owed).as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Takes a fence out that was published, or is over.
+    pub(crate) fn settled(&self, access: Access, fence: &Fence) {
+        let mut removed = Owed::new();
+        let mut owed = lock(&self.owed);
+        if let Some(fences) = &mut *owed {
+            let is_it = |(of, known): &(Access, Fence)| *of == access && fence.supersedes(known);
+            while let Some(index) = fences.iter().position(is_it) {
+                removed.push(fences.swap_remove(index));
+            }
+            if fences.is_empty() {
+                *owed = None;
+            }
+        }
+        drop(owed);
     }
 }
 
 /// Fences of uses that are still to be added to the dma-buf.
-#[derive(Debug, Default)]
-pub(crate) struct Owed {
-    reads: FenceSet,
-    writes: FenceSet,
-}
-
-impl Owed {
-    pub(crate) fn of(&mut self, access: Access) -> &mut FenceSet {
-        match access {
-            Access::Read => &mut self.reads,
-            Access::Write => &mut self.writes,
-        }
-    }
-}
+pub(crate) type Owed = SmallVec<[(Access, Fence); 2]>;

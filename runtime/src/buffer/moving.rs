@@ -203,7 +203,7 @@ impl BufferInner {
         implicit: FenceSet,
     ) -> Result<(Generation, Fence), MoveError> {
         let usable_after = allocation.usable_after.take();
-        let fence = MoveFence::new(format!("move of '{}'", self.name()));
+        let fence = MoveFence::new(format!("move of {}", self.name()));
         let locked = self.lock_reservation()?;
         // The fence is added before the backing changes: a thread that finds the new memory under
         // any lock also finds the fence of its content (I7).

@@ -37,7 +37,7 @@ impl BufferInner {
             Status::Revoked => return Err(PinError::Revoked { buffer: buffer() }),
         }
         let backing = state.backing.clone();
-        let Some(entry) = state.entry(core.id()) else {
+        let Some(entry) = state.entry(core.id()).filter(|entry| !entry.leaving) else {
             return Err(PinError::Detached { buffer: buffer() });
         };
         if entry.revoked {
@@ -65,11 +65,12 @@ impl BufferInner {
                 source,
             })?;
         let id = PinId::unique();
-        tracing::trace!(buffer = self.name(), label = &*label, "pinned");
         state.pins.push(PinRecord {
             id,
-            report: PinReport::new(core.id(), label, since),
+            report: PinReport::new(core.id(), label.clone(), since),
         });
+        drop(state);
+        tracing::trace!(buffer = self.name(), label = &*label, "pinned");
         Ok(id)
     }
 

@@ -11,6 +11,7 @@ use crate::buffer::implicit_sync_error::ImplicitSyncError;
 use crate::fence::descriptor_error::DmaBufError;
 use crate::fence::error::FenceError;
 use crate::fence::set::FenceSet;
+use crate::fence::status::FenceStatus;
 use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 
@@ -71,9 +72,11 @@ impl BufferInner {
         fences.map(drop).map_err(|error| self.dmabuf_failed(error))
     }
 
-    /// Adds all pending fences of the reservation to the dma-buf.
+    /// Adds all pending fences of the reservation to the dma-buf. Those that cannot be added are owed, and
+    /// the first error is returned, unless there is no sync_file of a fence yet.
     pub(crate) fn publish_reservation(&self) -> Result<(), ImplicitSyncError> {
         let backing = self.backing();
+        let mut result = Ok(());
         for (usage, fence) in self.reservation().snapshot() {
             let Some(access) = published_as(usage) else {
                 continue;
@@ -81,10 +84,13 @@ impl BufferInner {
             match backing.dmabuf().add_fence(access, &fence) {
                 Ok(()) => {}
                 Err(FenceError::NoSyncFile { .. }) => self.owe(access, fence),
-                Err(source) => return Err(self.fence_failed(source)),
+                Err(source) => {
+                    self.owe(access, fence);
+                    result = result.and(Err(self.fence_failed(source)));
+                }
             }
         }
-        Ok(())
+        result
     }
 
     fn fence_failed(&self, source: FenceError) -> ImplicitSyncError {
@@ -105,16 +111,16 @@ impl BufferInner {
     /// error.
     pub(crate) fn publish_owed(&self) -> Result<(), ImplicitSyncError> {
         self.may_exchange()?;
-        let Some(mut owed) = self.foreign.take_owed() else {
-            return Ok(());
-        };
         let mut result = Ok(());
-        for access in [Access::Write, Access::Read] {
-            for fence in owed.of(access).pending() {
-                if let Err(source) = self.backing().dmabuf().add_fence(access, fence) {
-                    self.owe(access, fence.clone());
-                    result = result.and(Err(self.fence_failed(source)));
-                }
+        for (access, fence) in self.foreign.owed() {
+            let is_over = fence.status() != FenceStatus::Pending;
+            let added = match is_over {
+                true => Ok(()),
+                false => self.backing().dmabuf().add_fence(access, &fence),
+            };
+            match added {
+                Ok(()) => self.foreign.settled(access, &fence),
+                Err(source) => result = result.and(Err(self.fence_failed(source))),
             }
         }
         result

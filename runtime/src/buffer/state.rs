@@ -49,6 +49,8 @@ pub(crate) struct Entry {
     pub(crate) maps: SmallVec<[(Generation, usize); 1]>,
     /// The attachment was pinned when the buffer was revoked, so it stays revoked permanently.
     pub(crate) revoked: bool,
+    /// The callback has asked to be detached, which happens when the reservation is unlocked.
+    pub(crate) leaving: bool,
 }
 
 impl Entry {
@@ -57,7 +59,7 @@ impl Entry {
     }
 
     pub(crate) fn may_map(&self) -> bool {
-        !self.revoked && !self.marks.is_dead()
+        !self.revoked && !self.leaving && !self.marks.is_dead()
     }
 
     pub(crate) fn maps_of(&self, generation: Generation) -> usize {
@@ -148,13 +150,12 @@ impl OldBacking {
         }
     }
 
-    /// Whether the memory is no longer in use. Memory that goes back to the exporter must not be mapped
-    /// at any generation: the buffer may have had it at several (I6).
-    pub(crate) fn is_free(&self) -> bool {
-        let maps = match self.recycle {
-            true => self.backing.memory_maps(),
-            false => self.backing.maps(),
-        };
-        maps == 0 && self.after.status().is_over()
+    /// Whether no importer maps the memory. Memory that goes back to the exporter must not be mapped at
+    /// any generation: the buffer may have had it at several (I6).
+    pub(crate) fn is_unmapped(&self) -> bool {
+        match self.recycle {
+            true => self.backing.memory_maps() == 0,
+            false => self.backing.maps() == 0,
+        }
     }
 }

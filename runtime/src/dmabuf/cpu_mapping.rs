@@ -42,8 +42,8 @@ impl CpuMapping {
     /// Maps the image's memories. A mapping for [`Access::Write`] can also be read.
     ///
     /// The buffer's usage should include the CPU ([`Usage::CPU_READ`](crate::Usage::CPU_READ),
-    /// [`CPU_WRITE`](crate::Usage::CPU_WRITE)). Its exporter is not notified of this mapping, and may
-    /// otherwise discard the content when a device first uses the buffer.
+    /// [`CPU_WRITE`](crate::Usage::CPU_WRITE)). Its exporter is not notified of this mapping, so
+    /// without that usage it may discard the content when a device first uses the buffer.
     ///
     /// # Errors
     /// - [`CpuAccessError::NotLinear`]: the modifier is not LINEAR.

@@ -44,9 +44,9 @@ pub enum FenceError {
         /// The producer of the fence.
         producer: String,
     },
-    /// This kind of fence has no sync_file. Wait for it on the CPU before submitting.
+    /// This kind of fence has no sync_file. Wait for it on the CPU before submitting work that needs it.
     #[error(
-        "a fence of '{producer}' cannot become a sync_file: wait for it before the work is submitted"
+        "a fence of '{producer}' cannot become a sync_file: wait for it on the CPU before submitting work that needs it"
     )]
     NoSyncFile {
         /// The producer of the fence.
@@ -63,7 +63,7 @@ pub enum FenceError {
     /// A sync_file operation failed.
     #[error(transparent)]
     SyncFile(#[from] SyncFileError),
-    /// An operation on the dma-buf that the fence is added to failed.
+    /// Adding the fence to a dma-buf failed.
     #[error(transparent)]
     DmaBuf(#[from] DmaBufError),
     /// A call to the device's driver failed.

@@ -34,6 +34,9 @@ pub(crate) struct Die;
 /// Fences that were removed from a reservation.
 pub(crate) type Removed = SmallVec<[Fence; 4]>;
 
+/// Fences with their usage, as they were at one moment.
+pub(crate) type Snapshot = SmallVec<[(FenceUsage, Fence); 4]>;
+
 #[derive(Debug)]
 struct Entry {
     usage: FenceUsage,
@@ -166,23 +169,26 @@ impl Reservation {
     }
 
     /// All fences with their usage, at this moment.
-    pub(crate) fn snapshot(&self) -> Vec<(FenceUsage, Fence)> {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot_up_to(FenceUsage::Bookkeep)
+    }
+
+    /// All fences of class `usage` and the classes before it, at this moment. The status of a fence is
+    /// asked for only of a snapshot, with the list unlocked, because a timeline may call the library.
+    fn snapshot_up_to(&self, usage: FenceUsage) -> Snapshot {
         let entries = lock(&self.entries);
-        let all = entries.iter();
-        all.map(|entry| (entry.usage, entry.fence.clone()))
+        let wanted = entries.iter().filter(|entry| entry.usage <= usage);
+        wanted
+            .map(|entry| (entry.usage, entry.fence.clone()))
             .collect()
     }
 
     /// All fences that have not signalled, of any usage, except `but`. Removes and drops none, so it may
     /// be called with the reservation locked.
     pub(crate) fn unfinished(&self, but: Option<&Fence>) -> FenceSet {
-        let entries = lock(&self.entries);
-        entries
-            .iter()
-            .map(|entry| &entry.fence)
+        let all = self.snapshot().into_iter().map(|(_, fence)| fence);
+        all.filter(|fence| !but.is_some_and(|but| fence.is_same(but)))
             .filter(|fence| fence.status() != FenceStatus::Signalled)
-            .filter(|fence| !but.is_some_and(|but| fence.is_same(but)))
-            .cloned()
             .collect()
     }
 
@@ -210,47 +216,70 @@ impl Reservation {
         attachment: Option<AttachmentId>,
         removed: &mut SmallVec<A>,
     ) {
+        let mut others = Snapshot::new();
+        {
+            let mut entries = lock(&self.entries);
+            let mut index = 0;
+            while let Some(entry) = entries.get(index) {
+                // A later read of the same timeline must not replace a write.
+                let replaced = entry.attachment == attachment
+                    && usage <= entry.usage
+                    && fence.supersedes(&entry.fence);
+                if replaced {
+                    removed.push(entries.swap_remove(index).fence);
+                } else {
+                    others.push((entry.usage, entry.fence.clone()));
+                    index += 1;
+                }
+            }
+            entries.push(Entry {
+                usage,
+                fence,
+                attachment,
+            });
+        }
+        let over = |before: FenceUsage, fence: &Fence| match fence.status() {
+            FenceStatus::Pending => false,
+            FenceStatus::Signalled => true,
+            // A move copies what a failed write has left, so that write stays until a new one.
+            FenceStatus::Failed(_) => before > FenceUsage::Write || usage == FenceUsage::Write,
+        };
+        others.retain(|(before, fence)| over(*before, fence));
+        if !others.is_empty() {
+            self.remove_all(&others, removed);
+        }
+        removed.extend(others.into_iter().map(|(_, fence)| fence));
+    }
+
+    /// Removes these fences of these classes.
+    fn remove_all<A: smallvec::Array<Item = Fence>>(
+        &self,
+        all: &Snapshot,
+        removed: &mut SmallVec<A>,
+    ) {
         let mut entries = lock(&self.entries);
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
-            // A later read of the same timeline must not replace a write.
-            let replaced = entry.attachment == attachment
-                && usage <= entry.usage
-                && fence.supersedes(&entry.fence);
-            let over = || match entry.fence.status() {
-                FenceStatus::Pending => false,
-                FenceStatus::Signalled => true,
-                // A move copies what a failed write has left, so that write stays until a new one.
-                FenceStatus::Failed(_) => {
-                    entry.usage > FenceUsage::Write || usage == FenceUsage::Write
-                }
-            };
-            if replaced || over() {
+            let mut all = all.iter();
+            if all.any(|(usage, fence)| *usage == entry.usage && fence.is_same(&entry.fence)) {
                 removed.push(entries.swap_remove(index).fence);
             } else {
                 index += 1;
             }
         }
-        entries.push(Entry {
-            usage,
-            fence,
-            attachment,
-        });
     }
 
     /// Calls `visit` for every fence that concerns an access: pending ones, and for a reader also writes
     /// that have failed. Failed writes do not concern a writer, because it replaces the content.
     pub(crate) fn visit_waited(&self, access: Access, mut visit: impl FnMut(&Fence, FenceUsage)) {
-        let entries = lock(&self.entries);
-        let usage = FenceUsage::waited_by(access);
-        for entry in entries.iter().filter(|entry| entry.usage <= usage) {
-            let concerns = match entry.fence.status() {
+        for (usage, fence) in &self.snapshot_up_to(FenceUsage::waited_by(access)) {
+            let concerns = match fence.status() {
                 FenceStatus::Pending => true,
                 FenceStatus::Signalled => false,
                 FenceStatus::Failed(_) => access == Access::Read,
             };
             if concerns {
-                visit(&entry.fence, entry.usage);
+                visit(fence, *usage);
             }
         }
     }
@@ -266,22 +295,17 @@ impl Reservation {
     /// The fences of class `usage` and the classes before it that have not signalled, at this moment.
     /// They include failed fences until those are removed.
     pub fn fences(&self, usage: FenceUsage) -> FenceSet {
-        let mut removed = Removed::new();
-        let mut set = FenceSet::new();
-        let mut entries = lock(&self.entries);
-        let mut index = 0;
-        while let Some(entry) = entries.get(index) {
-            if entry.fence.status() == FenceStatus::Signalled {
-                removed.push(entries.swap_remove(index).fence);
-                continue;
-            }
-            if entry.usage <= usage {
-                set.insert(entry.fence.clone());
-            }
-            index += 1;
+        let (signalled, pending): (Snapshot, Snapshot) = self
+            .snapshot()
+            .into_iter()
+            .partition(|(_, fence)| fence.status() == FenceStatus::Signalled);
+        if !signalled.is_empty() && !held_reservations::any() && self.try_lock(Ticket::ALONE) {
+            let mut removed = Removed::new();
+            self.remove_all(&signalled, &mut removed);
+            self.unlock();
         }
-        drop(entries);
-        set
+        let wanted = pending.into_iter().filter(|(of, _)| *of <= usage);
+        wanted.map(|(_, fence)| fence).collect()
     }
 
     /// The fences that one attachment has added.

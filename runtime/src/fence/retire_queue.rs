@@ -1,7 +1,7 @@
 //! Objects that are destroyed when their fences are over.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::fence::set::FenceSet;
 
@@ -28,18 +28,16 @@ impl<T> RetireQueue<T> {
 
     /// Takes ownership of `object` until `after` is over.
     pub fn push(&self, object: T, after: FenceSet) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back((object, after));
+        self.lock().push_back((object, after));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(T, FenceSet)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Number of objects in the queue.
     pub fn len(&self) -> usize {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.lock().len()
     }
 
     /// Whether the queue is empty.
@@ -52,24 +50,16 @@ impl<T> RetireQueue<T> {
     pub fn collect(&self, mut destroy: impl FnMut(T)) -> usize {
         let mut collected = 0;
         // Objects that `destroy` pushes wait for the next call.
-        let mut left = self.len();
-        let mut index = 0;
-        while left > 0 {
-            left -= 1;
-            let object = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                match waiting.get(index) {
-                    Some((_, after)) if after.status().is_over() => waiting.remove(index),
-                    Some(_) => {
-                        index += 1;
-                        None
-                    }
-                    None => break,
-                }
+        for _ in 0..self.len() {
+            // A timeline's status may call the library, so the queue is not locked.
+            let Some((object, after)) = self.lock().pop_front() else {
+                break;
             };
-            if let Some((object, _)) = object {
+            if after.status().is_over() {
                 destroy(object);
                 collected += 1;
+            } else {
+                self.push(object, after);
             }
         }
         collected
@@ -78,10 +68,6 @@ impl<T> RetireQueue<T> {
     /// Empties the queue and returns the objects with their fences, for an owner that waits for them
     /// before it is destroyed.
     pub fn drain(&self) -> Vec<(T, FenceSet)> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect()
+        self.lock().drain(..).collect()
     }
 }

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use smallvec::SmallVec;
+
+use crate::fence::Fence;
 use crate::fence::set::FenceSet;
 use crate::image::buffer_desc::{BufferDesc, Usage};
 use crate::image::extent::Extent;
@@ -64,19 +67,44 @@ impl BackingPool {
     /// pending fence stays in the pool.
     pub fn take(&self, desc: &BufferDesc, wanted: &AccessConstraint) -> Option<Allocation> {
         let shape = Shape::of(desc);
+        let fits = |entry: &Idle| entry.shape == shape && wanted.fits(&entry.allocation);
+        let mut skipped = 0;
+        loop {
+            // Take the most recent one, whose pages may still be in caches.
+            let (index, entry) = self.remove(skipped, true, fits)?;
+            let pending: SmallVec<[Fence; 2]> = entry.after.pending().take(2).cloned().collect();
+            if pending.len() < 2 {
+                let mut allocation = entry.allocation;
+                allocation.usable_after = pending.into_iter().next();
+                return Some(allocation);
+            }
+            self.put_back(index, entry);
+            skipped += 1;
+        }
+    }
+
+    /// Takes out an entry that fits, after `skipped` others that do, oldest or newest first. The status of
+    /// its fences is asked for with the pool unlocked, because a timeline may call the library.
+    fn remove(
+        &self,
+        skipped: usize,
+        newest_first: bool,
+        fits: impl Fn(&Idle) -> bool,
+    ) -> Option<(usize, Idle)> {
         let mut idle = lock(&self.idle);
-        let fits = |entry: &Idle| {
-            entry.shape == shape
-                && wanted.fits(&entry.allocation)
-                && entry.after.pending().count() <= 1
+        let mut fitting = (0..idle.len()).filter(|index| idle.get(*index).is_some_and(&fits));
+        let index = match newest_first {
+            true => fitting.rev().nth(skipped),
+            false => fitting.nth(skipped),
         };
-        // Take the most recent one, whose pages may still be in caches.
-        let index = idle.iter().rposition(fits)?;
-        let entry = idle.remove(index)?;
-        drop(idle);
-        let mut allocation = entry.allocation;
-        allocation.usable_after = entry.after.pending().next().cloned();
-        Some(allocation)
+        let index = index?;
+        Some((index, idle.remove(index)?))
+    }
+
+    fn put_back(&self, index: usize, entry: Idle) {
+        let mut idle = lock(&self.idle);
+        let index = index.min(idle.len());
+        idle.insert(index, entry);
     }
 
     /// Adds memory to the pool, for reuse once `after` is over. Returns the memory that exceeds the
@@ -121,19 +149,18 @@ impl BackingPool {
     /// Takes memory of one placement out of the pool, oldest first, until it amounts to `bytes`. Memory
     /// with pending fences stays. Dropping the result frees the memory.
     pub fn shrink(&self, placement: Placement, bytes: u64) -> Vec<Allocation> {
-        let mut idle = lock(&self.idle);
+        let here = |entry: &Idle| entry.allocation.placement == placement;
         let mut out = Vec::new();
-        let mut taken = 0;
-        let mut index = 0;
+        let (mut taken, mut skipped) = (0, 0);
         while taken < bytes
-            && let Some(entry) = idle.get(index)
+            && let Some((index, entry)) = self.remove(skipped, false, here)
         {
-            let is_free = entry.allocation.placement == placement && entry.after.status().is_over();
-            if !is_free {
-                index += 1;
-            } else if let Some(entry) = idle.remove(index) {
+            if entry.after.status().is_over() {
                 taken += entry.allocation.bytes();
                 out.push(entry.allocation);
+            } else {
+                self.put_back(index, entry);
+                skipped += 1;
             }
         }
         out

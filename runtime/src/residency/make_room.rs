@@ -258,11 +258,11 @@ impl ResidencyInner {
     fn wait_for_one(&self, placement: Placement) {
         let pending = self.leavers().iter().find_map(|buffer| {
             let state = buffer.state();
-            let mut left = left_behind(&state);
-            let (_, after) = left.find(|(backing, after)| {
-                backing.placement() == placement && !after.status().is_over()
-            })?;
-            Some(after.clone())
+            let left = left_behind(&state);
+            let here = left.filter(|(backing, _)| backing.placement() == placement);
+            let all: Vec<FenceSet> = here.map(|(_, after)| after.clone()).collect();
+            drop(state);
+            all.into_iter().find(|after| !after.status().is_over())
         });
         match pending {
             // The fences' errors do not matter here: readers of the content get them from their own
@@ -277,17 +277,19 @@ impl ResidencyInner {
         let mut holders = Vec::new();
         for buffer in self.leavers() {
             let state = buffer.state();
-            for (backing, after) in left_behind(&state) {
-                if backing.placement() != placement {
-                    continue;
-                }
+            let left = left_behind(&state);
+            let here = left.filter(|(backing, _)| backing.placement() == placement);
+            let all = here.map(|(backing, after)| {
                 let generation = backing.generation();
-                let mut users: Vec<String> = state
-                    .entries
-                    .iter()
+                let entries = state.entries.iter();
+                let users = entries
                     .filter(|entry| entry.maps_of(generation) > 0)
-                    .map(|entry| format!("mapped by {}", entry.name))
-                    .collect();
+                    .map(|entry| format!("mapped by {}", entry.name));
+                (generation, users.collect::<Vec<String>>(), after.clone())
+            });
+            let all: Vec<_> = all.collect();
+            drop(state);
+            for (generation, mut users, after) in all {
                 let pending = after.iter().filter(|fence| !fence.status().is_over());
                 users.extend(pending.map(|fence| format!("used by {}", fence.producer())));
                 holders.push(format!(

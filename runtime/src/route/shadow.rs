@@ -41,6 +41,19 @@ pub(super) struct Shadow<I: Importer> {
     bytes: AtomicU64,
 }
 
+/// Damage that is being copied. What is left of it when this is dropped is unseen again, also after a
+/// panic of the engine.
+struct Taken<'a> {
+    unseen: &'a UnseenDamage,
+    damage: Damage,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.unseen.copied(Some(&self.damage));
+    }
+}
+
 impl<I: Importer> Shadow<I> {
     /// Makes a shadow, and maps it once for the device. On error, nothing stays allocated or attached.
     pub(super) fn new(
@@ -155,24 +168,25 @@ impl<I: Importer> Shadow<I> {
         let _turn = lock(&self.turn);
         // A writer adds its fence before its damage, so take the damage before the copy reads the
         // fences.
-        let damage = self.unseen.take();
-        if damage.is_nothing() {
+        let mut taken = Taken {
+            unseen: &self.unseen,
+            damage: self.unseen.take(),
+        };
+        if taken.damage.is_nothing() {
             return Ok(());
         }
-        match self.copier.copy(&damage) {
+        match self.copier.copy(&taken.damage) {
             Ok(bytes) => {
+                taken.damage = Damage::nothing();
                 self.bytes.fetch_add(bytes, Ordering::Relaxed);
                 known.copied(bytes);
                 tracing::trace!(shadow = self.buffer.desc().name, bytes, "copied");
                 Ok(())
             }
-            Err(error) => {
-                self.unseen.add(&damage);
-                Err(RoutedMapError::Shadow {
-                    buffer: source.desc().name.clone(),
-                    source: Box::new(error),
-                })
-            }
+            Err(error) => Err(RoutedMapError::Shadow {
+                buffer: source.desc().name.clone(),
+                source: Box::new(error),
+            }),
         }
     }
 

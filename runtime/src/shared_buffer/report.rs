@@ -1,5 +1,6 @@
 //! Reports on buffers: attachments, pins, stale mappings and pending fences.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -203,6 +204,17 @@ impl BufferInner {
     pub(crate) fn report(&self) -> BufferReport {
         let attachments = self.attachment_reports();
         let fences = self.reservation().snapshot();
+        let fences = fences.iter();
+        let fences = fences.map(|(usage, fence)| FenceReport::new(*usage, fence));
+        let fences = fences.collect();
+        // Timelines may call the library, so the state is not locked meanwhile.
+        let old_fences = self.old_fences();
+        let pending = old_fences.iter().map(|(of, after)| {
+            let pending = after.iter().filter(|fence| !fence.status().is_over());
+            let producers = pending.map(|fence| fence.producer().to_owned());
+            (*of, producers.collect::<Vec<String>>())
+        });
+        let pending: BTreeMap<Generation, Vec<String>> = pending.collect();
         let state = self.state();
         let backing = &state.backing;
         let memories = backing.dmabuf().memories().iter();
@@ -221,10 +233,7 @@ impl BufferInner {
             evicted: self.is_displaced(),
             attachments,
             pins: state.pin_reports(),
-            fences: fences
-                .iter()
-                .map(|(usage, fence)| FenceReport::new(*usage, fence))
-                .collect(),
+            fences,
             old_backings: state
                 .old
                 .iter()
@@ -233,12 +242,10 @@ impl BufferInner {
                     placement: old.backing.placement(),
                     bytes: old.backing.bytes(),
                     maps: old.backing.maps(),
-                    waits_for: old
-                        .after
-                        .iter()
-                        .filter(|fence| !fence.status().is_over())
-                        .map(|fence| fence.producer().to_owned())
-                        .collect(),
+                    waits_for: pending
+                        .get(&old.backing.generation())
+                        .cloned()
+                        .unwrap_or_default(),
                     since: old.since,
                     overdue: old.overdue,
                 })

@@ -264,3 +264,31 @@ fn the_callback_is_told_when_the_shadow_moves_and_not_when_the_buffer_does() {
     assert!(refused.unwrap_err().to_string().contains("scanout DP-1"));
     drop(pin);
 }
+
+#[test]
+fn a_map_waits_for_a_copy_that_another_thread_makes() {
+    let buffer = fixed("copied elsewhere");
+    let engine = CpuRows::with_patience(Duration::from_secs(20));
+    let routes = Routes::new().with_detour(Detour::moving(&memory(), engine));
+    let device = Picky::anything();
+    let attachment = routes
+        .attach(&buffer, &device, RoutePolicy::ShadowOnly, never())
+        .unwrap();
+    drop(attachment.map().unwrap());
+    let gpu = SoftwareTimeline::new("gpu");
+    buffer.add_fence(Access::Write, gpu.fence(1)).unwrap();
+    std::thread::scope(|scope| {
+        let read = || pixels(attachment.map().unwrap().object());
+        let first = scope.spawn(read);
+        // It has taken the damage, and waits for the writer.
+        std::thread::sleep(Duration::from_millis(300));
+        let second = scope.spawn(read);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!second.is_finished(), "it has mapped what was not copied");
+        fill(buffer.backing().dmabuf(), everything(), 4);
+        gpu.signal(1);
+        for reader in [first, second] {
+            assert_eq!(reader.join().unwrap(), content(&buffer));
+        }
+    });
+}

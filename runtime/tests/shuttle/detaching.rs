@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use dmashare::{InvalidationContext, Placements};
+use dmashare::{Access, InvalidationContext, MapError, Placements, SoftwareTimeline};
 use shuttle::thread;
 
 use crate::support::device::Device;
@@ -81,5 +81,43 @@ fn everything_may_go_while_a_move_goes_on() {
         dropper.join().unwrap();
         exporter.assert_no_faults();
         assert_eq!(exporter.live().len(), 0, "all memory goes back");
+    });
+}
+
+#[test]
+fn an_attachment_that_its_callback_detaches_does_not_map_the_new_memory() {
+    explore(2000, || {
+        let (buffer, exporter) = buffer("detach afterwards");
+        let told = Arc::new(AtomicBool::new(false));
+        let callback = {
+            let told = told.clone();
+            move |context: &InvalidationContext<'_>| {
+                context.detach_afterwards();
+                told.store(true, SeqCst);
+            }
+        };
+        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), callback);
+        let attachment = attachment.unwrap();
+        drop(attachment.map().unwrap());
+        let mapper = thread::spawn({
+            let buffer = buffer.clone();
+            move || {
+                while !told.load(SeqCst) {
+                    thread::yield_now();
+                }
+                // Waits until the callbacks have run: the reservation is locked while they do.
+                let done = SoftwareTimeline::new("done");
+                done.signal(1);
+                buffer.add_fence(Access::Read, done.fence(1)).unwrap();
+                let mapped = attachment.map().map(drop);
+                let is_refused = matches!(mapped, Err(MapError::Detached { .. }));
+                assert!(is_refused, "mapped again after it was told: {mapped:?}");
+                attachment
+            }
+        });
+        buffer.move_to(&to(Placements::SHMEM)).unwrap();
+        let attachment = mapper.join().unwrap();
+        assert!(matches!(attachment.map(), Err(MapError::Detached { .. })));
+        assert_settled(&buffer, &exporter);
     });
 }

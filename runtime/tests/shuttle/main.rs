@@ -11,6 +11,7 @@ mod detaching;
 mod mapping;
 mod moving;
 mod pinning;
+mod publishing;
 mod revoking;
 mod rings;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use dmashare::{MapError, SoftwareTimeline, Submission};
 use shuttle::thread;
 
-use crate::support::device::Device;
+use crate::support::device::{Calls, Device};
 use crate::{assert_settled, attached, buffer, explore};
 
 #[test]
@@ -58,6 +58,28 @@ fn a_static_attachment_and_a_revocation_exclude_each_other() {
         if revoked.is_ok() {
             buffer.unrevoke().unwrap();
         }
+        assert_settled(&buffer, &exporter);
+    });
+}
+
+#[test]
+fn no_object_is_made_of_memory_whose_revocation_is_over() {
+    explore(2000, || {
+        let (buffer, exporter) = buffer("map after a revocation");
+        let device = Device::anywhere("gpu");
+        let attachment = buffer.attach_dynamic(&device, Calls::default()).unwrap();
+        let mapper = thread::spawn(move || {
+            drop(attachment.map());
+            drop(attachment);
+        });
+        let revocation = buffer.revoke().unwrap();
+        let before = revocation.is_over().then(|| device.imports());
+        mapper.join().unwrap();
+        if let Some(before) = before {
+            assert_eq!(device.imports(), before, "made after the end");
+        }
+        assert!(revocation.is_over());
+        buffer.unrevoke().unwrap();
         assert_settled(&buffer, &exporter);
     });
 }

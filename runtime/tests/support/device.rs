@@ -15,6 +15,7 @@ struct Shared {
     name: String,
     placements: Placements,
     refuse: AtomicBool,
+    panic_in_retire: AtomicBool,
     imports: AtomicUsize,
     objects: AtomicUsize,
 }
@@ -41,6 +42,7 @@ impl Device {
                 name: name.to_owned(),
                 placements,
                 refuse: AtomicBool::new(false),
+                panic_in_retire: AtomicBool::new(false),
                 imports: AtomicUsize::new(0),
                 objects: AtomicUsize::new(0),
             }),
@@ -55,6 +57,11 @@ impl Device {
     /// Whether it refuses every import from now on.
     pub fn set_refusing(&self, refuse: bool) {
         self.shared.refuse.store(refuse, SeqCst);
+    }
+
+    /// The next object that is given back makes it panic.
+    pub fn panic_in_retire(&self) {
+        self.shared.panic_in_retire.store(true, SeqCst);
     }
 
     pub fn imports(&self) -> usize {
@@ -103,6 +110,8 @@ impl Importer for Device {
         if let Some(memory) = &object.memory {
             memory.mapped.fetch_sub(1, SeqCst);
         }
+        let panics = self.shared.panic_in_retire.swap(false, SeqCst);
+        assert!(!panics, "it was told to panic");
     }
 }
 

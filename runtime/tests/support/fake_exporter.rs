@@ -70,6 +70,8 @@ struct Shared {
     mode: Mutex<CopyMode>,
     /// The step that fails, and how many of its calls succeed before that.
     failing: Mutex<Option<(Step, usize)>>,
+    /// The step that panics the next time.
+    panicking: Mutex<Option<Step>>,
     memories: Mutex<Vec<Arc<Memory>>>,
     copies: Mutex<Vec<PendingCopy>>,
     /// Copies that are done; they keep their timelines, whose fences are signalled.
@@ -112,6 +114,7 @@ impl FakeExporter {
                 offered,
                 mode: Mutex::new(CopyMode::Cpu),
                 failing: Mutex::new(None),
+                panicking: Mutex::new(None),
                 memories: Mutex::new(Vec::new()),
                 copies: Mutex::new(Vec::new()),
                 done: Mutex::new(Vec::new()),
@@ -134,12 +137,19 @@ impl FakeExporter {
         *lock(&self.shared.failing) = Some((step, calls));
     }
 
+    /// The next call of `step` panics.
+    pub fn panic_in(&self, step: Step) {
+        *lock(&self.shared.panicking) = Some(step);
+    }
+
     /// Whether nothing was left to fail.
     pub fn stop_failing(&self) -> bool {
         lock(&self.shared.failing).take().is_none()
     }
 
     fn step(&self, step: Step) -> Result<(), ExportError> {
+        let panics = lock(&self.shared.panicking).take_if(|panicking| *panicking == step);
+        assert!(panics.is_none(), "{step:?} was told to panic");
         let mut failing = lock(&self.shared.failing);
         match &mut *failing {
             Some((failed, 0)) if *failed == step => {

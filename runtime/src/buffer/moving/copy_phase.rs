@@ -1,6 +1,7 @@
 //! The second phase of a move: the copy.
 
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,6 +12,7 @@ use crate::buffer::move_error::MoveError;
 use crate::buffer::moving::pending_move::PendingMove;
 use crate::buffer::moving::tell_importers::Told;
 use crate::buffer::state::{OldBacking, Status};
+use crate::caught_panic::caught;
 use crate::fence::error::FenceError;
 use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
@@ -22,7 +24,8 @@ const LOOK: Duration = Duration::from_micros(50);
 
 impl BufferInner {
     /// Submits the copy of a move that has begun, if that can be done now. Returns an error if the copy
-    /// could not be submitted; the buffer is then back in its old memory.
+    /// could not be submitted; the buffer is then back in its old memory. If the exporter
+    /// panics, the buffer is put back in its old memory as well, and the panic propagates to the caller.
     pub(crate) fn advance(self: &Arc<Self>) -> Option<MoveError> {
         let exporter = self.dynamic.as_ref()?;
         if held_reservations::any() {
@@ -32,14 +35,26 @@ impl BufferInner {
             Status::Moving(Some(pending)) => pending.clone(),
             _ => return None,
         };
-        let Ok(_turn) = pending.turn.try_lock() else {
-            return None;
+        let turn = match pending.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
         };
         match &self.state().status {
             Status::Moving(Some(current)) if Arc::ptr_eq(current, &pending) => {}
             _ => return None,
         }
-        match exporter.copy(self.desc(), &pending.old, &pending.new, &pending.after) {
+        let copied =
+            caught(|| exporter.copy(self.desc(), &pending.old, &pending.new, &pending.after));
+        let copied = match copied {
+            Ok(copied) => copied,
+            Err(payload) => {
+                self.undo_move(&pending);
+                drop(turn);
+                resume_unwind(payload)
+            }
+        };
+        match copied {
             Ok(Copied::By(fence)) => {
                 self.finish_move(&pending, fence);
                 None
@@ -66,7 +81,7 @@ impl BufferInner {
         let start = Instant::now();
         if let Some(buffer) = self.would_deadlock() {
             return Err(FenceError::WouldDeadlock {
-                producer: format!("move of '{buffer}'"),
+                producer: format!("move of {buffer}"),
             });
         }
         loop {
@@ -86,10 +101,10 @@ impl BufferInner {
             }
             if left.is_zero() {
                 return Err(FenceError::Timeout {
-                    producer: format!("move of '{}'", self.name()),
+                    producer: format!("move of {}", self.name()),
                 });
             }
-            // Another thread notifies importers or submits the copy, which is short.
+            // Another thread is notifying importers or submitting the copy. Neither takes long.
             locks::sleep(LOOK.min(left));
         }
     }

@@ -12,7 +12,7 @@ use crate::fence::set::FenceSet;
 use crate::fence::usage::FenceUsage;
 use crate::ids::AttachmentId;
 use crate::locks::Ordering;
-use crate::memory::backing::Backing;
+use crate::memory::backing::{Backing, Generation};
 
 impl BufferInner {
     /// Releases old backings that are no longer in use, and declares importers dead that have kept a
@@ -20,14 +20,18 @@ impl BufferInner {
     pub(crate) fn collect(&self) -> usize {
         let mut free = SmallVec::<[OldBacking; 4]>::new();
         let mut late = SmallVec::<[(AttachmentId, Arc<str>); 4]>::new();
+        let mut over = self.old_fences();
+        if over.is_empty() {
+            return 0;
+        }
+        // A timeline's status may call the library, so the state is not locked meanwhile.
+        over.retain(|(_, after)| after.status().is_over());
         {
             let mut state = self.state();
-            if state.old.is_empty() {
-                return 0;
-            }
             let mut index = 0;
             while let Some(old) = state.old.get(index) {
-                if old.is_free() {
+                let of = old.backing.generation();
+                if over.iter().any(|(generation, _)| *generation == of) && old.is_unmapped() {
                     free.push(state.old.remove(index));
                 } else {
                     index += 1;
@@ -70,6 +74,14 @@ impl BufferInner {
             keeper.memory_let_go();
         }
         count
+    }
+
+    /// The fences that each old backing waits for.
+    pub(crate) fn old_fences(&self) -> SmallVec<[(Generation, FenceSet); 2]> {
+        let state = self.state();
+        let old = state.old.iter();
+        old.map(|old| (old.backing.generation(), old.after.clone()))
+            .collect()
     }
 
     /// Gives memory that the buffer has left back to the exporter, with the fences of work that still

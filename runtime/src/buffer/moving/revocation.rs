@@ -63,14 +63,14 @@ impl Revocation {
                 importers.push(entry.name.to_string());
             }
         }
-        let old = state.old.iter();
+        drop(state);
+        let old = self.buffer.old_fences();
+        let old = old.iter().filter(|(of, _)| *of <= self.generation);
         let fences = old
-            .filter(|old| old.backing.generation() <= self.generation)
-            .flat_map(|old| old.after.iter())
+            .flat_map(|(_, after)| after.iter())
             .filter(|fence| !fence.status().is_over())
             .map(|fence| fence.producer().to_owned())
             .collect();
-        drop(state);
         tracing::error!(
             buffer = self.buffer.name(),
             ?importers,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 
 use crate::buffer::BufferInner;
-use crate::buffer::callback_gate::{CallbackGate, Called};
+use crate::buffer::callback_gate::{CallbackGate, Called, wait_for_closed};
 use crate::buffer::invalidation::{InvalidationContext, InvalidationReason};
 use crate::buffer::state::{Entry, MapCache, Marks, State};
 use crate::fence::Fence;
@@ -102,6 +102,7 @@ impl BufferInner {
                 answers.fences.insert(fence.clone());
             }
             if context.wants_detach() {
+                self.begin_detach(one.id);
                 answers.detach.push(one.id);
             }
             answers.removed.extend(context.into_removed());
@@ -123,5 +124,6 @@ impl BufferInner {
         for id in detach {
             self.detach(id);
         }
+        wait_for_closed();
     }
 }
