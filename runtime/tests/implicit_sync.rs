@@ -3,9 +3,8 @@
 
 mod support;
 
-use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use dmashare::host::HostMemory;
 use dmashare::{
     Access, AccessConstraint, AttachError, Fence, FenceError, FenceStatus, FenceUsage,
     ImplicitSyncError, Mapping, Modifier, Placement, Placements, SharedBuffer, SoftwareTimeline,
-    Submission, SyncFile, SyncMode, Timeline,
+    Submission, SyncFile, SyncMode,
 };
 use dmashare_lab_probe::SwSyncTimeline;
 use support::device::Device;
@@ -363,73 +362,4 @@ fn an_export_and_a_commit_do_not_miss_each_other() {
             "{round}"
         );
     }
-}
-
-/// A fence whose sync_file cannot be made while descriptors are short.
-#[derive(Debug)]
-struct Scarce {
-    file: SyncFile,
-    has_descriptors: AtomicBool,
-}
-
-impl Timeline for Scarce {
-    fn producer(&self) -> &str {
-        "scarce"
-    }
-
-    fn status(&self, _point: u64) -> FenceStatus {
-        self.file.status().unwrap()
-    }
-
-    fn wait(&self, _point: u64, timeout: Duration) -> Result<(), FenceError> {
-        self.file.wait(timeout)
-    }
-
-    fn export_sync_file(&self, _point: u64) -> Result<SyncFile, FenceError> {
-        if self.has_descriptors.load(Ordering::SeqCst) {
-            return Ok(self.file.try_clone()?);
-        }
-        Err(FenceError::Os {
-            operation: "fcntl(F_DUPFD_CLOEXEC)",
-            source: std::io::Error::from_raw_os_error(24),
-        })
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-#[test]
-fn a_fence_that_a_move_could_not_publish_stays_owed() {
-    let memory = HostMemory::open().unwrap();
-    let at = |placement| AccessConstraint::placements(placement);
-    let buffer = SharedBuffer::new_dynamic(&memory, desc("scarce"), &at(Placements::HOST)).unwrap();
-    let flag = Arc::new(AtomicBool::new(false));
-    let attachment = buffer
-        .attach_dynamic(&Device::anywhere("camera"), flag)
-        .unwrap();
-    attachment.set_sync_mode(SyncMode::Implicit).unwrap();
-    let timeline = SwSyncTimeline::new();
-    let scarce = Arc::new(Scarce {
-        file: sync_file(&timeline, 1),
-        has_descriptors: AtomicBool::new(false),
-    });
-    let fence = Fence::Point {
-        timeline: scarce.clone(),
-        point: 1,
-    };
-    buffer.add_fence(Access::Write, fence).unwrap();
-    let moved = buffer.move_to(&at(Placements::SHMEM)).unwrap();
-    let mapping = attachment.map().unwrap();
-    let used = Used { buffer, mapping };
-    assert!(used.buffer.publish_fences().is_err());
-    assert_eq!(used.seen_outside(Access::Read), FenceStatus::Signalled);
-    scarce.has_descriptors.store(true, Ordering::SeqCst);
-    // The move itself is a software fence, which stays owed.
-    assert!(used.buffer.publish_fences().is_err());
-    assert_eq!(used.seen_outside(Access::Read), FenceStatus::Pending);
-    timeline.increment(1);
-    moved.wait(LONG).unwrap();
-    used.buffer.publish_fences().unwrap();
 }

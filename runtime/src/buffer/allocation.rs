@@ -51,11 +51,12 @@ pub(crate) fn allocate(
 }
 
 /// Checks that an exporter has made the memory that it was asked for, and sets the memory's name.
+/// `objection` is what else is wrong with it.
 pub(crate) fn accept(
     exporter: &str,
     desc: &BufferDesc,
-    wanted: &AccessConstraint,
     made: &Allocation,
+    objection: Option<String>,
 ) -> Result<(), ExportError> {
     let is_other = (made.dmabuf.format(), made.dmabuf.extent()) != (desc.format, desc.extent);
     let wrong = is_other.then(|| {
@@ -67,7 +68,7 @@ pub(crate) fn accept(
             desc.extent
         )
     });
-    if let Some(reason) = wrong.or_else(|| wanted.objection_to(made)) {
+    if let Some(reason) = wrong.or(objection) {
         return Err(ExportError::WrongMemory {
             exporter: exporter.to_owned(),
             name: desc.name.clone(),
@@ -95,7 +96,9 @@ fn allocate_in(
         .allocate_in(desc, here)
         .map_err(NoMemory::Exporter)?;
     let charge = charge.map(|charge| charge.resized(allocation.bytes()));
-    let taken = accept(exporter.name(), desc, here, &allocation).map_err(NoMemory::Exporter);
+    let objection = here.objection_to(&allocation);
+    let taken = accept(exporter.name(), desc, &allocation, objection);
+    let taken = taken.map_err(NoMemory::Exporter);
     let is_padded = allocation.bytes() > bytes;
     let fits = taken.and_then(|()| match is_padded {
         // The charge includes the padding now, which may be more than there is room for.

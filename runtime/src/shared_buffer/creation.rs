@@ -35,11 +35,10 @@ impl SharedBuffer {
         may_allocate(&desc)?;
         check(&desc)?;
         let allocation = exporter.allocate(&desc, modifiers)?;
-        let wanted = AccessConstraint {
-            modifiers: Some(modifiers.to_vec()),
-            ..AccessConstraint::default()
-        };
-        accept(exporter.name(), &desc, &wanted, &allocation)?;
+        let modifier = allocation.dmabuf.layout().modifier();
+        let objection = (!modifiers.contains(&modifier))
+            .then(|| format!("its modifier is {modifier}, but must be one of {modifiers:?}"));
+        accept(exporter.name(), &desc, &allocation, objection)?;
         Ok(Self::from_allocation(
             desc,
             Some(Arc::new(exporter.clone())),
