@@ -31,6 +31,7 @@ use crate::sync_mode::SyncMode;
 /// let guard = attachment.pin("scanout");
 /// # }
 /// ```
+#[must_use = "the device is detached when its attachment is dropped"]
 pub struct StaticAttachment<I: Importer> {
     core: Arc<AttachmentCore>,
     mapping: Mapping<I>,

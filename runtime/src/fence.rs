@@ -40,6 +40,12 @@ pub trait Timeline: Send + Sync + fmt::Debug {
     /// reservation: whatever would wait there gives a `WouldDeadlock` error.
     fn status(&self, point: u64) -> FenceStatus;
 
+    /// Whether the work of `point` has ended, so that it no longer uses any memory. By default it has if the
+    /// status is signalled or failed. It differs for a fence that is given up while its work goes on.
+    fn is_finished(&self, point: u64) -> bool {
+        self.status(point).is_over()
+    }
+
     /// Waits until `point` has signalled, for at most `timeout`.
     ///
     /// # Errors
@@ -97,6 +103,19 @@ impl Fence {
                 tracing::error!(%error, "a sync_file cannot be read");
                 FenceStatus::Failed(Errno::EIO)
             }),
+        }
+    }
+
+    /// Whether the work has ended, so that the memory that it used may be freed. A fence whose deadline has
+    /// passed ([`with_deadline`](Self::with_deadline)) has failed, but its work may go on. Does not block.
+    pub fn is_finished(&self) -> bool {
+        match self {
+            Self::Point { timeline, point } => caught(|| timeline.is_finished(*point))
+                .unwrap_or_else(|payload| {
+                    discard(payload);
+                    true
+                }),
+            Self::SyncFile(_) => self.status().is_over(),
         }
     }
 

@@ -74,6 +74,7 @@ impl Contended {
 ///
 /// Backends wrap this type and turn the fences into their own waits.
 #[derive(Debug)]
+#[must_use = "dropping a submission unlocks the buffers without a fence"]
 pub struct Submission {
     uses: UsedMappings,
     /// The dma-bufs' own fences, of buffers with foreign holders.
@@ -241,9 +242,7 @@ impl Submission {
     /// Adds a fence to every buffer's reservation. Returns whether any buffer has foreign holders.
     fn add_to_all(&self, fence: &Fence, removed: &mut Removed) -> bool {
         for used in self.uses.iter() {
-            let reservation = used.buffer().reservation();
-            let attachment = Some(used.attachment());
-            reservation.add_into(used.access.into(), fence.clone(), attachment, removed);
+            used.add_fence(fence, removed);
         }
         // Checked after the fence was added: a foreign holder that is added meanwhile finds the fence.
         let mut buffers = self.uses.iter().map(MappingUse::buffer);
@@ -252,27 +251,46 @@ impl Submission {
 
     /// Like [`commit_unpublished`](Self::commit_unpublished), for work that finishes with each buffer at
     /// a different time: adds each fence to the reservation of its use's buffer, and unlocks them all. A
-    /// buffer may come several times; one that the submission did not lock is skipped.
+    /// buffer may come several times. The fence of a buffer that the submission did not lock is added, too,
+    /// but work on it was not ordered with that of others.
     pub fn commit_each(
         mut self,
         fences: impl IntoIterator<Item = (MappingUse, Fence)>,
     ) -> Unpublished {
         let mut removed = Removed::new();
         let mut each = SmallVec::new();
+        let mut written = SmallVec::<[MappingUse; 4]>::new();
+        let mut unlocked = SmallVec::<[(MappingUse, Fence); 2]>::new();
         for (used, fence) in fences {
-            let is_locked = |locked: &MappingUse| Arc::ptr_eq(locked.buffer(), used.buffer());
-            if self.uses.iter().any(is_locked) {
-                let reservation = used.buffer().reservation();
-                let attachment = Some(used.attachment());
-                reservation.add_into(used.access.into(), fence.clone(), attachment, &mut removed);
-                if used.buffer().has_foreign_holders() {
-                    each.push((used, fence));
-                }
+            let is_same = |begun: &&MappingUse| Arc::ptr_eq(begun.buffer(), used.buffer());
+            let Some(begun) = self.uses.iter().find(is_same) else {
+                unlocked.push((used, fence));
+                continue;
+            };
+            if used.access == Access::Write && begun.access == Access::Read {
+                written.push(used.clone());
+            }
+            used.add_fence(&fence, &mut removed);
+            if used.buffer().has_foreign_holders() {
+                each.push((used, fence));
             }
         }
         self.unlock();
         let uses = self.uses.take();
+        for (used, fence) in unlocked {
+            // Unless the visitor of the fences has begun another submission, this thread holds none now.
+            let locked = used.buffer().reservation().lock_alone();
+            used.add_fence(&fence, &mut removed);
+            drop(locked);
+            if used.access == Access::Write {
+                written.push(used.clone());
+            }
+            if used.buffer().has_foreign_holders() {
+                each.push((used, fence));
+            }
+        }
         uses.iter().for_each(MappingUse::tell_written);
+        written.iter().for_each(MappingUse::tell_written);
         Unpublished {
             uses,
             fence: None,

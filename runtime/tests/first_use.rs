@@ -174,7 +174,7 @@ fn a_failure_leaves_everything_as_it_was() {
     assert_eq!(dmashare_lab_probe::open_files(), before);
     exporter.set_fails(false);
     dynamic.map().unwrap();
-    buffer.attach(&importer).unwrap();
+    drop(buffer.attach(&importer).unwrap());
 }
 
 #[test]

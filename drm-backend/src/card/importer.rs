@@ -89,7 +89,7 @@ impl Importer for Card {
     }
 
     fn retire(&self, object: Framebuffer, after: FenceSet) {
-        if after.status().is_over() {
+        if after.is_finished() {
             drop(object);
         } else {
             self.inner().retire.push(object, after);

@@ -15,6 +15,7 @@ use crate::fence::held_reservations;
 use crate::ids::AttachmentId;
 use crate::locks::{Mutex, lock};
 use crate::memory::backing::Backing;
+use crate::memory::constraint::AccessConstraint;
 use crate::memory::importer::Importer;
 use crate::sync_mode::SyncMode;
 
@@ -39,6 +40,7 @@ impl<I: Importer> MapCache for Cache<I> {
 /// dropped; a mapping that a move on another thread has taken out counts until that thread has
 /// notified all importers. Dropping the last of them waits for this attachment's callback if that runs
 /// on another thread, and for nothing else; the callback does not run after that.
+#[must_use = "the device is detached when its attachment is dropped"]
 pub struct DynamicAttachment<I: Importer> {
     // Before the core: the mapping holds it.
     cache: Arc<Cache<I>>,
@@ -115,6 +117,13 @@ impl<I: Importer> DynamicAttachment<I> {
             }
         }
         self.map_anew()
+    }
+
+    /// Lets the buffer be anywhere, because the device uses a copy from now on.
+    pub(crate) fn lift_constraint(&self) {
+        if let Some(entry) = self.core.buffer().state().entry(self.core.id()) {
+            entry.constraint = AccessConstraint::default();
+        }
     }
 
     /// Why the current memory does not meet the constraint that the importer stated at attach.

@@ -15,6 +15,7 @@ use crate::sync_mode::SyncMode;
 
 /// Pins a buffer while a holder outside the library has its descriptors: a Wayland client, an encoder,
 /// the application itself. The caller that exported the buffer keeps the guard.
+#[must_use = "the export ends when its guard is dropped"]
 pub struct ExportGuard {
     core: Arc<AttachmentCore>,
     backing: Backing,

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::access::Access;
 use crate::attachment::pin::PinGuard;
 use crate::buffer::BufferInner;
@@ -11,7 +13,7 @@ use crate::buffer::attachment_core::AttachmentCore;
 use crate::buffer::attachment_error::PinError;
 use crate::buffer::submit_error::SubmitError;
 use crate::clock::Moment;
-use crate::fence::held_reservations;
+use crate::fence::{Fence, held_reservations};
 use crate::ids::AttachmentId;
 use crate::image::damage::Damage;
 use crate::memory::backing::{Backing, Generation};
@@ -256,6 +258,17 @@ impl MappingUse {
     pub fn damaging(mut self, damage: impl Into<Arc<Damage>>) -> Self {
         self.damage = Some(damage.into());
         self
+    }
+
+    /// Adds the fence of the work to the buffer's reservation, which is locked.
+    #[inline]
+    pub(crate) fn add_fence<A: smallvec::Array<Item = Fence>>(
+        &self,
+        fence: &Fence,
+        removed: &mut SmallVec<A>,
+    ) {
+        let (reservation, attachment) = (self.buffer().reservation(), Some(self.attachment()));
+        reservation.add_into(self.access.into(), fence.clone(), attachment, removed);
     }
 
     /// Reports a write to those that watch the content, after the work was submitted. Nothing is

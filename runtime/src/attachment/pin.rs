@@ -12,6 +12,7 @@ use crate::ids::{AttachmentId, PinId};
 ///
 /// Pins are for memory that a device reads continuously and without fences: a scanout. The kernel's
 /// documentation of `dma_buf_pin` asks the same. Other uses have fences, which a move waits for.
+#[must_use = "the pin ends when its guard is dropped"]
 pub struct PinGuard {
     /// `None` for a static attachment, which pins the buffer itself.
     pin: Option<PinId>,

@@ -18,7 +18,7 @@ pub(crate) enum Force {
 
 /// Keeps a buffer within a budget: makes room for its memory, and is notified of its changes.
 ///
-/// No lock of the buffer is held during a call, except in [`began_move`](Self::began_move).
+/// No lock of the buffer is held during a call, except in [`changed_placement`](Self::changed_placement).
 pub(crate) trait Keeper: Send + Sync + fmt::Debug {
     /// Charges `bytes` to a placement. Moves other buffers out of it if there is no room.
     fn make_room(
@@ -32,8 +32,9 @@ pub(crate) trait Keeper: Send + Sync + fmt::Debug {
     /// where it is.
     fn bring_back(&self);
 
-    /// Called when the buffer has begun a move, with its reservation locked.
-    fn began_move(self: Arc<Self>);
+    /// Called when the buffer has changed its placement, with its reservation locked: it has begun a move,
+    /// or a move was undone.
+    fn changed_placement(self: Arc<Self>);
 
     /// Called when pins of the buffer were dropped; others may be left.
     fn unpinned(&self);

@@ -45,7 +45,8 @@ use crate::memory::ledger::Charge;
 pub struct Move {
     buffer: Arc<BufferInner>,
     generation: Generation,
-    fence: Option<Fence>,
+    /// This move's fence, or those of moves that are on their way already.
+    fences: FenceSet,
 }
 
 impl Move {
@@ -55,17 +56,17 @@ impl Move {
     }
 
     /// The fence that signals when the content is in the new memory; `None` if the buffer did not have
-    /// to move. It is in the buffer's reservation, so every use waits for it.
+    /// to move and no earlier move is on its way. It is in the buffer's reservation, so every use waits
+    /// for it.
     pub fn fence(&self) -> Option<&Fence> {
-        self.fence.as_ref()
+        self.fences.iter().next()
     }
 
     /// Whether the copy has ended, or has failed (see the fence). Submits a copy that had to wait for
     /// fences if they are over now. Does not block.
     pub fn is_over(&self) -> bool {
         self.buffer.advance();
-        let fence = self.fence.as_ref();
-        fence.is_none_or(|fence| fence.status().is_over())
+        self.fences.status().is_over()
     }
 
     /// Waits until the content is in the new memory, for `timeout` at most.
@@ -75,10 +76,7 @@ impl Move {
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         self.buffer.advance_within(timeout)?;
-        match &self.fence {
-            Some(fence) => fence.wait(timeout.saturating_sub(start.elapsed())),
-            None => Ok(()),
-        }
+        self.fences.wait(timeout.saturating_sub(start.elapsed()))
     }
 }
 
@@ -115,10 +113,12 @@ impl BufferInner {
             if wanted.objection(&state.backing).is_none()
                 && !matches!(state.status, Status::Revoked)
             {
+                let generation = state.backing.generation();
+                drop(state);
                 return Ok(Move {
                     buffer: self.clone(),
-                    generation: state.backing.generation(),
-                    fence: None,
+                    generation,
+                    fences: self.reservation().fences(FenceUsage::Move),
                 });
             }
             let refusal = self.refusal(&state);
@@ -144,7 +144,7 @@ impl BufferInner {
         Ok(Move {
             buffer: self.clone(),
             generation,
-            fence: Some(fence),
+            fences: [fence].into_iter().collect(),
         })
     }
 
@@ -249,10 +249,11 @@ impl BufferInner {
             waits = after.iter().count(),
             "moving"
         );
-        let pending = PendingMove::new(old, new, after, fence.clone());
+        let was_displaced = self.is_displaced();
+        let pending = PendingMove::new(old, new, after, fence.clone(), was_displaced);
         self.state().status = Status::Moving(Some(Arc::new(pending)));
         if let Some(keeper) = self.keeper() {
-            keeper.clone().began_move();
+            keeper.clone().changed_placement();
         }
         drop(locked);
         self.settle(answers);

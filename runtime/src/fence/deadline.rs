@@ -33,7 +33,8 @@ struct DeadlineFence {
 impl Fence {
     /// Returns a fence that follows this one, but fails ([`FenceError::Expired`], `ETIMEDOUT`) if this
     /// one has not signalled within `time` from now. Use it for a producer that is not trusted to
-    /// signal. The original fence does not change.
+    /// signal. The original fence does not change. Memory that the work uses is kept until the original
+    /// fence is over, however long that takes ([`Fence::is_finished`]).
     ///
     /// The deadline is checked when a caller queries the status or waits; there is no thread or timer. A
     /// sync_file of the new fence is one of the original and does not expire, because the kernel has no
@@ -96,6 +97,11 @@ impl Timeline for DeadlineFence {
             EXPIRED => FenceStatus::Failed(Errno::ETIMEDOUT),
             _ => FenceStatus::Signalled,
         }
+    }
+
+    /// A producer that is late may still use the memory.
+    fn is_finished(&self, _point: u64) -> bool {
+        self.fence.is_finished()
     }
 
     fn wait(&self, point: u64, timeout: Duration) -> Result<(), FenceError> {

@@ -238,17 +238,31 @@ impl Reservation {
                 attachment,
             });
         }
+        if !others.is_empty() {
+            self.remove_over(others, usage, removed);
+        }
+    }
+
+    /// Removes those of `others` that are over and no longer needed after a new fence of class `usage`.
+    fn remove_over<A: smallvec::Array<Item = Fence>>(
+        &self,
+        mut others: Snapshot,
+        usage: FenceUsage,
+        removed: &mut SmallVec<A>,
+    ) {
         let over = |before: FenceUsage, fence: &Fence| match fence.status() {
             FenceStatus::Pending => false,
             FenceStatus::Signalled => true,
             // A move copies what a failed write has left, so that write stays until a new one.
-            FenceStatus::Failed(_) => before > FenceUsage::Write || usage == FenceUsage::Write,
+            FenceStatus::Failed(_) => {
+                (before > FenceUsage::Write || usage == FenceUsage::Write) && fence.is_finished()
+            }
         };
         others.retain(|(before, fence)| over(*before, fence));
         if !others.is_empty() {
             self.remove_all(&others, removed);
+            removed.extend(others.into_iter().map(|(_, fence)| fence));
         }
-        removed.extend(others.into_iter().map(|(_, fence)| fence));
     }
 
     /// Removes these fences of these classes.

@@ -45,7 +45,7 @@ impl<T> RetireQueue<T> {
         self.len() == 0
     }
 
-    /// Passes every object whose fences are over (signalled or failed) to `destroy`, and returns their
+    /// Passes every object whose work has ended ([`FenceSet::is_finished`]) to `destroy`, and returns their
     /// number. `destroy` runs without the queue's lock, so it may push objects.
     pub fn collect(&self, mut destroy: impl FnMut(T)) -> usize {
         let mut collected = 0;
@@ -55,7 +55,7 @@ impl<T> RetireQueue<T> {
             let Some((object, after)) = self.lock().pop_front() else {
                 break;
             };
-            if after.status().is_over() {
+            if after.is_finished() {
                 destroy(object);
                 collected += 1;
             } else {

@@ -62,6 +62,11 @@ impl FenceSet {
         status
     }
 
+    /// Whether the work of all fences has ended: [`Fence::is_finished`].
+    pub fn is_finished(&self) -> bool {
+        self.fences.iter().all(Fence::is_finished)
+    }
+
     /// Makes one sync_file that signals when all fences have signalled; `None` if none is pending. It
     /// leaves out failed fences, so check [`status`](Self::status) first. Exports a sync_file of each
     /// pending fence ([`Fence::export_sync_file`]), and merges them with one `SYNC_IOC_MERGE` for each

@@ -83,7 +83,7 @@ impl Damage {
 
     fn join_two(&mut self) {
         let growth = |a: Rectangle, b: Rectangle| {
-            let both = a.pixels() + b.pixels();
+            let both = a.pixels().saturating_add(b.pixels());
             a.joined(b).pixels().saturating_sub(both)
         };
         let count = self.pieces.len();
@@ -173,6 +173,28 @@ mod tests {
                 prop_assert!(*kept <= 1 && (*wanted == 0 || *kept == 1));
             }
         }
+    }
+
+    #[test]
+    fn rectangles_of_any_size_and_place_can_be_added() {
+        let edges = [i32::MIN, i32::MIN + 1, -1, 0, 1, i32::MAX - 1, i32::MAX];
+        let sizes = [1, 2, i32::MAX.unsigned_abs(), u32::MAX - 1, u32::MAX];
+        let mut damage = Damage::nothing();
+        for (x, y) in edges.into_iter().flat_map(|x| edges.map(|y| (x, y))) {
+            for (width, height) in sizes.into_iter().flat_map(|w| sizes.map(|h| (w, h))) {
+                let one = Damage::from(Rectangle::new(x, y, width, height));
+                assert!(!one.is_nothing());
+                damage.add(Rectangle::new(x, y, width, height));
+            }
+        }
+        assert_eq!(coverage(damage.within(EXTENT)), vec![1; 40 * 30]);
+    }
+
+    #[test]
+    fn many_huge_pieces_are_joined() {
+        let rows = (0..200).map(|row| Rectangle::new(i32::MIN, row * 2, u32::MAX, 1));
+        let damage: Damage = rows.collect();
+        assert!(damage.pieces.len() <= PIECES);
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl Backing {
         self.inner.maps.load(Ordering::Acquire)
     }
 
+    /// Whether both are of the same memory, at whatever generation.
+    pub(crate) fn is_same_memory(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner.memory_maps, &other.inner.memory_maps)
+    }
+
     /// Number of importers' objects of this memory, of all generations.
     pub(crate) fn memory_maps(&self) -> usize {
         self.inner.memory_maps.load(Ordering::Acquire)

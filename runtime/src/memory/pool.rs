@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::fence::Fence;
 use crate::fence::set::FenceSet;
+use crate::fence::status::FenceStatus;
 use crate::image::buffer_desc::{BufferDesc, Usage};
 use crate::image::extent::Extent;
 use crate::image::fourcc::Fourcc;
@@ -72,10 +73,17 @@ impl BackingPool {
         loop {
             // Take the most recent one, whose pages may still be in caches.
             let (index, entry) = self.remove(skipped, true, fits)?;
-            let pending: SmallVec<[Fence; 2]> = entry.after.pending().take(2).cloned().collect();
-            if pending.len() < 2 {
+            let unfinished = entry.after.iter().filter(|fence| !fence.is_finished());
+            let unfinished: SmallVec<[Fence; 2]> = unfinished.take(2).cloned().collect();
+            // A fence that was given up cannot be waited for.
+            let is_usable = match &unfinished[..] {
+                [] => true,
+                [fence] => fence.status() == FenceStatus::Pending,
+                _ => false,
+            };
+            if is_usable {
                 let mut allocation = entry.allocation;
-                allocation.usable_after = pending.into_iter().next();
+                allocation.usable_after = unfinished.into_iter().next();
                 return Some(allocation);
             }
             self.put_back(index, entry);
@@ -155,7 +163,7 @@ impl BackingPool {
         while taken < bytes
             && let Some((index, entry)) = self.remove(skipped, false, here)
         {
-            if entry.after.status().is_over() {
+            if entry.after.is_finished() {
                 taken += entry.allocation.bytes();
                 out.push(entry.allocation);
             } else {

@@ -37,6 +37,10 @@ impl Keeper for Member<ResidencyInner> {
             Ok(_) => {
                 self.came_back();
                 buffer.displaced.store(false, Ordering::Relaxed);
+                // Another thread may have undone the move meanwhile.
+                if buffer.backing().placement() != preferred {
+                    buffer.displaced.store(true, Ordering::Relaxed);
+                }
                 self.residency.counters.restored(buffer.backing().bytes());
                 self.residency.trim_pools(preferred, 0);
             }
@@ -48,7 +52,7 @@ impl Keeper for Member<ResidencyInner> {
         }
     }
 
-    fn began_move(self: Arc<Self>) {
+    fn changed_placement(self: Arc<Self>) {
         if let Some(buffer) = self.buffer() {
             lock(&self.residency.leaving).insert(buffer.key, self.clone());
             self.residency.relist(&self, &buffer);

@@ -31,7 +31,8 @@ fn left_behind(state: &State) -> impl Iterator<Item = (&Backing, &FenceSet)> {
         Status::Moving(Some(pending)) => Some((&pending.old, &pending.after)),
         _ => None,
     };
-    let old = state.old.iter().filter(|old| old.recycle);
+    // What a dead importer maps does not come back, as far as anyone knows.
+    let old = state.old.iter().filter(|old| old.recycle && !old.overdue);
     old.map(|old| (&old.backing, &old.after)).chain(moving)
 }
 
@@ -117,7 +118,7 @@ impl ResidencyInner {
                 if let Err(error) = self.evict(&victim.1, placement) {
                     tracing::debug!(buffer = victim.1.name(), %error, "cannot evict the buffer");
                     self.counters.refused();
-                    aside.push(victim);
+                    self.set_aside(victim, aside);
                 }
                 continue;
             }
@@ -199,6 +200,14 @@ impl ResidencyInner {
         if member.aside.swap(false, Ordering::AcqRel) {
             self.relist(member, buffer);
         }
+    }
+
+    /// Sets a buffer aside whose eviction has failed. Undoing its move has listed it again.
+    pub(super) fn set_aside(&self, chosen: Chosen, aside: &mut SetAside) {
+        for order in &self.eviction_orders {
+            order.remove(&chosen.0, chosen.1.key);
+        }
+        aside.push(chosen);
     }
 
     pub(super) fn put_back(&self, aside: SetAside) {

@@ -17,6 +17,8 @@ use crate::residency::make_room::SetAside;
 pub struct TrimReport {
     /// Bytes that buffers have left. Memory that is still in use is freed later.
     pub bytes: u64,
+    /// Bytes of the exporters' pools that were freed. Some of it may be what these buffers have just left.
+    pub pooled: u64,
     /// Buffers that were moved.
     pub moved: usize,
     /// Buffers that could not move: the name and the error.
@@ -44,7 +46,7 @@ impl ResidencyInner {
                     report
                         .refused
                         .push((chosen.1.name().to_owned(), error.to_string()));
-                    aside.push(chosen);
+                    self.set_aside(chosen, &mut aside);
                 }
             }
         }
@@ -53,13 +55,13 @@ impl ResidencyInner {
             report.pins = self.pins(placement);
         }
         self.dispatch();
-        self.trim_pools(placement, bytes);
+        report.pooled = self.trim_pools(placement, bytes);
         report
     }
 
     /// Shrinks the exporters' pools until they and the memory in use fit the budget, and by at least
-    /// `bytes`.
-    pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) {
+    /// `bytes`. Returns how many bytes were freed.
+    pub(super) fn trim_pools(&self, placement: Placement, bytes: u64) -> u64 {
         let exporters = lock(&self.exporters).clone();
         let pools = || exporters.iter().filter_map(|exporter| exporter.pool());
         let pooled: u64 = pools().map(|pool| pool.bytes(placement)).sum();
@@ -68,13 +70,17 @@ impl ResidencyInner {
             .saturating_sub(self.ledger.limit(placement))
             .max(bytes)
             .min(pooled);
+        let mut total = 0;
         for pool in pools() {
             if excess == 0 {
                 break;
             }
             let freed = pool.shrink(placement, excess);
-            excess = excess.saturating_sub(freed.iter().map(Allocation::bytes).sum());
+            let bytes = freed.iter().map(Allocation::bytes).sum();
+            excess = excess.saturating_sub(bytes);
+            total += bytes;
         }
+        total
     }
 
     pub(super) fn dispatch(&self) {

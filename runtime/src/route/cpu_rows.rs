@@ -104,9 +104,9 @@ struct Connected {
 impl Copier for Connected {
     fn copy(&self, damage: &Damage) -> Result<u64, CopyError> {
         let mut turn = lock(&self.turn);
-        let deadline = Instant::now() + self.patience;
+        let start = Instant::now();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.patience.saturating_sub(start.elapsed());
             self.buffers.0.wait_ready(Access::Read, left)?;
             self.buffers.1.wait_ready(Access::Write, left)?;
             let (from, to) = (self.source.map()?, self.shadow.map()?);

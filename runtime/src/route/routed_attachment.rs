@@ -17,6 +17,7 @@ use crate::shared_buffer::SharedBuffer;
 
 /// A device's attachment to a buffer, or to a copy of it that is kept up to date; see
 /// [`Routes::attach`](crate::route::Routes::attach). Use it like a [`DynamicAttachment`].
+#[must_use = "the device is detached when its attachment is dropped"]
 pub struct RoutedAttachment<I: Importer> {
     /// The attachment to the buffer itself; `None` if the first route was a shadow.
     direct: Option<DynamicAttachment<I>>,
@@ -131,6 +132,7 @@ impl<I: Importer> RoutedAttachment<I> {
                 source: Box::new(error),
             })?;
             if let Some(direct) = &self.direct {
+                direct.lift_constraint();
                 direct.unmap();
             }
             // `switching` is locked, so no other thread sets it.

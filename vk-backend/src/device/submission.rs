@@ -64,6 +64,7 @@ impl Device {
 ///
 /// Dropping it without a commit adds no fence. If the work was submitted all the same, the buffers'
 /// other users do not wait for it.
+#[must_use = "dropping a submission unlocks the buffers without a fence"]
 pub struct Submission {
     // The order matters: the reservations are unlocked first.
     inner: dmashare::Submission,

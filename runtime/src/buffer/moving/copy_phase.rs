@@ -17,10 +17,13 @@ use crate::fence::error::FenceError;
 use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 use crate::locks;
+use crate::locks::Ordering;
 use crate::memory::dynamic_exporter::Copied;
 
 /// How often a wait checks whether another thread has submitted the copy.
 const LOOK: Duration = Duration::from_micros(50);
+/// How seldom it checks in the end. An exporter may say for long that it cannot copy yet.
+const LONGEST_LOOK: Duration = Duration::from_millis(5);
 
 impl BufferInner {
     /// Submits the copy of a move that has begun, if that can be done now. Returns an error if the copy
@@ -79,6 +82,7 @@ impl BufferInner {
     /// Waits for the fences that the copy of a move must wait for, and submits the copy.
     pub(crate) fn advance_within(self: &Arc<Self>, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
+        let mut look = LOOK;
         if let Some(buffer) = self.would_deadlock() {
             return Err(FenceError::WouldDeadlock {
                 producer: format!("move of {buffer}"),
@@ -96,7 +100,12 @@ impl BufferInner {
             let left = timeout.saturating_sub(start.elapsed());
             match after.wait(left) {
                 // The copy takes whatever content a failed writer has left.
-                Ok(()) | Err(FenceError::Failed { .. } | FenceError::ProducerGone { .. }) => {}
+                Ok(())
+                | Err(
+                    FenceError::Failed { .. }
+                    | FenceError::ProducerGone { .. }
+                    | FenceError::Expired { .. },
+                ) => {}
                 Err(error) => return Err(error),
             }
             if left.is_zero() {
@@ -105,7 +114,8 @@ impl BufferInner {
                 });
             }
             // Another thread is notifying importers or submitting the copy. Neither takes long.
-            locks::sleep(LOOK.min(left));
+            locks::sleep(look.min(left));
+            look = (look * 2).min(LONGEST_LOOK);
         }
     }
 
@@ -161,6 +171,11 @@ impl BufferInner {
             let before = OldBacking::new(pending.old.clone(), pending.after.clone(), false);
             state.old.push(before);
             state.old.push(OldBacking::new(new, after, true));
+        }
+        self.displaced
+            .store(pending.was_displaced, Ordering::Relaxed);
+        if let Some(keeper) = self.keeper() {
+            keeper.clone().changed_placement();
         }
         drop(locked);
         drop(status);

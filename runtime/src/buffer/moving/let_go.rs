@@ -25,7 +25,7 @@ impl BufferInner {
             return 0;
         }
         // A timeline's status may call the library, so the state is not locked meanwhile.
-        over.retain(|(_, after)| after.status().is_over());
+        over.retain(|(_, after)| after.is_finished());
         {
             let mut state = self.state();
             let mut index = 0;

@@ -114,6 +114,15 @@ impl Timeline for MoveFence {
         fence.map_or(FenceStatus::Signalled, |fence| fence.status())
     }
 
+    fn is_finished(&self, _point: u64) -> bool {
+        let fence = match &*lock(&self.state) {
+            State::Submitting | State::Waiting => return false,
+            State::Failed(_) => return true,
+            State::By(fence) => fence.clone(),
+        };
+        fence.is_none_or(|fence| fence.is_finished())
+    }
+
     fn wait(&self, _point: u64, timeout: Duration) -> Result<(), FenceError> {
         let start = Instant::now();
         let mut state = lock(&self.state);

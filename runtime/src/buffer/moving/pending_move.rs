@@ -15,17 +15,26 @@ pub(crate) struct PendingMove {
     /// The fences that the copy must wait for.
     pub(crate) after: FenceSet,
     pub(crate) fence: Arc<MoveFence>,
+    /// Whether the residency wanted to move the buffer back before. It does again if this is undone.
+    pub(crate) was_displaced: bool,
     /// Held by the thread that submits the copy.
     pub(crate) turn: Mutex<()>,
 }
 
 impl PendingMove {
-    pub(crate) fn new(old: Backing, new: Backing, after: FenceSet, fence: Arc<MoveFence>) -> Self {
+    pub(crate) fn new(
+        old: Backing,
+        new: Backing,
+        after: FenceSet,
+        fence: Arc<MoveFence>,
+        was_displaced: bool,
+    ) -> Self {
         Self {
             old,
             new,
             after,
             fence,
+            was_displaced,
             turn: Mutex::new(()),
         }
     }

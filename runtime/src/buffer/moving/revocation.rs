@@ -130,6 +130,10 @@ impl BufferInner {
                     .iter()
                     .any(|pin| pin.report.attachment == entry.id);
             }
+            // What waits for the same fences, and is not mapped, need not be remembered twice.
+            state.old.retain(|known| {
+                known.recycle || !known.is_unmapped() || !known.backing.is_same_memory(&old)
+            });
             state.old.push(OldBacking::new(old, after, false));
         }
         drop(locked);
