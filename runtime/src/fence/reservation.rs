@@ -35,7 +35,7 @@ pub(crate) struct Die;
 pub(crate) type Removed = SmallVec<[Fence; 4]>;
 
 /// Fences with their usage, as they were at one moment.
-pub(crate) type Snapshot = SmallVec<[(FenceUsage, Fence); 4]>;
+pub(crate) type Snapshot = SmallVec<[(FenceUsage, Fence); 2]>;
 
 #[derive(Debug)]
 struct Entry {
@@ -186,10 +186,14 @@ impl Reservation {
     /// All fences that have not signalled, of any usage, except `but`. Removes and drops none, so it may
     /// be called with the reservation locked.
     pub(crate) fn unfinished(&self, but: Option<&Fence>) -> FenceSet {
-        let all = self.snapshot().into_iter().map(|(_, fence)| fence);
-        all.filter(|fence| !but.is_some_and(|but| fence.is_same(but)))
-            .filter(|fence| fence.status() != FenceStatus::Signalled)
-            .collect()
+        let mut unfinished = FenceSet::new();
+        for (_, fence) in self.snapshot() {
+            let is_but = but.is_some_and(|but| fence.is_same(but));
+            if !is_but && fence.status() != FenceStatus::Signalled {
+                unfinished.insert(fence);
+            }
+        }
+        unfinished
     }
 
     /// Adds a fence, and removes those that are no longer needed, so that the list does not grow with
@@ -309,10 +313,15 @@ impl Reservation {
     /// The fences of class `usage` and the classes before it that have not signalled, at this moment.
     /// They include failed fences until those are removed.
     pub fn fences(&self, usage: FenceUsage) -> FenceSet {
-        let (signalled, pending): (Snapshot, Snapshot) = self
-            .snapshot()
-            .into_iter()
-            .partition(|(_, fence)| fence.status() == FenceStatus::Signalled);
+        let mut pending = self.snapshot();
+        let mut signalled = Snapshot::new();
+        pending.retain(|(of, fence)| {
+            let is_signalled = fence.status() == FenceStatus::Signalled;
+            if is_signalled {
+                signalled.push((*of, fence.clone()));
+            }
+            !is_signalled
+        });
         if !signalled.is_empty() && !held_reservations::any() && self.try_lock(Ticket::ALONE) {
             let mut removed = Removed::new();
             self.remove_all(&signalled, &mut removed);

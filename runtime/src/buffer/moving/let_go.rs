@@ -18,14 +18,14 @@ impl BufferInner {
     /// Releases old backings that are no longer in use, and declares importers dead that have kept a
     /// stale mapping for too long. Returns how many backings it has released.
     pub(crate) fn collect(&self) -> usize {
-        let mut free = SmallVec::<[OldBacking; 4]>::new();
-        let mut late = SmallVec::<[(AttachmentId, Arc<str>); 4]>::new();
-        let mut over = self.old_fences();
-        if over.is_empty() {
+        if self.state().old.is_empty() {
             return 0;
         }
+        let mut over = self.old_fences();
         // A timeline's status may call the library, so the state is not locked meanwhile.
         over.retain(|(_, after)| after.is_finished());
+        let mut free = SmallVec::<[OldBacking; 1]>::new();
+        let mut late = SmallVec::<[(AttachmentId, Arc<str>); 1]>::new();
         {
             let mut state = self.state();
             let mut index = 0;
@@ -77,7 +77,7 @@ impl BufferInner {
     }
 
     /// The fences that each old backing waits for.
-    pub(crate) fn old_fences(&self) -> SmallVec<[(Generation, FenceSet); 2]> {
+    pub(crate) fn old_fences(&self) -> Vec<(Generation, FenceSet)> {
         let state = self.state();
         let old = state.old.iter();
         old.map(|old| (old.backing.generation(), old.after.clone()))
