@@ -35,7 +35,7 @@ pub(crate) struct Die;
 pub(crate) type Removed = SmallVec<[Fence; 4]>;
 
 /// Fences with their usage, as they were at one moment.
-pub(crate) type Snapshot = SmallVec<[(FenceUsage, Fence); 2]>;
+pub(crate) type Snapshot = SmallVec<[(FenceUsage, Fence); 4]>;
 
 #[derive(Debug)]
 struct Entry {

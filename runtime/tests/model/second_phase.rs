@@ -102,7 +102,16 @@ impl Reference {
         for key in &told {
             self.attachments[*key].revoked |= self.pins_of(*key) > 0;
         }
-        let after = self.unfinished();
+        let mut after = self.unfinished();
+        // Earlier generations of the same memory that are not mapped are one with this.
+        let (merged, kept) = std::mem::take(&mut self.old)
+            .into_iter()
+            .partition(|known| {
+                !known.recycle && known.memory == old.memory && self.maps_of(known.generation) == 0
+            });
+        self.old = kept;
+        let merged: Vec<Old> = merged;
+        after.extend(merged.into_iter().flat_map(|old| old.after));
         self.old.push(Old { after, ..old });
         self.settle(&told, &detached);
         Ok(())

@@ -120,7 +120,7 @@ impl BufferInner {
         };
         let generation = old.generation();
         let answers = self.tell(told, generation, InvalidationReason::Revoke);
-        let after = answers.in_flight(self, None);
+        let mut after = answers.in_flight(self, None);
         {
             let mut state = self.state();
             let state = &mut *state;
@@ -130,9 +130,17 @@ impl BufferInner {
                     .iter()
                     .any(|pin| pin.report.attachment == entry.id);
             }
-            // What waits for the same fences, and is not mapped, need not be remembered twice.
+            // Earlier generations of the same memory that are not mapped need no entries of their own.
             state.old.retain(|known| {
-                known.recycle || !known.is_unmapped() || !known.backing.is_same_memory(&old)
+                let is_kept =
+                    known.recycle || !known.is_unmapped() || !known.backing.is_same_memory(&old);
+                if !is_kept {
+                    known
+                        .after
+                        .iter()
+                        .for_each(|fence| after.insert(fence.clone()));
+                }
+                is_kept
             });
             state.old.push(OldBacking::new(old, after, false));
         }
