@@ -4,6 +4,7 @@
 mod support;
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use support::device::Device;
 struct Scarce {
     file: SyncFile,
     has_descriptors: AtomicBool,
+    panics: bool,
 }
 
 impl Timeline for Scarce {
@@ -38,6 +40,7 @@ impl Timeline for Scarce {
     }
 
     fn export_sync_file(&self, _point: u64) -> Result<SyncFile, FenceError> {
+        assert!(!self.panics, "it was told to panic");
         if self.has_descriptors.load(Ordering::SeqCst) {
             return Ok(self.file.try_clone()?);
         }
@@ -66,6 +69,7 @@ fn a_fence_that_a_move_could_not_publish_stays_owed() {
     let scarce = Arc::new(Scarce {
         file: SyncFile::new(timeline.fence(1)).unwrap(),
         has_descriptors: AtomicBool::new(false),
+        panics: false,
     });
     let fence = Fence::Point {
         timeline: scarce.clone(),
@@ -86,4 +90,26 @@ fn a_fence_that_a_move_could_not_publish_stays_owed() {
     timeline.increment(1);
     moved.wait(Duration::from_secs(5)).unwrap();
     buffer.publish_fences().unwrap();
+}
+
+#[test]
+fn an_export_that_a_timeline_ends_by_a_panic_leaves_no_holder() {
+    let buffer = support::buffer("panicking timeline");
+    let attachment = buffer.attach(&Device::anywhere("gpu")).unwrap();
+    let mapping = attachment.map().unwrap();
+    let timeline = SwSyncTimeline::new();
+    let panicking = Arc::new(Scarce {
+        file: SyncFile::new(timeline.fence(1)).unwrap(),
+        has_descriptors: AtomicBool::new(false),
+        panics: true,
+    });
+    let fence = Fence::Point {
+        timeline: panicking,
+        point: 1,
+    };
+    buffer.add_fence(Access::Write, fence).unwrap();
+    let exported = catch_unwind(AssertUnwindSafe(|| buffer.export("client").map(drop)));
+    assert!(exported.is_err(), "the panic goes on to the caller");
+    assert!(!mapping.has_foreign_holders());
+    assert_eq!(buffer.attachments().len(), 1);
 }

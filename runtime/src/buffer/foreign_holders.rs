@@ -21,8 +21,11 @@ impl ForeignHolders {
         self.count.load(Ordering::Acquire) > 0
     }
 
-    pub(crate) fn add(&self) {
+    /// Counts one more holder, unless the result is dropped without [`Counted::keep`]: by an error, or a
+    /// panic in a timeline.
+    pub(crate) fn counted(&self) -> Counted<'_> {
         self.count.fetch_add(1, Ordering::SeqCst);
+        Counted(self)
     }
 
     pub(crate) fn remove(&self) {
@@ -70,6 +73,22 @@ impl ForeignHolders {
             }
         }
         drop(owed);
+    }
+}
+
+/// A holder that is not sure to stay.
+pub(crate) struct Counted<'a>(&'a ForeignHolders);
+
+impl Counted<'_> {
+    /// Keeps the holder in the count.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.remove();
     }
 }
 

@@ -38,12 +38,11 @@ impl BufferInner {
     /// a commit that comes later checks the count after it has added its fence.
     pub(crate) fn add_foreign_holder(&self) -> Result<(), ImplicitSyncError> {
         self.may_exchange()?;
-        self.foreign.add();
-        let told = self.probe().and_then(|()| self.publish_reservation());
-        if told.is_err() {
-            self.remove_foreign_holder();
-        }
-        told
+        let counted = self.foreign.counted();
+        self.probe()?;
+        self.publish_reservation()?;
+        counted.keep();
+        Ok(())
     }
 
     pub(crate) fn remove_foreign_holder(&self) {

@@ -7,6 +7,7 @@ use crate::dmabuf::DmaBuf;
 use crate::dmabuf::cpu_access_error::CpuAccessError;
 use crate::dmabuf::cpu_mapping::CpuMapping;
 use crate::fence::descriptor_error::DmaBufError;
+use crate::fence::held_reservations;
 use crate::image::format_info::PlaneInfo;
 use crate::sys;
 
@@ -56,6 +57,8 @@ impl CpuMapping {
     ///
     /// # Errors
     /// - [`CpuAccessError::ReadOnly`]: the access is for writing, and the image was mapped for reading.
+    /// - [`CpuAccessError::WouldDeadlock`]: this thread has an open submission, or is in an invalidate
+    ///   callback, where nothing may wait (I16).
     /// - [`CpuAccessError::DmaBuf`]: the ioctl failed. Memories that were begun are ended.
     pub fn begin(&mut self, access: Access) -> Result<CpuAccess<'_>, CpuAccessError> {
         if access == Access::Write && self.access() == Access::Read {
@@ -73,6 +76,7 @@ impl CpuAccess<'static> {
     ///
     /// # Errors
     /// - [`CpuAccessError::NotLinear`]: the modifier is not LINEAR.
+    /// - [`CpuAccessError::WouldDeadlock`]: as [`CpuMapping::begin`].
     /// - [`CpuAccessError::DmaBuf`]: mmap or the ioctl failed. Memories that were begun are ended.
     pub fn begin(dmabuf: &DmaBuf, access: Access) -> Result<Self, CpuAccessError> {
         let mapping = Box::new(CpuMapping::new(dmabuf, access)?);
@@ -86,6 +90,9 @@ impl<'a> CpuAccess<'a> {
         mapping: Mapped<'a>,
         access: Access,
     ) -> Result<Self, CpuAccessError> {
+        if held_reservations::any() {
+            return Err(CpuAccessError::WouldDeadlock);
+        }
         let mut this = Self {
             mapping,
             access,

@@ -39,6 +39,11 @@ pub enum CpuAccessError {
     /// The access or the mapping is for reading only.
     #[error("this CPU access is for reading only")]
     ReadOnly,
+    /// This thread may not wait now, and an access waits for the dma-buf's own fences.
+    #[error(
+        "the CPU may not access a buffer now: this thread has an open submission, or is in an invalidate callback"
+    )]
+    WouldDeadlock,
     /// A system call failed.
     #[error(transparent)]
     DmaBuf(#[from] DmaBufError),

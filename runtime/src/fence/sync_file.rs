@@ -11,6 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::fence::descriptor_error::SyncFileError;
 use crate::fence::error::FenceError;
+use crate::fence::held_reservations;
 use crate::fence::status::FenceStatus;
 use crate::sys;
 
@@ -198,11 +199,18 @@ impl SyncFile {
     /// - [`FenceError::Timeout`]: they have not signalled in time.
     /// - [`FenceError::Failed`]: they signalled with an error.
     /// - [`FenceError::SyncFile`]: a system call failed.
+    /// - [`FenceError::WouldDeadlock`]: they are pending, and this thread has an open submission or is in an
+    ///   invalidate callback, where nothing may wait (I16).
     pub fn wait(&self, timeout: Duration) -> Result<(), FenceError> {
         // If the fences are over, this takes at most one ioctl and does not read the clock.
         match self.status()? {
             FenceStatus::Pending => {}
             over => return ended(over),
+        }
+        if held_reservations::any() {
+            return Err(FenceError::WouldDeadlock {
+                producer: "sync_file".to_owned(),
+            });
         }
         let deadline = Instant::now().checked_add(timeout);
         loop {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::buffer::BufferInner;
 use crate::ids::BufferKey;
 use crate::locks::{Mutex, Ordering, lock};
+use crate::memory::placement::Placement;
 use crate::residency::member::{Member, Priority};
 
 /// The lowest rank leaves first: by priority, then by the last use that the list knows.
@@ -32,9 +33,13 @@ impl<R> Default for EvictionOrder<R> {
 }
 
 impl<R> EvictionOrder<R> {
-    /// Adds a buffer, unless it is in a list already.
-    pub(super) fn insert(&self, member: &Arc<Member<R>>, buffer: &BufferInner) {
-        let placement = buffer.backing().placement();
+    /// Adds a buffer to the list, which is that of `placement`, unless it is in a list already.
+    pub(super) fn insert(
+        &self,
+        placement: Placement,
+        member: &Arc<Member<R>>,
+        buffer: &BufferInner,
+    ) {
         let mut list = lock(&self.list);
         let mut listed = lock(&member.listed);
         if listed.is_none() {

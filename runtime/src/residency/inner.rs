@@ -110,6 +110,6 @@ impl ResidencyInner {
         {
             self.eviction_orders[place.index()].remove(member, buffer.key);
         }
-        self.eviction_orders[placement.index()].insert(member, buffer);
+        self.eviction_orders[placement.index()].insert(placement, member, buffer);
     }
 }

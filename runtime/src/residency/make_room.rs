@@ -167,7 +167,7 @@ impl ResidencyInner {
                 // Something else has moved it; list it where it is now.
                 self.relist(&member, &buffer);
             } else if buffer.last_use.get() > listed_use {
-                order.insert(&member, &buffer);
+                order.insert(placement, &member, &buffer);
             } else if is_pinned {
                 self.counters.refused();
                 self.put_aside(&member, &buffer);
