@@ -25,6 +25,26 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Like [`wait`], but also returns after a while, for a condition that no thread reports.
+#[cfg(not(feature = "shuttle"))]
+pub(crate) fn wait_briefly<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+) -> MutexGuard<'a, T> {
+    let time = std::time::Duration::from_millis(100);
+    let waited = condvar.wait_timeout(guard, time);
+    waited.unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// Like [`wait`]: a model has no such condition.
+#[cfg(feature = "shuttle")]
+pub(crate) fn wait_briefly<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+) -> MutexGuard<'a, T> {
+    wait(condvar, guard)
+}
+
 /// Lets other threads run, for about `duration`.
 #[cfg(not(feature = "shuttle"))]
 pub(crate) fn sleep(duration: std::time::Duration) {

@@ -309,3 +309,38 @@ fn an_importer_that_panics_when_it_takes_its_object_back_has_let_go() {
         exporter.assert_no_faults();
     });
 }
+
+#[test]
+fn a_submission_that_was_forgotten_ends_with_its_thread() {
+    within_time_limit(|| {
+        let (first, _) = movable("forgotten first");
+        let (second, _) = movable("forgotten second");
+        let attach = |buffer: &SharedBuffer| {
+            let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
+            attachment.unwrap()
+        };
+        let (to_first, to_second) = (attach(&first), attach(&second));
+        let mappings = [to_first.map().unwrap(), to_second.map().unwrap()];
+        let uses = [mappings[0].write(), mappings[1].write()];
+        // Another thread waits already when the forgetful one ends.
+        let ends = Arc::new(Barrier::new(2));
+        let forgetful = thread::spawn({
+            let ends = ends.clone();
+            move || {
+                std::mem::forget(Submission::begin(uses).unwrap());
+                ends.wait();
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        ends.wait();
+        drop(mappings);
+        first.move_to(&to(Placements::SHMEM)).unwrap();
+        forgetful.join().unwrap();
+        let both = [
+            to_first.map().unwrap().read(),
+            to_second.map().unwrap().read(),
+        ];
+        drop(Submission::begin(both).unwrap());
+        assert_usable(&second);
+    });
+}

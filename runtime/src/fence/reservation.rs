@@ -8,7 +8,7 @@ use crate::fence::status::FenceStatus;
 use crate::fence::usage::FenceUsage;
 use crate::fence::{Fence, held_reservations};
 use crate::ids::AttachmentId;
-use crate::locks::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering, lock, wait};
+use crate::locks::{AtomicU32, AtomicU64, Condvar, Mutex, Ordering, lock, wait_briefly};
 
 /// The age of a submission among all that lock reservations. A smaller ticket is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +51,8 @@ struct Entry {
 pub struct Reservation {
     /// Ticket of the holder of the lock; 0 if it is free. One compare-exchange takes a free lock.
     holder: AtomicU64,
+    /// The thread that has locked it, by its number.
+    holder_thread: AtomicU64,
     /// Number of threads that wait for the lock. A wake-up is a system call, and is skipped for 0.
     waiting: AtomicU32,
     wake: Mutex<()>,
@@ -98,9 +100,27 @@ impl Reservation {
             self.holder
                 .compare_exchange(0, ticket.0, Ordering::SeqCst, Ordering::Relaxed);
         if exchanged.is_ok() {
-            held_reservations::locked(self.address());
+            self.locked_here();
         }
         exchanged.is_ok()
+    }
+
+    #[inline]
+    fn locked_here(&self) {
+        let thread = held_reservations::this_thread();
+        self.holder_thread.store(thread, Ordering::Relaxed);
+        held_reservations::locked(self.address());
+    }
+
+    /// Takes the lock over from a thread that has ended without unlocking it. `wake` is locked, so only one
+    /// thread does.
+    fn take_over(&self, ticket: Ticket) -> bool {
+        let has_ended = held_reservations::has_ended(self.holder_thread.load(Ordering::Relaxed));
+        if has_ended {
+            self.holder.store(ticket.0, Ordering::SeqCst);
+            self.locked_here();
+        }
+        has_ended
     }
 
     #[cold]
@@ -113,12 +133,16 @@ impl Reservation {
                 return Ok(());
             }
             let holder = self.holder.load(Ordering::SeqCst);
+            if holder != 0 && self.take_over(ticket) {
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+                return Ok(());
+            }
             if !slow && holder != 0 && holder < ticket.0 {
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
                 return Err(Die);
             }
             if holder != 0 {
-                wake = wait(&self.released, wake);
+                wake = wait_briefly(&self.released, wake);
             }
             self.waiting.fetch_sub(1, Ordering::SeqCst);
         }
@@ -136,6 +160,13 @@ impl Reservation {
 
     #[inline]
     pub(crate) fn unlock(&self) {
+        if held_reservations::any_has_ended()
+            && self.holder_thread.load(Ordering::Relaxed) != held_reservations::this_thread()
+        {
+            // A thread that ends drops its submission late, when another has taken the lock over.
+            held_reservations::unlocked();
+            return;
+        }
         self.holder.swap(0, Ordering::SeqCst);
         held_reservations::unlocked();
         if self.waiting.load(Ordering::SeqCst) > 0 {
