@@ -158,8 +158,9 @@ impl Fence {
     /// signalled or failed, so that an event loop or an async runtime can wait for any kind of fence.
     /// Only poll and close it; [`status`](Self::status) says how the fence ended.
     ///
-    /// For a sync_file it is a duplicate, for a software fence or a point of a syncobj an eventfd, and
-    /// for a Vulkan point a sync_file. May block in a driver, as
+    /// For a sync_file it is a duplicate, for a software fence a socket, for a
+    /// point of a syncobj an eventfd, for a fence with a deadline an epoll descriptor, and for a Vulkan point a
+    /// sync_file. May block in a driver, as
     /// [`export_sync_file`](Self::export_sync_file).
     ///
     /// # Errors

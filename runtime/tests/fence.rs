@@ -188,6 +188,39 @@ fn an_event_loop_can_poll_a_software_fence() {
     assert!(is_readable(&second, &second.pollable().unwrap(), 0));
 }
 
+#[test]
+fn the_descriptor_of_a_fence_with_a_deadline_becomes_readable_either_way() {
+    let timeline = SoftwareTimeline::new("worker");
+    let late = timeline.fence_within(1, Duration::from_millis(30));
+    let polled = late.pollable().unwrap();
+    assert!(!is_readable(&late, &polled, 0));
+    assert!(is_readable(&late, &polled, 5000), "at the deadline");
+    assert!(is_readable(&late, &late.pollable().unwrap(), 0));
+    let early = timeline.fence_within(2, Duration::from_secs(3600));
+    let polled = [early.pollable().unwrap(), early.pollable().unwrap()];
+    assert!(!is_readable(&early, &polled[0], 0));
+    timeline.signal(2);
+    for polled in polled {
+        assert!(is_readable(&early, &polled, 0));
+    }
+}
+
+#[test]
+fn descriptors_that_were_closed_are_not_kept() {
+    let timeline = SoftwareTimeline::new("worker");
+    let fence = timeline.fence(1);
+    let kept = fence.pollable().unwrap();
+    let before = dmashare_lab_probe::open_files().len();
+    for _ in 0..200 {
+        drop(fence.pollable().unwrap());
+    }
+    let after = dmashare_lab_probe::open_files().len();
+    assert!(after < before + 20, "{before} files, then {after}");
+    timeline.signal(1);
+    assert!(is_readable(&fence, &kept, 0));
+    assert!(dmashare_lab_probe::open_files().len() < before);
+}
+
 proptest! {
     /// A set is over exactly when every fence that was put in is.
     #[test]

@@ -2,16 +2,18 @@
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
-use crate::fence::{Fence, Timeline};
+use crate::fence::{Fence, Timeline, eventfd};
 
 /// The only point of the timeline.
 const POINT: u64 = 1;
@@ -28,6 +30,8 @@ struct DeadlineFence {
     fence: Fence,
     deadline: Instant,
     outcome: AtomicU8,
+    /// For polling, once that was asked for.
+    watch: OnceLock<Watch>,
 }
 
 impl Fence {
@@ -51,9 +55,36 @@ impl Fence {
                 fence: self.clone(),
                 deadline: now + time.min(century),
                 outcome: AtomicU8::new(OPEN),
+                watch: OnceLock::new(),
             }),
             point: POINT,
         }
+    }
+}
+
+/// A descriptor that becomes readable when one of two others does.
+#[derive(Debug)]
+struct Watch {
+    epoll: Epoll,
+    _fence: OwnedFd,
+    _timer: TimerFd,
+}
+
+impl Watch {
+    fn new(fence: OwnedFd, left: Duration) -> nix::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+        // A timer of 0 would be off.
+        let left = left.max(Duration::from_nanos(1));
+        timer.set(Expiration::OneShot(left.into()), TimerSetTimeFlags::empty())?;
+        epoll.add(&fence, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        Ok(Self {
+            epoll,
+            _fence: fence,
+            _timer: timer,
+        })
     }
 }
 
@@ -142,8 +173,29 @@ impl Timeline for DeadlineFence {
         }
     }
 
-    fn pollable(&self, _point: u64) -> Result<OwnedFd, FenceError> {
-        self.fence.pollable()
+    /// Makes an epoll descriptor of the original fence's descriptor and of a timer. Both stay open as long as
+    /// this fence, so keep the fence while the descriptor is polled.
+    fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
+        if self.status(point).is_over() {
+            return eventfd(1).map(OwnedFd::from);
+        }
+        let watch = match self.watch.get() {
+            Some(watch) => watch,
+            None => {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                let made = Watch::new(self.fence.pollable()?, left);
+                let made = made.map_err(|errno| FenceError::Os {
+                    operation: "epoll or timerfd",
+                    source: errno.into(),
+                })?;
+                self.watch.get_or_init(|| made)
+            }
+        };
+        let duplicate = watch.epoll.0.try_clone();
+        duplicate.map_err(|source| FenceError::Os {
+            operation: "fcntl(F_DUPFD_CLOEXEC)",
+            source,
+        })
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -1,18 +1,31 @@
 //! A timeline that the program itself signals.
 
 use std::any::Any;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::eventfd::EventFd;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::fence::error::FenceError;
 use crate::fence::status::FenceStatus;
 use crate::fence::sync_file::SyncFile;
 use crate::fence::{Fence, Timeline, eventfd};
 use crate::locks::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
+
+/// So many sockets are kept without a look at them.
+const FEW: usize = 8;
+
+/// Whether the other end of a socket is closed.
+fn is_abandoned(socket: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    let polled = poll(&mut fds, PollTimeout::ZERO);
+    let events = fds[0].revents().unwrap_or(PollFlags::empty());
+    polled.is_ok() && events.contains(PollFlags::POLLHUP)
+}
 
 #[derive(Debug)]
 struct State {
@@ -21,8 +34,10 @@ struct State {
     gone: bool,
     /// Number of threads that wait. A wake-up is a system call, and is skipped for 0.
     waiting: usize,
-    /// Eventfds to write when their point is over.
-    pollable: Vec<(u64, EventFd)>,
+    /// Sockets to shut down when their point is over: the other end is readable then.
+    pollable: Vec<(u64, UnixStream)>,
+    /// How many there may be before those are looked for whose other end is closed.
+    most_pollable: usize,
 }
 
 #[derive(Debug)]
@@ -57,6 +72,7 @@ impl SoftwareTimeline {
                     gone: false,
                     waiting: 0,
                     pollable: Vec::new(),
+                    most_pollable: FEW,
                 }),
                 changed: Condvar::new(),
             }),
@@ -106,14 +122,21 @@ impl Shared {
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         let is_awaited = state.waiting > 0;
         let (signalled, gone) = (state.signalled, state.gone);
-        state.pollable.retain(|(point, eventfd)| {
-            let is_over = gone || *point <= signalled;
-            if is_over && let Err(errno) = eventfd.write(1) {
-                tracing::error!(%errno, "an eventfd cannot be written");
+        let mut over = Vec::new();
+        let mut index = 0;
+        while let Some((point, _)) = state.pollable.get(index) {
+            if gone || *point <= signalled {
+                over.push(state.pollable.swap_remove(index).1);
+            } else {
+                index += 1;
             }
-            !is_over
-        });
+        }
         drop(state);
+        for socket in over {
+            // A child process may have inherited it, so closing it is not enough. If the other end is
+            // closed, there is nothing to do.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
         if is_awaited {
             self.changed.notify_all();
         }
@@ -176,22 +199,24 @@ impl Timeline for Shared {
         })
     }
 
-    /// Makes an eventfd. The timeline keeps a second descriptor of it until the point is over.
+    /// Makes a pair of sockets. The timeline keeps one end until the point is over, or until it finds that
+    /// the caller has closed the other: it looks each time that there are twice as many.
     fn pollable(&self, point: u64) -> Result<OwnedFd, FenceError> {
-        let kept = eventfd(0)?;
-        let os = |source| FenceError::Os {
-            operation: "fcntl(F_DUPFD_CLOEXEC)",
+        let (polled, kept) = UnixStream::pair().map_err(|source| FenceError::Os {
+            operation: "socketpair",
             source,
-        };
-        let polled = kept.as_fd().try_clone_to_owned().map_err(os)?;
+        })?;
         let mut state = lock(&self.state);
         if state.signalled >= point || state.gone {
-            let written = kept.write(1);
-            written.map_err(|errno| os(errno.into()))?;
-        } else {
-            state.pollable.push((point, kept));
+            drop(state);
+            return eventfd(1).map(OwnedFd::from);
         }
-        Ok(polled)
+        state.pollable.push((point, kept));
+        if state.pollable.len() >= state.most_pollable {
+            state.pollable.retain(|(_, socket)| !is_abandoned(socket));
+            state.most_pollable = (2 * state.pollable.len()).max(FEW);
+        }
+        Ok(polled.into())
     }
 
     fn as_any(&self) -> &dyn Any {
