@@ -225,30 +225,36 @@ impl Solver<'_> {
             }
             return true;
         }
-        let possible = [false, true].into_iter().find(|&disjoint| {
+        let possible = |disjoint: &bool| {
             let counts = self.agreed_counts(format, modifier, |party| {
-                self.counts_if(party, format, modifier, disjoint)
+                self.counts_if(party, format, modifier, *disjoint)
             });
             !counts.is_empty()
-        });
-        let Some(disjoint) = possible else {
+        };
+        let possible: Vec<bool> = [false, true].into_iter().filter(possible).collect();
+        if possible.is_empty() {
             self.blame_disjoint(format, modifier, objections);
             return true;
-        };
+        }
         let Some(demands) = demands.filter(|_| modifier.is_linear()) else {
             return false;
         };
-        match self.linear(info, demands, disjoint) {
-            Ok(_) => false,
-            Err(LinearObstacle::NotPromised) => {
-                self.blame_promises(format, objections);
-                true
-            }
-            Err(LinearObstacle::Problem(problem)) => {
-                self.blame_figures(format, problem, objections);
-                true
+        // Planes that are too large for one memory may fit into several.
+        let mut obstacle = None;
+        for disjoint in possible {
+            match self.linear(info, demands, disjoint) {
+                Ok(_) => return false,
+                Err(found) => obstacle = obstacle.or(Some(found)),
             }
         }
+        match obstacle {
+            Some(LinearObstacle::NotPromised) => self.blame_promises(format, objections),
+            Some(LinearObstacle::Problem(problem)) => {
+                self.blame_figures(format, problem, objections);
+            }
+            None => {}
+        }
+        true
     }
 
     fn blame_disjoint(&self, format: Fourcc, modifier: Modifier, objections: &mut Objections) {

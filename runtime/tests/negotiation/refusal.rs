@@ -1,6 +1,6 @@
 //! What a refusal says.
 
-use dmashare::negotiation::{FormatSupport, MemoryKinds, Objection};
+use dmashare::negotiation::{DisjointPlanes, FormatSupport, LayoutDemands, MemoryKinds, Objection};
 use dmashare::{
     BufferDesc, Extent, Fourcc, Modifier, Negotiation, NegotiationError, Party, Placements, Usage,
 };
@@ -242,4 +242,30 @@ fn one_who_spoils_the_last_choice_is_blamed() {
         modifiers: vec![X_TILED],
     };
     assert_eq!(objections(2), [lacking]);
+}
+
+#[test]
+fn planes_that_fit_into_several_memories_are_not_called_too_large() {
+    let mut support = FormatSupport::new(Fourcc::NV12, Modifier::LINEAR, Usage::all());
+    support.disjoint = DisjointPlanes::Allowed;
+    // One memory would need 1020 bytes; two need 680 and 340.
+    let mut layout = LayoutDemands::default();
+    layout.maximum_size = 1000;
+    let mut desc = desc(20, 34);
+    desc.format = Fourcc::NV12;
+    let camera = Party::exporter("camera", Usage::CPU_WRITE)
+        .with_formats([support])
+        .with_layout(layout)
+        .with_memory(MemoryKinds::any(Placements::HOST));
+    let negotiation = |memory| {
+        let encoder = Party::importer("encoder", Usage::ENCODE)
+            .with_formats([support])
+            .with_memory(MemoryKinds::any(memory));
+        let negotiation = Negotiation::new(desc.clone());
+        negotiation.party(camera.clone()).party(encoder).solve()
+    };
+    assert!(negotiation(Placements::HOST).unwrap().is_disjoint());
+    let found = objections(&negotiation(Placements::DEVICE).unwrap_err());
+    let is_of_memory = |objection: &Objection| matches!(objection, Objection::Memory { .. });
+    assert!(found.iter().all(is_of_memory), "{found:?}");
 }
