@@ -36,8 +36,8 @@ pub trait Timeline: Send + Sync + fmt::Debug {
     /// Name of the producer, for reports: "Vulkan llvmpipe", "display Virtual-1".
     fn producer(&self) -> &str;
 
-    /// Whether `point` has signalled. Must not block. Called from many places, some of which hold a
-    /// reservation: whatever would wait there gives a `WouldDeadlock` error.
+    /// Whether `point` has signalled. Must not block. The caller may hold a reservation; a call of the
+    /// library that would wait returns a `WouldDeadlock` error then.
     fn status(&self, point: u64) -> FenceStatus;
 
     /// Whether the work of `point` has ended, so that it no longer uses any memory. By default it has if the
@@ -158,10 +158,9 @@ impl Fence {
     /// signalled or failed, so that an event loop or an async runtime can wait for any kind of fence.
     /// Only poll and close it; [`status`](Self::status) says how the fence ended.
     ///
-    /// For a sync_file it is a duplicate, for a software fence a socket, for a
-    /// point of a syncobj an eventfd, for a fence with a deadline an epoll descriptor, and for a Vulkan point a
-    /// sync_file. May block in a driver, as
-    /// [`export_sync_file`](Self::export_sync_file).
+    /// For a sync_file it is a duplicate, for a software fence a socket, for a point of a syncobj an
+    /// eventfd, for a fence with a deadline an epoll descriptor, and for a Vulkan point a sync_file. May
+    /// block in a driver, as [`export_sync_file`](Self::export_sync_file).
     ///
     /// # Errors
     /// As [`export_sync_file`](Self::export_sync_file); [`FenceError::Os`] if the process has no
@@ -190,8 +189,8 @@ impl Fence {
         Ok(())
     }
 
-    /// The timeline and the point, if the fence is a point on a `T`. A timeline that wraps a `T` is none,
-    /// even if its [`as_any`](Timeline::as_any) returns the `T`: its points may mean something else.
+    /// The timeline and the point, if the fence is a point on a `T`. A timeline that wraps a `T` does not
+    /// count, even if its [`as_any`](Timeline::as_any) returns the `T`: its points may mean something else.
     pub fn point_on<T: Timeline + 'static>(&self) -> Option<(&T, u64)> {
         let Self::Point { timeline, point } = self else {
             return None;

@@ -278,7 +278,7 @@ impl Submission {
         self.unlock();
         let uses = self.uses.take();
         for (used, fence) in unlocked {
-            // Unless the visitor of the fences has begun another submission, this thread holds none now.
+            // This thread holds no reservation any more.
             let locked = used.buffer().reservation().lock_alone();
             used.add_fence(&fence, &mut removed);
             drop(locked);

@@ -51,7 +51,7 @@ struct Entry {
 pub struct Reservation {
     /// Ticket of the holder of the lock; 0 if it is free. One compare-exchange takes a free lock.
     holder: AtomicU64,
-    /// The thread that has locked it, by its number.
+    /// Number of the thread that has locked it; 0 if it is free, and for a moment after it was locked.
     holder_thread: AtomicU64,
     /// Number of threads that wait for the lock. A wake-up is a system call, and is skipped for 0.
     waiting: AtomicU32,
@@ -112,15 +112,19 @@ impl Reservation {
         held_reservations::locked(self.address());
     }
 
-    /// Takes the lock over from a thread that has ended without unlocking it. `wake` is locked, so only one
-    /// thread does.
+    /// Takes the lock over from a thread that has ended without unlocking it. The caller has locked `wake`,
+    /// so only one thread does.
     fn take_over(&self, ticket: Ticket) -> bool {
-        let has_ended = held_reservations::has_ended(self.holder_thread.load(Ordering::Relaxed));
-        if has_ended {
+        let holder = self.holder_thread.load(Ordering::Relaxed);
+        // The second load comes after the end of that thread: had it unlocked this reservation and forgotten
+        // another, its number would be gone from here.
+        let is_abandoned = held_reservations::has_ended(holder)
+            && self.holder_thread.load(Ordering::Relaxed) == holder;
+        if is_abandoned {
             self.holder.store(ticket.0, Ordering::SeqCst);
             self.locked_here();
         }
-        has_ended
+        is_abandoned
     }
 
     #[cold]
@@ -167,6 +171,7 @@ impl Reservation {
             held_reservations::unlocked();
             return;
         }
+        self.holder_thread.store(0, Ordering::Relaxed);
         self.holder.swap(0, Ordering::SeqCst);
         held_reservations::unlocked();
         if self.waiting.load(Ordering::SeqCst) > 0 {
