@@ -6,28 +6,16 @@ mod support;
 use std::time::Duration;
 
 use dmashare::{
-    AccessConstraint, InvalidationContext, MapError, PinError, Placements, RevokeError,
-    SharedBuffer, Submission, SubmitError,
+    InvalidationContext, MapError, PinError, Placements, RevokeError, Submission, SubmitError,
 };
 use dmashare_lab_probe::within_time_limit;
 use support::device::{Calls, Device};
-use support::fake_exporter::FakeExporter;
-
-fn to(placements: Placements) -> AccessConstraint {
-    AccessConstraint::placements(placements)
-}
-
-fn movable() -> (SharedBuffer, FakeExporter) {
-    let exporter = FakeExporter::new(Placements::HOST | Placements::SHMEM);
-    let anything = AccessConstraint::default();
-    let buffer = SharedBuffer::new_dynamic(&exporter, support::desc("shared"), &anything);
-    (buffer.unwrap(), exporter)
-}
+use support::{movable, to};
 
 #[test]
 fn an_importer_whose_callback_panics_is_dead_and_the_move_goes_on() {
     within_time_limit(|| {
-        let (buffer, exporter) = movable();
+        let (buffer, exporter) = movable("shared");
         let panics = |_: &InvalidationContext<'_>| {
             std::panic::resume_unwind(Box::new("a broken importer"));
         };
@@ -59,7 +47,7 @@ fn an_importer_whose_callback_panics_is_dead_and_the_move_goes_on() {
 #[test]
 fn i9_an_importer_that_never_lets_go_is_dead_after_the_deadline_and_its_memory_is_kept() {
     within_time_limit(|| {
-        let (buffer, exporter) = movable();
+        let (buffer, exporter) = movable("shared");
         buffer.set_stale_deadline(Duration::from_millis(50));
         let device = Device::anywhere("hung");
         let attachment = buffer.attach_dynamic(&device, Calls::default()).unwrap();
@@ -85,7 +73,7 @@ fn i9_an_importer_that_never_lets_go_is_dead_after_the_deadline_and_its_memory_i
 #[test]
 fn a_dead_importers_current_mapping_is_refused() {
     within_time_limit(|| {
-        let (buffer, _exporter) = movable();
+        let (buffer, _exporter) = movable("shared");
         buffer.set_stale_deadline(Duration::ZERO);
         let attachment = buffer.attach_dynamic(&Device::anywhere("slow"), Calls::default());
         let attachment = attachment.unwrap();
@@ -107,7 +95,7 @@ fn a_dead_importers_current_mapping_is_refused() {
 #[test]
 fn a_callback_may_end_its_own_attachment() {
     within_time_limit(|| {
-        let (buffer, exporter) = movable();
+        let (buffer, exporter) = movable("shared");
         let detaches = |context: &InvalidationContext<'_>| context.detach_afterwards();
         let attachment = buffer.attach_dynamic(&Device::anywhere("leaving"), detaches);
         let attachment = attachment.unwrap();
@@ -131,7 +119,7 @@ fn a_callback_may_end_its_own_attachment() {
 #[test]
 fn a_revocation_that_is_not_answered_ends_with_a_list_and_keeps_the_memory() {
     within_time_limit(|| {
-        let (buffer, exporter) = movable();
+        let (buffer, exporter) = movable("shared");
         let attachment = buffer.attach_dynamic(&Device::anywhere("hung"), Calls::default());
         let attachment = attachment.unwrap();
         let mapping = attachment.map().unwrap();

@@ -11,29 +11,14 @@ use std::time::Duration;
 use dmashare::host::HostMemory;
 use dmashare::route::{CpuRows, Detour, RoutePolicy, Routes};
 use dmashare::{
-    Access, AccessConstraint, DynamicAttachment, FenceStatus, Placement, Placements, Priority,
-    Residency, SharedBuffer, SoftwareTimeline, Submission,
+    Access, AccessConstraint, FenceStatus, Placement, Placements, Priority, Residency,
+    SharedBuffer, SoftwareTimeline, Submission,
 };
 use support::device::{Calls, Device};
 use support::fake_exporter::{CopyMode, FakeExporter, Step};
+use support::{attached, movable, to};
 
 const LONG: Duration = Duration::from_secs(5);
-
-fn to(placements: Placements) -> AccessConstraint {
-    AccessConstraint::placements(placements)
-}
-
-fn movable(name: &str) -> (SharedBuffer, FakeExporter) {
-    let exporter = FakeExporter::new(Placements::HOST | Placements::SHMEM);
-    let wanted = AccessConstraint::default();
-    let buffer = SharedBuffer::new_dynamic(&exporter, support::desc(name), &wanted).unwrap();
-    (buffer, exporter)
-}
-
-fn attached(buffer: &SharedBuffer) -> DynamicAttachment<Device> {
-    let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-    attachment.unwrap()
-}
 
 #[test]
 fn a_second_move_to_the_same_place_is_over_with_the_first() {

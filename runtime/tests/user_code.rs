@@ -12,24 +12,14 @@ use std::thread;
 use std::time::Duration;
 
 use dmashare::{
-    Access, AccessConstraint, DynamicAttachment, Fence, FenceError, FenceStatus,
-    InvalidationContext, Mapping, MappingUse, Placements, RuntimeReport, SharedBuffer,
-    SoftwareTimeline, Submission, SyncFile, Timeline,
+    Access, DynamicAttachment, Fence, FenceError, FenceStatus, InvalidationContext, Mapping,
+    MappingUse, Placements, RuntimeReport, SharedBuffer, SoftwareTimeline, Submission, SyncFile,
+    Timeline,
 };
 use dmashare_lab_probe::within_time_limit;
 use support::device::{Calls, Device};
-use support::fake_exporter::{FakeExporter, Step};
-
-fn to(placements: Placements) -> AccessConstraint {
-    AccessConstraint::placements(placements)
-}
-
-fn movable(name: &str) -> (SharedBuffer, FakeExporter) {
-    let exporter = FakeExporter::new(Placements::HOST | Placements::SHMEM);
-    let wanted = AccessConstraint::default();
-    let buffer = SharedBuffer::new_dynamic(&exporter, support::desc(name), &wanted).unwrap();
-    (buffer, exporter)
-}
+use support::fake_exporter::Step;
+use support::{attached, movable, to};
 
 /// Moves the buffer there and back, and uses it: nothing of it is stuck.
 #[track_caller]
@@ -86,8 +76,7 @@ fn callbacks_that_drop_each_others_attachments_end() {
 fn a_visitor_of_waits_may_call_the_library() {
     within_time_limit(|| {
         let (buffer, _) = movable("visited");
-        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-        let attachment = attachment.unwrap();
+        let attachment = attached(&buffer);
         let mapping = attachment.map().unwrap();
         let pending = SoftwareTimeline::new("writer");
         buffer.add_fence(Access::Write, pending.fence(1)).unwrap();
@@ -199,8 +188,7 @@ fn use_everything(buffer: &SharedBuffer, mapping: &Mapping<Device>, uses: &[Mapp
 fn the_status_of_a_fence_may_call_the_library() {
     within_time_limit(|| {
         let (buffer, _) = movable("asked");
-        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-        let attachment = attachment.unwrap();
+        let attachment = attached(&buffer);
         let mapping = attachment.map().unwrap();
         let meddler = Meddler::new();
         let running = AtomicBool::new(false);
@@ -230,8 +218,7 @@ fn the_status_of_a_fence_may_call_the_library() {
 fn a_fence_whose_status_panics_has_failed() {
     within_time_limit(|| {
         let (buffer, _) = movable("panicking fence");
-        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-        let attachment = attachment.unwrap();
+        let attachment = attached(&buffer);
         let mapping = attachment.map().unwrap();
         let meddler = Meddler::new();
         let panics: OnStatus = Box::new(|| panic!("by intention"));
@@ -278,8 +265,7 @@ fn a_callbacks_panic_whose_payload_panics_leaves_the_buffer_usable() {
 fn a_copy_that_panics_is_undone() {
     within_time_limit(|| {
         let (buffer, exporter) = movable("panicking copy");
-        let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-        let attachment = attachment.unwrap();
+        let attachment = attached(&buffer);
         drop(attachment.map().unwrap());
         exporter.panic_in(Step::Copy);
         let moved = catch_unwind(AssertUnwindSafe(|| buffer.move_to(&to(Placements::SHMEM))));
@@ -315,11 +301,7 @@ fn a_submission_that_was_forgotten_ends_with_its_thread() {
     within_time_limit(|| {
         let (first, _) = movable("forgotten first");
         let (second, _) = movable("forgotten second");
-        let attach = |buffer: &SharedBuffer| {
-            let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-            attachment.unwrap()
-        };
-        let (to_first, to_second) = (attach(&first), attach(&second));
+        let (to_first, to_second) = (attached(&first), attached(&second));
         let mappings = [to_first.map().unwrap(), to_second.map().unwrap()];
         let uses = [mappings[0].write(), mappings[1].write()];
         // Another thread waits already when the forgetful one ends.

@@ -6,28 +6,21 @@ mod support;
 use std::time::Duration;
 
 use dmashare::{
-    Access, AccessConstraint, AttachError, DynamicAttachment, FenceError, MapError, Moment,
-    MoveError, PinError, Placements, RevokeError, SharedBuffer, SoftwareTimeline, Submission,
-    SubmitError,
+    Access, AttachError, DynamicAttachment, FenceError, MapError, Moment, MoveError, PinError,
+    Placements, RevokeError, SharedBuffer, SoftwareTimeline, Submission, SubmitError,
 };
 use dmashare_lab_probe::within_time_limit;
 use support::device::{Calls, Device};
 use support::fake_exporter::{FakeExporter, Step};
+use support::to;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-fn to(placements: Placements) -> AccessConstraint {
-    AccessConstraint::placements(placements)
-}
-
 /// A buffer in host memory that can move, its exporter, and one that is attached and told.
 fn movable() -> (SharedBuffer, FakeExporter, DynamicAttachment<Device>) {
-    let exporter = FakeExporter::new(Placements::HOST | Placements::SHMEM);
-    let anything = AccessConstraint::default();
-    let buffer = SharedBuffer::new_dynamic(&exporter, support::desc("misused"), &anything);
-    let buffer = buffer.unwrap();
-    let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
-    (buffer, exporter, attachment.unwrap())
+    let (buffer, exporter) = support::movable("misused");
+    let attachment = support::attached(&buffer);
+    (buffer, exporter, attachment)
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the copy of a move waits for, and who waits for it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "support/failing_copies.rs"]
+mod failing_copies;
 mod support;
 
 use std::sync::Arc;
@@ -9,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use dmashare::host::HostMemory;
 use dmashare::{
-    Access, AccessConstraint, Allocation, Backing, BufferDesc, Copied, DynamicExporter,
-    ExportError, Exporter, FenceSet, FenceStatus, Modifier, MoveError, Placement, Placements,
-    SharedBuffer, SoftwareTimeline, SubmitError,
+    Access, FenceStatus, MoveError, Placement, SharedBuffer, SoftwareTimeline, SubmitError,
 };
 use dmashare_lab_probe::SwSyncTimeline;
+use failing_copies::FailingCopies;
 use support::{
     LONG, alone, assert_content, at, busy_until, device, map_dynamic, movable, movable_buffer,
     move_to, pattern, small, submit_empty, upload,
@@ -142,61 +143,6 @@ fn a_failed_fence_holds_up_no_move() {
     drop((software, sw_sync));
     move_to(&shared, Placement::Host);
     assert_content(&shared, &[&device], &pixels, "after the failures");
-}
-
-/// Host memory whose copies take a while and then fail.
-#[derive(Clone, Debug)]
-struct FailingCopies {
-    memory: HostMemory,
-    copying: Arc<AtomicBool>,
-}
-
-impl Exporter for FailingCopies {
-    fn name(&self) -> &str {
-        "failing copies"
-    }
-
-    fn modifiers(&self, desc: &BufferDesc) -> Result<Vec<Modifier>, ExportError> {
-        self.memory.modifiers(desc)
-    }
-
-    fn allocate(&self, desc: &BufferDesc, among: &[Modifier]) -> Result<Allocation, ExportError> {
-        self.memory.allocate(desc, among)
-    }
-}
-
-impl DynamicExporter for FailingCopies {
-    fn placements(&self, desc: &BufferDesc) -> Result<Placements, ExportError> {
-        self.memory.placements(desc)
-    }
-
-    fn allocate_in(
-        &self,
-        desc: &BufferDesc,
-        wanted: &AccessConstraint,
-    ) -> Result<Allocation, ExportError> {
-        self.memory.allocate_in(desc, wanted)
-    }
-
-    fn copy(
-        &self,
-        _desc: &BufferDesc,
-        _from: &Backing,
-        _to: &Backing,
-        _after: &FenceSet,
-    ) -> Result<Copied, ExportError> {
-        self.copying.store(true, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(300));
-        Err(ExportError::Device {
-            exporter: "failing copies".to_owned(),
-            operation: "copy",
-            source: "it was made to fail".into(),
-        })
-    }
-
-    fn recycle(&self, desc: &BufferDesc, allocation: Allocation, after: FenceSet) {
-        self.memory.recycle(desc, allocation, after);
-    }
 }
 
 /// A mapping of the new memory is stale when the move is undone. Work on it is told that, and not that

@@ -17,13 +17,12 @@ mod rings;
 
 use std::sync::Arc;
 
-use dmashare::{
-    AccessConstraint, DynamicAttachment, Fence, Mapping, Placements, SharedBuffer, Submission,
-};
+use dmashare::{DynamicAttachment, Fence, Mapping, SharedBuffer, Submission};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 use support::device::{Calls, Device};
 use support::fake_exporter::{FakeExporter, Memory, memory_of};
+use support::to;
 
 /// What the buffer's content is in every scenario.
 const CONTENT: u64 = 0x600d;
@@ -40,15 +39,9 @@ fn explore(iterations: usize, scenario: fn()) {
     Runner::new(PctScheduler::new(3, iterations), config).run(scenario);
 }
 
-fn to(placements: Placements) -> AccessConstraint {
-    AccessConstraint::placements(placements)
-}
-
 /// A buffer in host memory with [`CONTENT`], and its exporter.
 fn buffer(name: &str) -> (SharedBuffer, FakeExporter) {
-    let exporter = FakeExporter::new(Placements::HOST | Placements::SHMEM);
-    let wanted = AccessConstraint::default();
-    let buffer = SharedBuffer::new_dynamic(&exporter, support::desc(name), &wanted).unwrap();
+    let (buffer, exporter) = support::movable(name);
     let memory = memory_of(&buffer.backing());
     memory
         .content

@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use dmashare::host::{DmaHeap, Udmabuf};
 use dmashare::{
-    Backing, BufferDesc, DmaBuf, Extent, FenceSet, Fourcc, ImportError, Importer, Modifier,
-    SharedBuffer, Usage,
+    AccessConstraint, Backing, BufferDesc, DmaBuf, DynamicAttachment, Extent, FenceSet, Fourcc,
+    ImportError, Importer, Modifier, Placements, SharedBuffer, Usage,
 };
+
+use device::{Calls, Device};
+use fake_exporter::FakeExporter;
 
 pub fn heap() -> DmaHeap {
     DmaHeap::open("system").unwrap_or_else(|error| {
@@ -32,6 +35,25 @@ pub fn desc(name: &str) -> BufferDesc {
         Fourcc::XRGB8888,
         Usage::CPU_READ | Usage::CPU_WRITE,
     )
+}
+
+/// A constraint on the placement only.
+pub fn to(placements: Placements) -> AccessConstraint {
+    AccessConstraint::placements(placements)
+}
+
+/// A buffer in host memory that can move to shared memory, and its exporter.
+pub fn movable(name: &str) -> (SharedBuffer, FakeExporter) {
+    let exporter = FakeExporter::new(Placements::HOST | Placements::SHMEM);
+    let anything = AccessConstraint::default();
+    let buffer = SharedBuffer::new_dynamic(&exporter, desc(name), &anything).unwrap();
+    (buffer, exporter)
+}
+
+/// An attachment of a device that uses any memory.
+pub fn attached(buffer: &SharedBuffer) -> DynamicAttachment<Device> {
+    let attachment = buffer.attach_dynamic(&Device::anywhere("gpu"), Calls::default());
+    attachment.unwrap()
 }
 
 pub fn buffer(name: &str) -> SharedBuffer {

@@ -3,6 +3,7 @@
 
 pub mod display;
 pub mod eviction;
+#[path = "../../../vk-backend/tests/support/failing_copies.rs"]
 pub mod failing_copies;
 pub mod loopback;
 pub mod pixels;

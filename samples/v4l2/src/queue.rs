@@ -105,7 +105,7 @@ pub(crate) fn dequeue(
     memory: Memory,
     timeout: Duration,
 ) -> Result<Option<Dequeued>, V4l2Error> {
-    let deadline = Instant::now() + timeout;
+    let start = Instant::now();
     let events = match kind {
         BufferType::Capture => PollFlags::POLLIN,
         BufferType::Output => PollFlags::POLLOUT,
@@ -115,7 +115,7 @@ pub(crate) fn dequeue(
         if let Some(dequeued) = taken.map_err(device.failed("VIDIOC_DQBUF"))? {
             return Ok(Some(dequeued));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = timeout.saturating_sub(start.elapsed());
         if left.is_zero() {
             return Ok(None);
         }
@@ -144,12 +144,12 @@ pub(crate) fn dequeue_good(
     memory: Memory,
     timeout: Duration,
 ) -> Result<Dequeued, V4l2Error> {
-    let deadline = Instant::now() + timeout;
+    let start = Instant::now();
     let dequeued = loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = timeout.saturating_sub(start.elapsed());
         match dequeue(device, kind, memory, left)? {
             Some(dequeued) => break dequeued,
-            None if Instant::now() < deadline => {}
+            None if start.elapsed() < timeout => {}
             None => {
                 return Err(V4l2Error::Silence {
                     device: device.name().to_owned(),

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(first[4], bad("1.500× (1.400–1.600)"));
         assert_eq!(second[..], ["", "1920×1080", "150 ns", "–", "–"]);
         let table = peers_table(&data, &["export", "import"]);
-        // One row: nobody was beside at the other size.
+        // One row, because GBM was measured at one size only.
         let [row] = table.rows() else {
             panic!("{table:?}");
         };
