@@ -51,7 +51,7 @@ pub(crate) fn allocate(
 }
 
 /// Checks that an exporter has made the memory that it was asked for, and sets the memory's name.
-/// `objection` is what else is wrong with it.
+/// `objection` is any further reason to refuse it.
 pub(crate) fn accept(
     exporter: &str,
     desc: &BufferDesc,

@@ -11,7 +11,7 @@ pub(crate) struct UnseenDamage(Mutex<Unseen>);
 
 #[derive(Debug)]
 struct Unseen {
-    /// What no one has begun to copy.
+    /// Damage that no thread has begun to copy.
     damage: Damage,
     /// Whether a thread has taken damage that is not in the copy yet.
     is_being_copied: bool,
@@ -29,7 +29,7 @@ impl UnseenDamage {
         lock(&self.0).damage.merge(damage);
     }
 
-    /// Whether the copy has everything, or is to get it by work that is submitted.
+    /// Whether the copy is up to date, or will be when submitted work is done.
     pub(crate) fn is_nothing(&self) -> bool {
         let unseen = lock(&self.0);
         unseen.damage.is_nothing() && !unseen.is_being_copied
@@ -43,13 +43,11 @@ impl UnseenDamage {
         std::mem::take(&mut unseen.damage)
     }
 
-    /// The copy of what was taken is submitted, or has failed: then `lacks` is what it still lacks.
-    pub(crate) fn copied(&self, lacks: Option<&Damage>) {
+    /// Ends what [`take`](Self::take) began. `failed` is the damage whose copy was not submitted.
+    pub(crate) fn copied(&self, failed: &Damage) {
         let mut unseen = lock(&self.0);
         unseen.is_being_copied = false;
-        if let Some(damage) = lacks {
-            unseen.damage.merge(damage);
-        }
+        unseen.damage.merge(failed);
     }
 }
 

@@ -21,8 +21,8 @@ impl ForeignHolders {
         self.count.load(Ordering::Acquire) > 0
     }
 
-    /// Counts one more holder, unless the result is dropped without [`Counted::keep`]: by an error, or a
-    /// panic in a timeline.
+    /// Counts one more holder. The count ends with the result, so that an error or a panic in a timeline
+    /// does not leave it behind.
     pub(crate) fn counted(&self) -> Counted<'_> {
         self.count.fetch_add(1, Ordering::SeqCst);
         Counted(self)
@@ -59,7 +59,7 @@ impl ForeignHolders {
         lock(&self.owed).as_deref().cloned().unwrap_or_default()
     }
 
-    /// Takes a fence out that was published, or is over.
+    /// Removes a fence that was published, or that is over.
     pub(crate) fn settled(&self, access: Access, fence: &Fence) {
         let mut removed = Owed::new();
         let mut owed = lock(&self.owed);
@@ -76,11 +76,11 @@ impl ForeignHolders {
     }
 }
 
-/// A holder that is not sure to stay.
+/// A holder that is counted until this is dropped, or for good with [`keep`](Self::keep).
 pub(crate) struct Counted<'a>(&'a ForeignHolders);
 
 impl Counted<'_> {
-    /// Keeps the holder in the count.
+    /// Leaves the holder in the count.
     pub(crate) fn keep(self) {
         std::mem::forget(self);
     }

@@ -41,8 +41,8 @@ pub(super) struct Shadow<I: Importer> {
     bytes: AtomicU64,
 }
 
-/// Damage that is being copied. What is left of it when this is dropped is unseen again, also after a
-/// panic of the engine.
+/// Damage that is being copied. What is left in it when this is dropped, also by a panic of the engine, is
+/// unseen again.
 struct Taken<'a> {
     unseen: &'a UnseenDamage,
     damage: Damage,
@@ -50,7 +50,7 @@ struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.unseen.copied(Some(&self.damage));
+        self.unseen.copied(&self.damage);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::memory::dynamic_exporter::Copied;
 
 /// How often a wait checks whether another thread has submitted the copy.
 const LOOK: Duration = Duration::from_micros(50);
-/// How seldom it checks in the end. An exporter may say for long that it cannot copy yet.
+/// The longest interval between two checks. An exporter may answer for long that it cannot copy yet.
 const LONGEST_LOOK: Duration = Duration::from_millis(5);
 
 impl BufferInner {
