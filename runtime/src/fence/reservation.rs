@@ -387,3 +387,16 @@ impl Drop for Locked<'_> {
         self.0.unlock();
     }
 }
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+
+    /// A waiter that finds the number of an ended thread takes the lock over.
+    #[test]
+    fn a_reservation_that_was_unlocked_names_no_thread() {
+        let reservation = Reservation::default();
+        drop(reservation.lock_alone());
+        assert_eq!(reservation.holder_thread.load(Ordering::Relaxed), 0);
+    }
+}
