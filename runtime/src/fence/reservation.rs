@@ -112,8 +112,7 @@ impl Reservation {
         held_reservations::locked(self.address());
     }
 
-    /// Takes the lock over from a thread that has ended without unlocking it. The caller has locked `wake`,
-    /// so only one thread does.
+    /// Takes the lock over from a thread that has ended without unlocking it. The caller holds `wake`.
     fn take_over(&self, ticket: Ticket) -> bool {
         let holder = self.holder_thread.load(Ordering::Relaxed);
         // The second load comes after the end of that thread: had it unlocked this reservation and forgotten
@@ -392,9 +391,8 @@ impl Drop for Locked<'_> {
 mod tests {
     use super::*;
 
-    /// A waiter that finds the number of an ended thread takes the lock over.
     #[test]
-    fn a_reservation_that_was_unlocked_names_no_thread() {
+    fn an_unlocked_reservation_names_no_thread() {
         let reservation = Reservation::default();
         drop(reservation.lock_alone());
         assert_eq!(reservation.holder_thread.load(Ordering::Relaxed), 0);

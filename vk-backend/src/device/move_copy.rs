@@ -17,7 +17,8 @@ use crate::queue::submit_failure::SubmitFailure;
 use crate::queue::timeline::QueueTimeline;
 
 /// Copies an image's content to another of the same format and extent on this device, once `after`
-/// is over. Refuses any other pair of images. Does nothing while a fence is pending that the queue cannot wait for.
+/// is over. Refuses any other pair of images. Does nothing while a fence is pending that the queue cannot
+/// wait for.
 pub(crate) fn copy(
     device: &Device,
     from: Arc<SharedImage>,

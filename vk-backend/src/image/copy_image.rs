@@ -65,7 +65,7 @@ pub(crate) fn damaged_bytes(format: Fourcc, extent: Extent, damage: &Damage) -> 
 pub(crate) enum NotCopyable {
     #[error("the images belong to another device")]
     ForeignImage,
-    #[error("the source is {from:?} and the target {to:?}")]
+    #[error("the source is {} of {}, and the target {} of {}", from.0, from.1, to.0, to.1)]
     Unlike {
         from: (Fourcc, Extent),
         to: (Fourcc, Extent),
